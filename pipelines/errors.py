@@ -1,12 +1,37 @@
-"""Errors of the pipelines: one base class, one class a cause, the facts as attributes.
+"""Errors of the pipelines package.
 
-Wording: what arrived, what was expected, what to do next. `retryable` says whether trying again can heal it.
+    PipelineError
+    |- InputRefused        what came in does not fit; nothing was stored
+    |- NothingToDo         the call is valid and selects nothing
+    |- MissingExtra        the machine-learning extra is not installed
+    |- Cancelled           a person asked for it
+    `- Busy                try again later (retryable)
 """
 
 from __future__ import annotations
 
 
 class PipelineError(Exception):
-    """Base of all errors that the pipelines raise on purpose; `str()` of one is a sentence for people."""
+    """`str()` is the sentence for people. `retryable` says whether the same call may succeed later."""
 
-    retryable: bool = False
+    retryable = False
+
+
+class InputRefused(PipelineError):
+    pass
+
+
+class NothingToDo(PipelineError):
+    pass
+
+
+class MissingExtra(PipelineError):
+    pass
+
+
+class Cancelled(PipelineError):
+    pass
+
+
+class Busy(PipelineError):
+    retryable = True

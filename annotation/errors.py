@@ -1,0 +1,54 @@
+"""Errors of the annotation package.
+
+    AnnotationError
+    |- NotFound            nothing of that name here for this person
+    |- Refused             the input or the state does not allow it
+    |  |- FormRefused      an answer or a form does not fit
+    |  `- NotAllowed       the person's roles do not allow it
+    `- Conflict            somebody else was first
+       |- AlreadyAnswered
+       |- KeyReused        the same key came with another body
+       `- KeptAsSurplus    stored, not counted
+"""
+
+from __future__ import annotations
+
+
+class AnnotationError(Exception):
+    """`str()` is the sentence for people. `retryable` says whether the same call may succeed later."""
+
+    retryable = False
+
+
+class NotFound(AnnotationError):
+    pass
+
+
+class Refused(AnnotationError):
+    pass
+
+
+class FormRefused(Refused):
+    pass
+
+
+class NotAllowed(Refused):
+    pass
+
+
+class Conflict(AnnotationError):
+    pass
+
+
+class AlreadyAnswered(Conflict):
+    pass
+
+
+class KeyReused(Conflict):
+    pass
+
+
+class KeptAsSurplus(Conflict):
+    def __init__(self, message: str, annotation_id: int) -> None:
+        super().__init__(message)
+        self.annotation_id = annotation_id

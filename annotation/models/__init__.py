@@ -1,0 +1,34 @@
+"""Tables of the annotation package, one module a subject."""
+
+from annotation.models.annotations import Annotation, Flag, Rater
+from annotation.models.assignments import Assignment, Demand, Participation
+from annotation.models.comparisons import Comparison, ComparisonCompletion, Import
+from annotation.models.outbox import OutboxEvent
+from annotation.models.people import Membership, Role, ServiceToken, SignInLink, User
+from annotation.models.projects import FormRevision, GuidelineRevision, Project
+from annotation.models.texts import Completion, LanguageModel, Prompt, Text
+
+__all__ = [
+    "Annotation",
+    "Assignment",
+    "Comparison",
+    "ComparisonCompletion",
+    "Completion",
+    "Demand",
+    "Flag",
+    "FormRevision",
+    "GuidelineRevision",
+    "Import",
+    "LanguageModel",
+    "Membership",
+    "OutboxEvent",
+    "Participation",
+    "Project",
+    "Prompt",
+    "Rater",
+    "Role",
+    "ServiceToken",
+    "SignInLink",
+    "Text",
+    "User",
+]

@@ -1,0 +1,65 @@
+"""A project, its guidelines and its forms. Revisions are immutable: a database trigger refuses to change one."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+
+class Project(models.Model):
+    slug = models.CharField(
+        max_length=60,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z0-9]+(-[a-z0-9]+)*$", "Use lower-case letters, digits and single hyphens.")],
+    )
+    title = models.CharField(max_length=120)
+    wanted = models.PositiveSmallIntegerField(default=1, help_text="counted annotations wanted for a comparison")
+    lease_seconds = models.PositiveIntegerField(default=900)
+    render_markdown = models.BooleanField(default=True)
+    split_salt = models.UUIDField(default=uuid.uuid4, editable=False)
+    split_train_percent = models.PositiveSmallIntegerField(default=90)
+    split_validation_percent = models.PositiveSmallIntegerField(default=5)
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(wanted__gte=1), name="project_wants_one"),
+            models.CheckConstraint(
+                condition=Q(split_train_percent__lte=100 - models.F("split_validation_percent")),
+                name="project_split_within_100",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class GuidelineRevision(models.Model):
+    project = models.ForeignKey(Project, models.CASCADE, related_name="guideline_revisions")
+    number = models.PositiveIntegerField()
+    text = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="guideline_revision_once")]
+
+
+class FormRevision(models.Model):
+    """`questions`: an ordered list of `{key, type, subject, required, ...}`, see `annotation.feedback`.
+
+    `subject` is `comparison`, `completion` or `span`; the other keys belong to the feedback type.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="form_revisions")
+    number = models.PositiveIntegerField()
+    questions = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="form_revision_once")]

@@ -1,0 +1,30 @@
+"""Tables of the pipelines package, one module a subject."""
+
+from pipelines.models.judging import Calibration, Prediction, RoutingDecision, RoutingPlan
+from pipelines.models.labels import AggregationRun, Preference, PreferenceRevision, RaterEstimate
+from pipelines.models.scores import Score
+from pipelines.models.training import Evaluation, TrainingMetric, TrainingRun
+from pipelines.models.versions import DatasetVersion, Export, VersionDrop, VersionRow
+from pipelines.models.work import Job, WorkerHeartbeat, WorkItem
+
+__all__ = [
+    "AggregationRun",
+    "Calibration",
+    "DatasetVersion",
+    "Evaluation",
+    "Export",
+    "Job",
+    "Prediction",
+    "Preference",
+    "PreferenceRevision",
+    "RaterEstimate",
+    "RoutingDecision",
+    "RoutingPlan",
+    "Score",
+    "TrainingMetric",
+    "TrainingRun",
+    "VersionDrop",
+    "VersionRow",
+    "WorkItem",
+    "WorkerHeartbeat",
+]

@@ -1,0 +1,93 @@
+"""Preferences, and the refits (aggregation runs) that every one of their revisions names."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from annotation.models import Comparison, Completion, Project, Rater
+
+
+class AggregationRun(models.Model):
+    """One full refit. `annotations_until`: the last annotation row that it saw."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="aggregation_runs")
+    number = models.PositiveIntegerField()
+    method = models.CharField(max_length=40)
+    method_version = models.CharField(max_length=20)
+    params = models.JSONField(default=dict)
+    annotations_until = models.BigIntegerField(default=0)
+    predictions_until = models.BigIntegerField(default=0)
+    counts = models.JSONField(default=dict)
+    metrics = models.JSONField(default=dict, help_text="agreement, log-likelihood, fallback reason")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="aggregation_run_once")]
+
+
+class RaterEstimate(models.Model):
+    run = models.ForeignKey(AggregationRun, models.CASCADE, related_name="rater_estimates", db_index=False)
+    rater = models.ForeignKey(Rater, models.CASCADE, related_name="estimates")
+    votes = models.IntegerField()
+    reliability = models.FloatField(null=True, help_text="P(vote agrees with the consensus), 0 to 1")
+    low = models.FloatField(null=True, help_text="95 % interval")
+    high = models.FloatField(null=True)
+    details = models.JSONField(default=dict, help_text="confusion matrix; share of votes for the side shown as A")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "rater"], name="rater_estimate_once")]
+
+
+class Preference(models.Model):
+    """What a comparison's annotations and predictions amount to; `current` is its newest revision."""
+
+    comparison = models.OneToOneField(Comparison, models.CASCADE, related_name="preference")
+    project = models.ForeignKey(Project, models.CASCADE, related_name="preferences")
+    current = models.OneToOneField("PreferenceRevision", models.SET_NULL, null=True, related_name="+")
+
+
+class PreferenceRevision(models.Model):
+    """`outcome` first, second or tie. Flip probability, soft label and weight live here, never on a raw vote.
+
+    p_first + p_second + p_tie = 1. flip_probability: P(rejected better) given that one is, in [0, 0.5); null for a tie.
+    soft_label: P(first better) + P(tie) / 2. strength: mean signed vote over its scale, -1 to 1, null without strengths.
+    """
+
+    class Origin(models.TextChoices):
+        PERSON = "person"
+        MODEL = "model"
+        SOURCE = "source"
+
+    preference = models.ForeignKey(Preference, models.CASCADE, related_name="revisions")
+    run = models.ForeignKey(AggregationRun, models.CASCADE, null=True, related_name="preference_revisions")
+    outcome = models.CharField(max_length=8)
+    chosen = models.ForeignKey(Completion, models.PROTECT, null=True, related_name="+", db_index=False)
+    rejected = models.ForeignKey(Completion, models.PROTECT, null=True, related_name="+", db_index=False)
+    origin = models.CharField(max_length=6, choices=Origin.choices)
+    p_first = models.FloatField()
+    p_second = models.FloatField()
+    p_tie = models.FloatField()
+    flip_probability = models.FloatField(null=True)
+    soft_label = models.FloatField()
+    strength = models.FloatField(null=True)
+    confidence = models.FloatField(help_text="probability of the outcome; for a model's, calibrated where a calibration is")
+    agreement = models.FloatField(null=True, help_text="share of votes for the outcome; null without votes")
+    votes = models.IntegerField(help_text="annotations under it")
+    method = models.CharField(max_length=40)
+    method_version = models.CharField(max_length=20)
+    weight = models.FloatField(default=1.0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=(Q(outcome="tie") & Q(chosen__isnull=True) & Q(rejected__isnull=True))
+                | (Q(outcome__in=["first", "second"]) & Q(chosen__isnull=False) & Q(rejected__isnull=False)),
+                name="preference_tie_has_neither",
+            ),
+            models.CheckConstraint(
+                condition=Q(flip_probability__isnull=True) | (Q(flip_probability__gte=0) & Q(flip_probability__lt=0.5)),
+                name="preference_flip_below_half",
+            ),
+        ]
