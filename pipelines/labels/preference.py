@@ -1,0 +1,114 @@
+"""From a posterior over outcomes to a preference: direction, flip probability, soft label, strength."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.labels.errors import PosteriorMalformed
+from pipelines.labels.votes import FIRST, N_OUTCOMES, SECOND, TIE, FloatArray
+
+DIRECTIONS = ("first", "second", "tie")
+TIE_LIMIT = 0.5
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """One row a comparison; `first` and `second` are its completions in stored order.
+
+    Attributes:
+        direction: (n,) int8, 0 first is chosen, 1 second is chosen, 2 tie (no chosen, no rejected).
+        flip_probability: (n,) P(rejected better) / (P(chosen better) + P(rejected better)), in [0, 0.5); NaN for a tie.
+        p_tie: (n,) probability of a tie.
+        soft_label: (n,) P(first better) + P(tie) / 2, in stored order.
+    """
+
+    direction: NDArray[np.int8]
+    flip_probability: FloatArray
+    p_tie: FloatArray
+    soft_label: FloatArray
+
+    def __len__(self) -> int:
+        return int(self.direction.size)
+
+    def direction_keys(self) -> list[str]:
+        """The stored keys: `first`, `second`, `tie`."""
+        return [DIRECTIONS[index] for index in self.direction]
+
+
+def preferences(posterior: FloatArray) -> Preferences:
+    """Preferences of comparisons from their posteriors.
+
+    Args:
+        posterior: (n, 3) P(first better), P(second better), P(tie); rows sum to 1.
+
+    Returns:
+        `Preferences`. There is a direction only where one side has more mass than the other and P(tie) < 0.5.
+
+    Raises:
+        PosteriorMalformed: wrong shape, not finite, negative, or rows that do not sum to 1.
+
+    Example:
+        >>> import numpy as np
+        >>> found = preferences(np.array([[0.6, 0.2, 0.2], [0.2, 0.2, 0.6]]))
+        >>> found.direction_keys(), found.flip_probability.round(2).tolist(), found.soft_label.tolist()
+        (['first', 'tie'], [0.25, nan], [0.7, 0.5])
+    """
+    if posterior.ndim != 2 or posterior.shape[1] != N_OUTCOMES:
+        raise PosteriorMalformed(f"expected shape (n, {N_OUTCOMES}), got {posterior.shape}")
+    if not np.isfinite(posterior).all() or (posterior < 0).any():
+        raise PosteriorMalformed("probabilities must be finite and not negative")
+    if posterior.size and np.abs(posterior.sum(axis=1) - 1.0).max() > 1e-6:
+        raise PosteriorMalformed("rows must sum to 1")
+    first, second, tie = posterior.T
+    # Sides that differ by rounding alone are equal: a draw must not fall to one side by the order of a sum.
+    decided = (tie < TIE_LIMIT) & (np.abs(first - second) > 1e-9)
+    direction = np.where(decided, np.where(first > second, FIRST, SECOND), TIE).astype(np.int8)
+    flip = np.full(first.shape, np.nan)
+    flip[decided] = np.minimum(first, second)[decided] / (first + second)[decided]
+    return Preferences(direction, flip, tie.copy(), first + tie / 2)
+
+
+def judge_posterior(p_first: FloatArray) -> FloatArray:
+    """(n, 3) posterior from a judge's calibrated P(first better), (n,), in [0, 1]; two labels never say tie.
+
+    Raises:
+        PosteriorMalformed: a value outside [0, 1] or not finite.
+    """
+    if not (np.isfinite(p_first) & (p_first >= 0) & (p_first <= 1)).all():
+        raise PosteriorMalformed("P(first better) must lie in 0..1")
+    return np.stack([p_first, 1.0 - p_first, np.zeros_like(p_first)], axis=1)
+
+
+def chosen_soft_label(soft_label: FloatArray, direction: NDArray[np.int8]) -> FloatArray:
+    """(n,) P(chosen better) for an export: the soft label turned where second is chosen; 0.5 or more, ties stay."""
+    return np.where(direction == SECOND, 1.0 - soft_label, soft_label)
+
+
+def preference_strength(item: NDArray[np.int64], vote: FloatArray, direction: NDArray[np.int8]) -> FloatArray:
+    """How clearly chosen beats rejected, on the project's scale 0..m: the mean of the graded votes.
+
+    Args:
+        item: (v,) int64, index of each graded vote's comparison, 0..n-1.
+        vote: (v,) stored vote, -m..m, negative = first completion better.
+        direction: (n,) int8 as in `Preferences`.
+
+    Returns:
+        (n,) mean of the votes turned so that positive favours chosen, not below 0 (a reliable minority may have
+        decided against the mean). NaN for ties and where no vote is graded.
+
+    Example:
+        >>> import numpy as np
+        >>> preference_strength(np.array([0, 0]), np.array([-3.0, -1.0]), np.array([0], dtype=np.int8)).tolist()
+        [2.0]
+    """
+    n = direction.size
+    counts = np.bincount(item, minlength=n)
+    sums = np.bincount(item, weights=vote, minlength=n)
+    strength = np.full(n, np.nan)
+    known = (counts > 0) & (direction != TIE)
+    toward_chosen = np.where(direction == FIRST, -sums, sums)
+    strength[known] = np.maximum(toward_chosen[known] / counts[known], 0.0)
+    return strength
