@@ -1,0 +1,1 @@
+"""Which of two completions is better, and how clearly."""

@@ -1,0 +1,1 @@
+"""Writes of the annotation package, one module a subject. A service is one business step in one transaction."""

@@ -1,0 +1,113 @@
+"""Invitations and one-time sign-in links. Only hashes of tokens are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.errors import NotFound, Refused
+from annotation.models import Membership, Project, Role, ServiceToken, SignInLink, User
+
+
+def token_hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _email_checked(email: str) -> str:
+    email = email.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise Refused(f"An e-mail address was expected; got {email!r}.") from None
+    return email
+
+
+def sign_in_link_create(*, user: User) -> str:
+    """A new one-time token for this person; earlier unused ones end."""
+    token = secrets.token_urlsafe(32)
+    SignInLink.objects.filter(user=user, used_at=None).delete()
+    SignInLink.objects.create(
+        user=user,
+        token_hash=token_hash(token),
+        expires_at=timezone.now() + timedelta(hours=settings.SIGN_IN_LINK_HOURS),
+    )
+    return token
+
+
+def sign_in_link_url(token: str) -> str:
+    return f"{settings.PUBLIC_URL}/welcome/{token}/"
+
+
+@transaction.atomic
+def user_invite(*, email: str, role: str, project: Project | None) -> tuple[User, str | None]:
+    """Give a person a role, creating the person if needed; the token is None when they can sign in already."""
+    if role != "site_admin" and role not in Role.values:
+        raise Refused(f"The role must be one of site_admin, {', '.join(Role.values)}; got {role!r}.")
+    if role != "site_admin" and project is None:
+        raise Refused(f"The role {role} belongs to a project; name one.")
+    email = _email_checked(email)
+    user = User.objects.filter(email=email).first() or User.objects.create_user(email)
+    if role == "site_admin":
+        user.is_site_admin = True
+        user.save(update_fields=["is_site_admin"])
+    else:
+        Membership.objects.get_or_create(project=project, user=user, role=role)
+    return user, None if user.has_usable_password() else sign_in_link_create(user=user)
+
+
+@transaction.atomic
+def membership_remove(*, project: Project, user_id: int, role: str) -> None:
+    deleted, _ = Membership.objects.filter(project=project, user_id=user_id, role=role).delete()
+    if not deleted:
+        raise NotFound("This person does not have that role here.")
+
+
+def sign_in_link_get(*, token: str) -> SignInLink:
+    """The link of a token that can still be used."""
+    link = SignInLink.objects.select_related("user").filter(token_hash=token_hash(token)).first()
+    if link is None or link.used_at is not None or link.expires_at < timezone.now() or not link.user.is_active:
+        raise NotFound("This sign-in link was used already, has expired, or was replaced. Ask for a new one.")
+    return link
+
+
+@transaction.atomic
+def sign_in_link_use(*, token: str, password: str) -> User:
+    """Set the person's password and end the link."""
+    link = sign_in_link_get(token=token)
+    link = SignInLink.objects.select_for_update().select_related("user").get(pk=link.pk)
+    if link.used_at is not None:
+        raise NotFound("This sign-in link was used already.")
+    try:
+        validate_password(password, link.user)
+    except ValidationError as error:
+        raise Refused(" ".join(error.messages)) from None
+    link.user.set_password(password)
+    link.user.save(update_fields=["password"])
+    link.used_at = timezone.now()
+    link.save(update_fields=["used_at"])
+    return link.user
+
+
+@transaction.atomic
+def site_admin_link() -> str | None:
+    """A one-time link for the site administrator while none has a password; None afterwards."""
+    admins = list(User.objects.filter(is_site_admin=True, is_active=True).order_by("id"))
+    if any(admin.has_usable_password() for admin in admins):
+        return None
+    admin = admins[0] if admins else User.objects.create_user("admin@localhost.localdomain", is_site_admin=True)
+    return sign_in_link_create(user=admin)
+
+
+@transaction.atomic
+def service_token_create(*, user: User, project: Project | None, name: str, scopes: list[str]) -> str:
+    token = secrets.token_urlsafe(32)
+    ServiceToken.objects.create(user=user, project=project, name=name, scopes=scopes, token_hash=token_hash(token))
+    return token

@@ -1,0 +1,72 @@
+"""Projects, their guidelines and forms."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from annotation.errors import Conflict, Refused
+from annotation.feedback import TEMPLATES, questions_check
+from annotation.models import FormRevision, GuidelineRevision, Membership, Project, Role, User
+
+
+@transaction.atomic
+def project_create(
+    *,
+    slug: str,
+    title: str = "",
+    template: str = "pairwise",
+    wanted: int = 1,
+    salt: uuid.UUID | None = None,
+    created_by: User | None = None,
+) -> Project:
+    """A project with its first form and empty guidelines; whoever creates it becomes its admin.
+
+    `salt` decides splits and the order of sides; without one it is random.
+    """
+    if template not in TEMPLATES:
+        raise Refused(f"There is no template {template!r}; known are {', '.join(TEMPLATES)}.")
+    if wanted < 1:
+        raise Refused(f"Wanted annotations must be at least 1; got {wanted}.")
+    if Project.objects.filter(slug=slug).exists():
+        raise Conflict(f"A project {slug!r} exists already. Choose another name.")
+    project = Project(slug=slug, title=title or slug, wanted=wanted)
+    if salt is not None:
+        project.split_salt = salt
+    try:
+        project.full_clean()
+    except ValidationError as error:
+        raise Refused(f"The project's name {slug!r} was not taken: {' '.join(error.messages)}") from None
+    project.save()
+    form_revise(project=project, questions=TEMPLATES[template])
+    guidelines_revise(project=project, text="")
+    if created_by is not None:
+        Membership.objects.create(project=project, user=created_by, role=Role.PROJECT_ADMIN)
+    return project
+
+
+@transaction.atomic
+def form_revise(*, project: Project, questions: Sequence[Mapping[str, Any]]) -> FormRevision:
+    """A new form revision; answers given so far keep the old one."""
+    questions_check(questions)
+    number = (FormRevision.objects.filter(project=project).aggregate(n=Max("number"))["n"] or 0) + 1
+    return FormRevision.objects.create(project=project, number=number, questions=[dict(q) for q in questions])
+
+
+@transaction.atomic
+def guidelines_revise(*, project: Project, text: str) -> GuidelineRevision:
+    number = (GuidelineRevision.objects.filter(project=project).aggregate(n=Max("number"))["n"] or 0) + 1
+    return GuidelineRevision.objects.create(project=project, number=number, text=text)
+
+
+def project_archive(*, project: Project, archived: bool = True) -> Project:
+    """Archived projects hand out no work and take no imports; bringing one back restores both."""
+    project.archived_at = timezone.now() if archived else None
+    project.save(update_fields=["archived_at"])
+    return project
