@@ -5,6 +5,7 @@
     |- NothingToDo         the call is valid and selects nothing
     |- MissingExtra        the machine-learning extra is not installed
     |- Cancelled           a person asked for it
+    |- Fenced              somebody else has this work now; nothing of it was stored
     `- Busy                try again later (retryable)
 """
 
@@ -30,6 +31,10 @@ class MissingExtra(PipelineError):
 
 
 class Cancelled(PipelineError):
+    pass
+
+
+class Fenced(PipelineError):
     pass
 
 
