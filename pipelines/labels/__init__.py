@@ -1,7 +1,8 @@
 """Aggregators: from votes to a posterior for each comparison and a reliability for each rater.
 
-Pure: arrays in, arrays out. `votes.py` has the shared arrays (read it first), one module a method, `preference.py`
-turns a posterior into a preference. To add a method, write its module and add a line to `AGGREGATORS`.
+Pure: arrays in, arrays out. `votes.py` has the shared arrays (read it first), one module a method,
+`preference.py` turns a posterior into a preference. To add a method, write its module and add a line to
+`AGGREGATORS`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ NO_SHARED_ITEMS = "no_shared_items"
 
 @dataclass(frozen=True)
 class _Table:
-    """Votes counted by item and by (rater, label): sparse (n_items, n_raters * n_labels), and its transpose."""
+    """Votes counted by item and (rater, label): (n_items, n_raters * n_labels), and its transpose."""
 
     by_item: sparse.csr_array
     by_cell: sparse.csc_array
@@ -42,15 +42,16 @@ def dawid_skene(
 
     Args:
         votes: item, rater and label, each (n,) int64.
-        one_coin: one accuracy a rater, the wrong labels equally likely; for raters with fewer than about 50 votes.
-        diagonal, off_diagonal: votes added beforehand to right and wrong cells of each rater (a Dirichlet prior),
-            0 or more; both 0 is maximum likelihood.
+        one_coin: one accuracy a rater, the wrong labels equally likely; for raters with fewer than about 50
+            votes.
+        diagonal, off_diagonal: votes added beforehand to right and wrong cells of each rater (a Dirichlet
+            prior), 0 or more; both 0 is maximum likelihood.
         tolerance: stop when the objective rises by less than this a vote.
         max_iterations: stop then at the latest, with `converged` False.
 
     Returns:
-        An `Aggregate`. Where confusion is not identified (one rater, or no item with two raters) the answer is
-        majority's, with `fallback_reason` `one_rater` or `no_shared_items`.
+        An `Aggregate`. Where confusion is not identified (one rater, or no item with two raters) the answer
+        is majority's, with `fallback_reason` `one_rater` or `no_shared_items`.
 
     Raises:
         SmoothingNegative: a count below 0.

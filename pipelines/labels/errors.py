@@ -41,11 +41,11 @@ class SmoothingNegative(LabelError):
 
 
 class ObjectiveFell(LabelError):
-    """The objective of an EM run fell, which the algorithm cannot do: a fault in the code or in the numbers."""
+    """The objective of an EM run fell, which it cannot: a fault in the code or in the numbers."""
 
     def __init__(self, iteration: int, before: float, after: float) -> None:
         self.iteration, self.before, self.after = iteration, before, after
         super().__init__(
-            f"The objective fell from {before:.6f} to {after:.6f} in iteration {iteration}; it must never fall. "
-            "Report this with the votes that caused it."
+            f"The objective fell from {before:.6f} to {after:.6f} in iteration {iteration}; it must never "
+            "fall. Report this with the votes that caused it."
         )

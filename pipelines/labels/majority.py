@@ -10,15 +10,15 @@ SMOOTHING = 0.5
 
 
 def majority(votes: Votes, *, smoothing: float = SMOOTHING) -> Aggregate:
-    """Share of votes a label, each label given `smoothing` votes beforehand: a raw share of 1/1 is no certainty.
+    """Share of votes a label, each given `smoothing` votes beforehand: a raw share of 1/1 is no certainty.
 
     Args:
         votes: item, rater and label, each (n,) int64.
         smoothing: votes added to every label, 0 or more.
 
     Returns:
-        An `Aggregate` whose posterior row is (n_tk + a) / (n_t + K a); draws show as several `top_labels`, never as
-        the label that comes first. Items without votes are uniform.
+        An `Aggregate` whose posterior row is (n_tk + a) / (n_t + K a); draws show as several `top_labels`,
+        never as the label that comes first. Items without votes are uniform.
 
     Raises:
         SmoothingNegative: smoothing below 0.
@@ -26,8 +26,8 @@ def majority(votes: Votes, *, smoothing: float = SMOOTHING) -> Aggregate:
     Example:
         >>> import numpy as np
         >>> array = lambda *values: np.array(values, dtype=np.int64)
-        >>> two_to_one = Votes(array(0, 0, 0), array(0, 1, 2), array(0, 0, 1), n_items=1, n_raters=3, n_labels=2)
-        >>> majority(two_to_one).posterior.tolist()
+        >>> votes = Votes(array(0, 0, 0), array(0, 1, 2), array(0, 0, 1), n_items=1, n_raters=3, n_labels=2)
+        >>> majority(votes).posterior.tolist()
         [[0.625, 0.375]]
 
     Source: additive smoothing of shares, a = 1/2 (Krichevsky and Trofimov 1981).

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.labels.errors import PosteriorMalformed
+from pipelines.labels.errors import PosteriorMalformed, VotesMalformed
 from pipelines.labels.votes import FIRST, N_OUTCOMES, SECOND, TIE, FloatArray
 
 DIRECTIONS = ("first", "second", "tie")
@@ -20,7 +20,8 @@ class Preferences:
 
     Attributes:
         direction: (n,) int8, 0 first is chosen, 1 second is chosen, 2 tie (no chosen, no rejected).
-        flip_probability: (n,) P(rejected better) / (P(chosen better) + P(rejected better)), in [0, 0.5); NaN for a tie.
+        flip_probability: (n,) P(rejected better) / (P(chosen better) + P(rejected better)), in [0, 0.5); NaN
+            for a tie.
         p_tie: (n,) probability of a tie.
         soft_label: (n,) P(first better) + P(tie) / 2, in stored order.
     """
@@ -83,32 +84,33 @@ def judge_posterior(p_first: FloatArray) -> FloatArray:
 
 
 def chosen_soft_label(soft_label: FloatArray, direction: NDArray[np.int8]) -> FloatArray:
-    """(n,) P(chosen better) for an export: the soft label turned where second is chosen; 0.5 or more, ties stay."""
+    """(n,) P(chosen better) for an export: the soft label turned where second is chosen; ties stay."""
     return np.where(direction == SECOND, 1.0 - soft_label, soft_label)
 
 
-def preference_strength(item: NDArray[np.int64], vote: FloatArray, direction: NDArray[np.int8]) -> FloatArray:
-    """How clearly chosen beats rejected, on the project's scale 0..m: the mean of the graded votes.
+def signed_strength(item: NDArray[np.int64], vote: FloatArray, n_items: int, *, scale: int) -> FloatArray:
+    """Mean graded vote of each comparison over its scale: the stored strength of a preference.
 
     Args:
-        item: (v,) int64, index of each graded vote's comparison, 0..n-1.
-        vote: (v,) stored vote, -m..m, negative = first completion better.
-        direction: (n,) int8 as in `Preferences`.
+        item: (v,) int64, index of each graded vote's comparison, 0..n_items-1.
+        vote: (v,) stored votes, -scale..scale, negative = first completion better.
+        scale: steps to one side, m of the form, 1 or more.
 
     Returns:
-        (n,) mean of the votes turned so that positive favours chosen, not below 0 (a reliable minority may have
-        decided against the mean). NaN for ties and where no vote is graded.
+        (n_items,) -1 (first clearly better) to 1 (second clearly better); NaN where no vote is graded. Where
+        reliable raters outweigh many others its sign can differ from the direction.
+
+    Raises:
+        VotesMalformed: a vote outside its scale.
 
     Example:
         >>> import numpy as np
-        >>> preference_strength(np.array([0, 0]), np.array([-3.0, -1.0]), np.array([0], dtype=np.int8)).tolist()
-        [2.0]
+        >>> signed_strength(np.array([0, 0]), np.array([-3.0, -1.0]), 2, scale=4).tolist()
+        [-0.5, nan]
     """
-    n = direction.size
-    counts = np.bincount(item, minlength=n)
-    sums = np.bincount(item, weights=vote, minlength=n)
-    strength = np.full(n, np.nan)
-    known = (counts > 0) & (direction != TIE)
-    toward_chosen = np.where(direction == FIRST, -sums, sums)
-    strength[known] = np.maximum(toward_chosen[known] / counts[known], 0.0)
+    if scale < 1 or (np.abs(vote) > scale).any():
+        raise VotesMalformed(f"graded votes must lie in -{scale}..{scale}")
+    counts = np.bincount(item, minlength=n_items)
+    sums = np.bincount(item, weights=vote, minlength=n_items)
+    strength: FloatArray = np.divide(sums, counts * scale, out=np.full(n_items, np.nan), where=counts > 0)
     return strength

@@ -20,13 +20,13 @@ N_OUTCOMES = 3
 
 @dataclass(frozen=True)
 class Votes:
-    """One row a vote. Where a rater voted twice on an item, both rows count; callers pass the votes that stand.
+    """One row a vote. Where a rater voted twice on an item, both rows count: pass the votes that stand.
 
     Attributes:
         item: (n,) int64, index of the comparison, 0..n_items-1.
         rater: (n,) int64, index of the rater, 0..n_raters-1.
-        label: (n,) int64, outcome, 0..n_labels-1. For comparisons 0 first, 1 second, 2 tie; both bad counts as
-            tie and cannot judge is left out by the caller.
+        label: (n,) int64, outcome, 0..n_labels-1. For comparisons 0 first, 1 second, 2 tie; both bad counts
+            as tie and cannot judge is left out by the caller.
         n_items, n_raters, n_labels: sizes; items and raters without a vote are allowed.
     """
 
@@ -74,13 +74,14 @@ class Aggregate:
         method: key of the aggregator that computed the posterior (after a fallback: the one fallen back to).
         posterior: (n_items, n_labels), rows sum to 1; an item without votes gets the class prior.
         class_prior: (n_labels,), sums to 1.
-        confusion: (n_raters, n_labels, n_labels), [w, k, l] = P(vote l | truth k), rows sum to 1. None where the
-            method has none.
+        confusion: (n_raters, n_labels, n_labels), [w, k, l] = P(vote l | truth k), rows sum to 1. None where
+            the method has none.
         item_votes: (n_items,) votes an item; 1 marks a provisional posterior.
         rater_votes: (n_raters,) votes a rater.
         rater_accuracy: (n_raters,) expected share of right votes, in [0, 1]; NaN without votes.
         rater_interval: (n_raters, 2) 95 % interval of it (Jeffreys), as if the posterior were the truth.
-        top_labels: (n_items, n_labels) bool, the labels that share the highest probability: more than one is a draw.
+        top_labels: (n_items, n_labels) bool, the labels that share the highest probability: more than one is
+            a draw.
         log_likelihood: trace of the observed log-likelihood, one value an iteration, in nats.
         objective: trace of what is maximised (log-likelihood plus log prior); never falls.
         converged: whether the stop rule was met before the last iteration allowed.
@@ -117,7 +118,8 @@ def rater_accuracies(votes: Votes, posterior: FloatArray) -> tuple[FloatArray, F
         posterior: (n_items, n_labels) probability of each label.
 
     Returns:
-        (n_raters,) accuracy and (n_raters, 2) interval: quantiles of Beta(right + 1/2, wrong + 1/2). NaN without votes.
+        (n_raters,) accuracy and (n_raters, 2) interval: quantiles of Beta(right + 1/2, wrong + 1/2). NaN
+        without votes.
     """
     counts = votes.rater_counts().astype(np.float64)
     right = np.bincount(votes.rater, weights=posterior[votes.item, votes.label], minlength=votes.n_raters)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.labels.errors import PosteriorMalformed
-from pipelines.labels.preference import chosen_soft_label, judge_posterior, preference_strength, preferences
+from pipelines.labels.errors import PosteriorMalformed, VotesMalformed
+from pipelines.labels.preference import chosen_soft_label, judge_posterior, preferences, signed_strength
 
 
 def rows(*values: tuple[float, float, float]) -> np.ndarray:
@@ -53,15 +53,12 @@ def test_a_judge_never_says_tie() -> None:
     assert found.p_tie.tolist() == [0, 0, 0]
 
 
-def test_strength_is_the_mean_vote_toward_chosen() -> None:
-    item, vote = np.array([0, 0, 1, 2, 4]), np.array([-3.0, -1.0, 2.0, -1.0, -2.0])
-    direction = np.array([0, 1, 2, 0, 1], dtype=np.int8)
-    strength = preference_strength(item, vote, direction)
-    assert strength[:2].tolist() == [2.0, 2.0]
-    assert np.isnan(strength[[2, 3]]).all(), (
-        "a tie has no strength, nor has a preference without graded votes"
-    )
-    assert strength[4] == 0.0, "where a reliable minority decides, strength is 0 and not negative"
+def test_strength_is_the_mean_vote_over_its_scale_and_unknown_without_graded_votes() -> None:
+    found = signed_strength(np.array([0, 0, 2]), np.array([-3.0, -1.0, 2.0]), 3, scale=4)
+    assert found[[0, 2]].tolist() == [-0.5, 0.5]
+    assert np.isnan(found[1])
+    with pytest.raises(VotesMalformed, match="-3..3"):
+        signed_strength(np.array([0]), np.array([5.0]), 1, scale=3)
 
 
 @pytest.mark.parametrize(
