@@ -1,0 +1,372 @@
+"""The assignment queue: next, submit, skip, heartbeat, release, sweep.
+
+Exact because the place is reserved at the claim (`demand.leased`) and the database refuses `done + leased` above what is
+wanted. A lease ends when somebody takes it away under the row lock, not when the clock passes, so a vote that comes a
+second late is simply a vote. Postgres's clock is the only clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection, transaction
+
+from annotation.errors import AlreadyAnswered, Conflict, KeptAsSurplus, KeyReused, NotFound, Refused
+from annotation.feedback import Validated, answers_validate
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Demand,
+    Flag,
+    FormRevision,
+    GuidelineRevision,
+    Participation,
+    Project,
+    Rater,
+)
+from annotation.outbox import outbox_add
+from annotation.services import assignment_sql as sql
+
+log = logging.getLogger(__name__)
+
+MOST_EXPIRED = 3
+MOST_GIVEN_BACK = 3
+MOST_FLAGS = 3
+SKIP_REASONS = {"broken": "Something is broken", "too_long": "Too long for now", "not_my_field": "Not my field", "other": "Other"}
+
+
+@dataclass(frozen=True)
+class AssignmentRow:
+    """A lease as the page needs it. `option_order[0]` is the stored position shown as A."""
+
+    id: int
+    token: int
+    comparison_id: int
+    option_order: list[int]
+    lease_until: datetime
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page measured, all optional. Seconds; `exposure` by side as shown."""
+
+    form_revision_id: int | None = None
+    interface_language: str = ""
+    active_seconds: float | None = None
+    idle_seconds: float | None = None
+    exposure: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Submitted:
+    annotation_id: int
+    replay: bool
+    late: bool
+
+
+@dataclass(frozen=True)
+class _Person:
+    participation_id: int
+    rater_id: int
+    lease_seconds: int
+
+
+def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def _run(statement: str, parameters: Mapping[str, Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return int(cursor.rowcount)
+
+
+def _person_checked(state: str, archived: bool) -> None:
+    if archived:
+        raise Refused("This project is archived; it hands out no comparisons and takes no answers.")
+    if state != Participation.State.ACTIVE:
+        raise Refused("You are paused in this project. Ask its admin to let you go on.")
+
+
+def participation_ensure(*, project_id: int, user_id: int) -> Participation:
+    """The person's place in the project, with a rater of a random pseudonym; made on first use."""
+    participation, _ = Participation.objects.get_or_create(project_id=project_id, annotator_id=user_id)
+    Rater.objects.get_or_create(
+        participation=participation,
+        defaults={"project_id": project_id, "kind": Rater.Kind.PERSON, "name": participation.pseudonym.hex},
+    )
+    return participation
+
+
+def _person_lock(project_id: int, user_id: int) -> _Person:
+    rows = _rows(sql.PERSON, {"project": project_id, "user": user_id})
+    if not rows:
+        participation_ensure(project_id=project_id, user_id=user_id)
+        rows = _rows(sql.PERSON, {"project": project_id, "user": user_id})
+    participation_id, state, rater_id, lease_seconds, archived = rows[0]
+    _person_checked(state, archived)
+    return _Person(participation_id, rater_id, lease_seconds)
+
+
+def _person_lock_of(assignment_id: int, user_id: int) -> tuple[_Person, int, int]:
+    """The lock of the person who holds or held this assignment; also its comparison and project."""
+    rows = _rows(sql.PERSON_OF_ASSIGNMENT, {"assignment": assignment_id, "user": user_id})
+    if not rows:
+        raise NotFound("There is no such assignment for you.")
+    participation_id, state, rater_id, lease_seconds, archived, comparison_id, project_id = rows[0]
+    _person_checked(state, archived)
+    return _Person(participation_id, rater_id, lease_seconds), comparison_id, project_id
+
+
+@transaction.atomic
+def assignment_next(*, project_id: int, user_id: int, prefetch: int = 1) -> list[AssignmentRow]:
+    """What this person should judge now: leases already held first, then their own lost ones, then new ones.
+
+    A second tab, a reload and a lost answer get the same assignments. Empty: nothing waits for this person.
+    """
+    person = _person_lock(project_id, user_id)
+    me, lease = person.participation_id, person.lease_seconds
+    held = [AssignmentRow(*row) for row in _rows(sql.HELD, {"me": me})]
+    missing = prefetch - len(held)
+    if missing <= 0:
+        return held[:prefetch]
+    held += [
+        AssignmentRow(*row)
+        for row in _rows(sql.RESUME, {"me": me, "k": missing, "lease": lease, "most_expired": MOST_EXPIRED})
+    ]
+    for statement in (sql.PICK_FREE, sql.PICK_WAITING):
+        missing = prefetch - len(held)
+        if missing > 0:
+            picked = _rows(statement, {"project": project_id, "me": me, "k": missing, "lease": lease})
+            held += [AssignmentRow(*row) for row in picked]
+        if held:
+            break
+    return held
+
+
+def _body_hash(answers: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(orjson.dumps(answers, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _replay(rater_id: int, key: UUID, body_hash: bytes) -> Submitted | None:
+    """The first answer to this key again, if there was one."""
+    known = Annotation.objects.filter(rater_id=rater_id, submit_key=key).first()
+    if known is None:
+        return None
+    if known.body_hash is None or bytes(known.body_hash) != body_hash:
+        raise KeyReused("This submit key came before with another answer. Reload the page and answer again.")
+    if known.state == Annotation.State.SURPLUS:
+        raise KeptAsSurplus(_surplus_sentence(), known.pk)
+    return Submitted(known.pk, replay=True, late=known.late)
+
+
+def _surplus_sentence() -> str:
+    return "Other annotators completed this comparison meanwhile; yours is kept under History and is not counted."
+
+
+def _form_of(project_id: int, shown: Shown) -> tuple[int, list[dict[str, Any]], int | None]:
+    """Form revision (as shown, else the newest), its questions, and the newest guidelines; one query each."""
+    forms = FormRevision.objects.filter(project_id=project_id)
+    form = forms.filter(pk=shown.form_revision_id).first() if shown.form_revision_id else forms.first()
+    if form is None:
+        raise Refused("The form that was shown does not belong to this project. Reload the page.")
+    guidelines = GuidelineRevision.objects.filter(project_id=project_id).values_list("id", flat=True).first()
+    return form.pk, form.questions, guidelines
+
+
+def assignment_submit(
+    *,
+    assignment_id: int,
+    user_id: int,
+    submit_key: UUID,
+    answers: Mapping[str, Any],
+    shown: Shown | None = None,
+) -> Submitted:
+    """Store one answer (stored order), acknowledged only after COMMIT; the same key and body again gives the same row.
+
+    Lease over and comparison still open: counted and marked late. Over and full: stored as surplus, then `KeptAsSurplus`.
+    """
+    outcome = _submit(assignment_id, user_id, submit_key, answers, shown or Shown())
+    if isinstance(outcome, KeptAsSurplus):
+        raise outcome
+    return outcome
+
+
+@transaction.atomic
+def _submit(
+    assignment_id: int, user_id: int, key: UUID, answers: Mapping[str, Any], shown: Shown
+) -> Submitted | KeptAsSurplus:
+    person, comparison_id, project_id = _person_lock_of(assignment_id, user_id)
+    form_id, questions, guidelines_id = _form_of(project_id, shown)
+    valid = answers_validate(questions, answers)
+    row = _annotation_parameters(person, project_id, key, valid, shown) | {
+        "assignment": assignment_id,
+        "me": person.participation_id,
+        "form": form_id,
+        "guidelines": guidelines_id,
+        "gives_back": valid.gives_place_back,
+        "most_given_back": MOST_GIVEN_BACK,
+    }
+    stored = _rows(sql.SUBMIT, row)
+    if stored:
+        return Submitted(stored[0][0], replay=False, late=False)
+    replay = _replay(person.rater_id, key, row["body_hash"])
+    return replay or _submit_without_lease(assignment_id, comparison_id, row, valid)
+
+
+def _annotation_parameters(
+    person: _Person, project_id: int, key: UUID, valid: Validated, shown: Shown
+) -> dict[str, Any]:
+    return {
+        "project": project_id,
+        "rater": person.rater_id,
+        **asdict(valid.summary),
+        "answers": json.dumps(valid.answers),
+        "language": shown.interface_language,
+        "key": key,
+        "body_hash": _body_hash(valid.answers),
+        "active": shown.active_seconds,
+        "idle": shown.idle_seconds,
+        "exposure": None if shown.exposure is None else json.dumps(dict(shown.exposure)),
+    }
+
+
+def _submit_without_lease(
+    assignment_id: int, comparison_id: int, row: Mapping[str, Any], valid: Validated
+) -> Submitted | KeptAsSurplus:
+    """Late: counted if a place is free, kept as surplus otherwise. The person's lock is held."""
+    assignment = Assignment.objects.select_for_update(no_key=True).get(pk=assignment_id)
+    if assignment.state == Assignment.State.SUBMITTED:
+        raise AlreadyAnswered("You answered this comparison in another tab. You can correct that answer under History.")
+    counts = assignment.counted and not valid.gives_place_back
+    done = _rows(sql.COUNT_LATE, {"comparison": comparison_id}) if counts else [(0,)]
+    annotation = Annotation.objects.create(
+        project_id=row["project"],
+        comparison_id=comparison_id,
+        rater_id=row["rater"],
+        assignment=assignment,
+        state=Annotation.State.CURRENT if done else Annotation.State.SURPLUS,
+        outcome=row["outcome"],
+        vote=row["vote"],
+        vote_scale=row["vote_scale"],
+        answers=valid.answers,
+        form_revision_id=row["form"],
+        guideline_revision_id=row["guidelines"],
+        interface_language=row["language"],
+        shown_order=assignment.option_order,
+        submit_key=row["key"],
+        body_hash=row["body_hash"],
+        late=True,
+        ordinal=done[0][0] if done else 0,
+        active_seconds=row["active"],
+        idle_seconds=row["idle"],
+    )
+    assignment.state = Assignment.State.SUBMITTED if done else Assignment.State.RELEASED
+    assignment.closing_reason = "late" if done else "surplus"
+    assignment.save(update_fields=["state", "closing_reason"])
+    if not done:
+        return KeptAsSurplus(_surplus_sentence(), annotation.pk)
+    outbox_add(project_id=row["project"], kind="annotation.submitted", subject_id=annotation.pk)
+    return Submitted(annotation.pk, replay=False, late=True)
+
+
+def _close(assignment: Assignment, state: str, reason: str) -> None:
+    """End a live lease without a vote and give its place back. The caller holds the assignment's lock."""
+    assignment.state, assignment.closing_reason, assignment.lease_until = state, reason, None
+    assignment.token += 1
+    assignment.save(update_fields=["state", "closing_reason", "lease_until", "token"])
+    if assignment.counted:
+        _run(sql.GIVE_BACK, {"comparison": assignment.comparison_id, "n": 1})
+
+
+@transaction.atomic
+def assignment_skip(*, assignment_id: int, user_id: int, reason: str) -> None:
+    """End the lease; this person is not asked again. The third skip as broken holds the comparison back."""
+    if reason not in SKIP_REASONS:
+        raise Refused(f"The reason must be one of {', '.join(SKIP_REASONS)}; got {reason!r}.")
+    _person_lock_of(assignment_id, user_id)
+    assignment = Assignment.objects.select_for_update(no_key=True).get(pk=assignment_id)
+    if assignment.state == Assignment.State.SKIPPED:
+        return
+    if assignment.state != Assignment.State.LEASED:
+        raise Conflict("This comparison is no longer lent to you; nothing was skipped.")
+    _close(assignment, Assignment.State.SKIPPED, reason)
+    _hold_back_if_broken(assignment.comparison_id)
+
+
+@transaction.atomic
+def comparison_flag(*, assignment_id: int, user_id: int, reason: str) -> None:
+    """File a reason for the curator; the vote stays open. Three flags hold the comparison back."""
+    reason = reason.strip()
+    if not reason or len(reason) > 400 or "\x00" in reason:
+        raise Refused("Say in up to 400 characters what is wrong with this comparison.")
+    person, comparison_id, _ = _person_lock_of(assignment_id, user_id)
+    Flag.objects.update_or_create(
+        comparison_id=comparison_id, participation_id=person.participation_id, defaults={"reason": reason}
+    )
+    _hold_back_if_broken(comparison_id)
+
+
+def _hold_back_if_broken(comparison_id: int) -> None:
+    flags = Flag.objects.filter(comparison_id=comparison_id, resolved_at=None).values_list("participation_id", flat=True)
+    skips = Assignment.objects.filter(
+        comparison_id=comparison_id, state=Assignment.State.SKIPPED, closing_reason="broken"
+    ).values_list("participation_id", flat=True)
+    if len(set(flags) | set(skips)) >= MOST_FLAGS:
+        Demand.objects.filter(comparison_id=comparison_id).update(held_back=True)
+        log.info("comparison.held_back comparison=%d", comparison_id)
+
+
+def assignment_heartbeat(*, user_id: int, leases: Sequence[tuple[int, int]]) -> list[int]:
+    """Renew these (assignment, token) leases; the ids that do not come back are lost."""
+    parameters = {"ids": [lease[0] for lease in leases], "tokens": [lease[1] for lease in leases], "user": user_id}
+    return [row[0] for row in _rows(sql.HEARTBEAT, parameters)]
+
+
+@transaction.atomic
+def assignment_release(*, assignment_id: int, project_id: int, reason: str) -> None:
+    """Take a live lease away (curators); a vote that comes all the same takes the late path."""
+    assignment = (
+        Assignment.objects.select_for_update(no_key=True, of=("self",))
+        .filter(pk=assignment_id, comparison__project_id=project_id)
+        .first()
+    )
+    if assignment is None:
+        raise NotFound("There is no such lease in this project.")
+    if assignment.state != Assignment.State.LEASED:
+        raise Conflict("This lease has ended already.")
+    _close(assignment, Assignment.State.RELEASED, reason[:40])
+
+
+@transaction.atomic
+def assignment_sweep() -> int:
+    """Take away up to 200 leases whose time is over; return how many."""
+    swept = _rows(sql.SWEEP, {})
+    for comparison_id, n in sorted(Counter(c for c, counted in swept if counted).items()):
+        _run(sql.GIVE_BACK, {"comparison": comparison_id, "n": n})
+    if swept:
+        log.info("assignment.swept leases=%d", len(swept))
+    return len(swept)
+
+
+@transaction.atomic
+def comparison_wanted_set(*, project: Project, comparison_ids: Sequence[int], wanted: int) -> int:
+    """Raise or lower wanted annotations in flight; who holds a lease at a lowering may finish and is counted."""
+    if wanted < 0:
+        raise Refused(f"Wanted annotations cannot be below zero; got {wanted}.")
+    own = Demand.objects.filter(project=project, comparison_id__in=comparison_ids).order_by("comparison_id")
+    ids = list(own.select_for_update(no_key=True).values_list("comparison_id", flat=True))
+    for comparison_id in ids:
+        _run(sql.WANTED, {"comparison": comparison_id, "wanted": wanted})
+    return len(ids)
