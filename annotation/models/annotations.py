@@ -90,7 +90,12 @@ class Annotation(models.Model):
                 name="annotation_outcome_known",
             ),
             models.CheckConstraint(
-                condition=Q(vote__isnull=True) | (Q(vote_scale__gte=1) & Q(vote__gte=-1 * models.F("vote_scale")) & Q(vote__lte=models.F("vote_scale"))),
+                condition=Q(vote__isnull=True)
+                | (
+                    Q(vote_scale__gte=1)
+                    & Q(vote__gte=-1 * models.F("vote_scale"))
+                    & Q(vote__lte=models.F("vote_scale"))
+                ),
                 name="annotation_vote_in_scale",
             ),
         ]

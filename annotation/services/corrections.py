@@ -50,7 +50,7 @@ def annotation_undo(*, annotation_id: int, user_id: int) -> AssignmentRow | None
     a "cannot judge", whose place was free for others.
     """
     annotation = _own(annotation_id, user_id)
-    person, comparison_id, project_id = _person_lock_of(annotation.assignment_id or 0, user_id)
+    person, _, project_id = _person_lock_of(annotation.assignment_id or 0, user_id)
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=annotation.assignment_id)
     annotation.refresh_from_db()
     if annotation.state == Annotation.State.WITHDRAWN:

@@ -40,7 +40,7 @@ def project_create(
     if salt is not None:
         project.split_salt = salt
     try:
-        project.full_clean()
+        project.clean_fields(exclude=["archived_at"])
     except ValidationError as error:
         raise Refused(f"The project's name {slug!r} was not taken: {' '.join(error.messages)}") from None
     project.save()
