@@ -82,7 +82,7 @@ def ring(queue: str) -> None:
             retry=False,
             ignore_result=True,
         )
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the caller's work is done
         _quiet_until = time.monotonic() + QUIET_SECONDS
         logger.warning("bell.failed queue=%s error=%s", queue, type(error).__name__)
 

@@ -4,6 +4,7 @@
     |- InputRefused        what came in does not fit; nothing was stored
     |- NothingToDo         the call is valid and selects nothing
     |- MissingExtra        the machine-learning extra is not installed
+    |- JobFailed           a job ended with an error that is nobody's input
     |- Cancelled           a person asked for it
     |- Fenced              somebody else has this work now; nothing of it was stored
     `- Busy                try again later (retryable)
@@ -28,6 +29,12 @@ class NothingToDo(PipelineError):
 
 class MissingExtra(PipelineError):
     pass
+
+
+class JobFailed(PipelineError):
+    """Starting it again may help: what was done is kept."""
+
+    retryable = True
 
 
 class Cancelled(PipelineError):

@@ -30,7 +30,7 @@ from django.db.models.functions import Now
 from annotation.models import OutboxEvent, Project, User
 from pipelines.bell import ring, ring_on_commit
 from pipelines.errors import Cancelled, Fenced, InputRefused, PipelineError
-from pipelines.models import Job, WorkItem
+from pipelines.models import Job, WorkerHeartbeat, WorkItem
 
 DEFAULT, ML = "default", "ml"
 QUEUES = (DEFAULT, ML)
@@ -39,6 +39,8 @@ OPEN = (WorkItem.State.READY, WorkItem.State.LEASED)
 LONGEST_WAIT_SECONDS = 600
 OUTBOX_CONSUMERS = {"annotation.": "preference.refresh"}
 DEBOUNCE_SECONDS = 1.0
+REFUSED = "refused"
+SEEN_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -375,25 +377,22 @@ def work_sweep(*, limit: int = 200) -> int:
 
 def _give_back(row: WorkItem, *, reason: str, hopeless: bool, cancelled: bool) -> None:
     """End a lease without results, under the row's lock."""
-    halves = _halves(row)
-    row.token += 1
-    row.lease_until = None
-    row.error = reason
-    if cancelled or row.cancel_requested:
-        row.state = WorkItem.State.CANCELLED
-    elif halves and not hopeless and row.attempts >= 2:
-        row.state = WorkItem.State.CANCELLED
+    state = WorkItem.State
+    halves = [] if hopeless or cancelled or row.cancel_requested or row.attempts < 2 else _halves(row)
+    if cancelled or row.cancel_requested or halves:
+        row.state = state.CANCELLED
     elif hopeless or row.attempts >= row.max_attempts:
-        row.state = WorkItem.State.NEEDS_PERSON
+        row.state = state.NEEDS_PERSON
     else:
-        row.state = WorkItem.State.READY
+        row.state = state.READY
+    row.token, row.lease_until, row.error = row.token + 1, None, reason
     row.save(update_fields=["token", "lease_until", "error", "state"])
-    if row.state == WorkItem.State.READY:
+    if row.state == state.READY:
         wait = min(LONGEST_WAIT_SECONDS, 2.0**row.attempts) * random.uniform(0.5, 1.5)
         WorkItem.objects.filter(pk=row.pk).update(due_at=Now() + timedelta(seconds=wait))
     else:
         WorkItem.objects.filter(pk=row.pk).update(done_at=Now())
-    if row.state == WorkItem.State.CANCELLED and halves and not (cancelled or row.cancel_requested):
+    if halves:
         # One attempt is counted already, so that a half that fails once more is cut again, down to the bad subject.
         work_plan(
             halves,
@@ -404,7 +403,8 @@ def _give_back(row: WorkItem, *, reason: str, hopeless: bool, cancelled: bool) -
             priority=row.priority,
             attempts=1,
         )
-    _job_settle(row.job_id)
+    refused = {REFUSED: True} if hopeless and not cancelled and row.state == state.NEEDS_PERSON else {}
+    _job_settle(row.job_id, result=refused)
 
 
 def _halves(row: WorkItem) -> list[Slice]:
@@ -471,3 +471,30 @@ def ring_due() -> None:
     """Ring for all that is due: bells may have been lost with the broker."""
     for queue in due_queues():
         ring(queue)
+
+
+# Who serves
+
+
+def worker_seen(*, name: str, queue: str) -> None:
+    """Write down that a worker serves a queue now."""
+    WorkerHeartbeat.objects.update_or_create(name=name[:120], defaults={"queue": queue, "seen_at": Now()})
+
+
+def worker_gone(*, name: str) -> None:
+    WorkerHeartbeat.objects.filter(name=name[:120]).delete()
+
+
+def queue_served(queue: str) -> bool:
+    """Whether some worker served the queue in the last seconds."""
+    recent = WorkerHeartbeat.objects.filter(queue=queue, seen_at__gt=Now() - timedelta(seconds=SEEN_SECONDS))
+    return recent.exists()
+
+
+def queue_stuck(queue: str, *, worker: str, seconds: float) -> bool:
+    """Whether work has been due for so long while this worker holds none of it."""
+    due = WorkItem.objects.filter(
+        queue=queue, state=WorkItem.State.READY, due_at__lt=Now() - timedelta(seconds=seconds)
+    )
+    held = WorkItem.objects.filter(queue=queue, state=WorkItem.State.LEASED, leased_by=worker[:80])
+    return due.exists() and not held.exists()

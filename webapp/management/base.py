@@ -36,7 +36,9 @@ class WinnowCommand(BaseCommand):
         raise NotImplementedError
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object as the last line")
+        parser.add_argument(
+            "--json", action="store_true", dest="as_json", help="print one JSON object as the last line"
+        )
         if self.needs_project:
             parser.add_argument("--project", required=True, metavar="SLUG")
         self.options(parser)
@@ -53,7 +55,9 @@ class WinnowCommand(BaseCommand):
 
     def bar(self, total: int | None, unit: str, title: str) -> tqdm[Any]:
         """A progress bar on standard error, shown only when a person looks."""
-        return tqdm(total=total, unit=f" {unit}", desc=title, file=sys.stderr, disable=not sys.stderr.isatty())
+        return tqdm(
+            total=total, unit=f" {unit}", desc=title, file=sys.stderr, disable=not sys.stderr.isatty()
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = type(self).__module__.rsplit(".", 1)[-1]
@@ -77,6 +81,8 @@ class WinnowCommand(BaseCommand):
             print(json.dumps(fields, sort_keys=True, default=str), flush=True)
         elif code == DONE:
             for key, value in fields["counts"].items():
-                self.say(f"{key.replace('_', ' ')}: {value:,}" if isinstance(value, int) else f"{key}: {value}")
+                self.say(
+                    f"{key.replace('_', ' ')}: {value:,}" if isinstance(value, int) else f"{key}: {value}"
+                )
         if code != DONE:
             raise SystemExit(code)

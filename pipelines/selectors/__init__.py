@@ -1,0 +1,1 @@
+"""Reads over the tables of `pipelines`."""

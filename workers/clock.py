@@ -1,0 +1,43 @@
+"""What must happen though nobody asks: `python -m workers.clock`. Any number of clocks may run.
+
+Each five seconds: leases of dead workers and absent annotators are taken away, the outbox is turned into work, and the
+bell is rung for whatever is due, since bells get lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+
+
+def tick() -> None:
+    """One round; a step that fails is logged and does not keep the others from running."""
+    from annotation.services.assignment import assignment_sweep
+
+    from pipelines.queue import outbox_consume, ring_due, work_sweep
+    from workers.loop import safely
+
+    for step in (work_sweep, assignment_sweep, outbox_consume, ring_due):
+        safely(step.__name__, step)
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    import django
+
+    django.setup()
+    from django.conf import settings
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    logging.getLogger(__name__).info("clock.started")
+    while not stop.is_set():
+        tick()
+        stop.wait(settings.SWEEP_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""What does which kind of work. One line a kind; the functions are loaded on first use and take a `Leased`.
+
+`queue` is where items of the kind are planned. A handler computes, then stores inside `with work_finishing(item):`; an
+item that it leaves open is finished for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from pipelines.queue import Leased
+
+
+@dataclass(frozen=True)
+class Kind:
+    queue: str
+    path: str
+
+    def load(self) -> Callable[[Leased], None]:
+        module, name = self.path.split(":")
+        function: Callable[[Leased], None] = getattr(import_module(module), name)
+        return function
+
+
+HANDLERS: dict[str, Kind] = {}
