@@ -351,7 +351,7 @@ def work_fail(item: Leased, error: BaseException) -> None:
 
 @transaction.atomic
 def work_release(item: Leased) -> None:
-    """Put an untouched item back, its attempt uncounted: the worker stops before it began."""
+    """Put an item back, its attempt uncounted: a person stopped the worker, the item did nothing wrong."""
     WorkItem.objects.filter(pk=item.id, token=item.token, state=WorkItem.State.LEASED).update(
         state=WorkItem.State.READY,
         lease_until=None,

@@ -14,12 +14,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
-from pipelines.errors import Cancelled, Fenced, PipelineError
+from pipelines.errors import Fenced, PipelineError
 from pipelines.queue import (
     Leased,
     work_fail,
     work_finish,
     work_heartbeat,
+    work_release,
     work_take,
     worker_gone,
     worker_seen,
@@ -67,7 +68,7 @@ def work_do(item: Leased) -> None:
     except Fenced:
         logger.warning("work.fenced kind=%s id=%d token=%d", item.kind, item.id, item.token)
     except (KeyboardInterrupt, SystemExit):
-        _fail(item, Cancelled("Interrupted."))
+        work_release(item)
         raise
     except PipelineError as error:
         logger.warning(

@@ -11,9 +11,9 @@ import django
 
 django.setup()
 
-from annotation.models import OutboxEvent  # noqa: E402 - the apps are loaded above
-from pipelines.queue import Leased, work_finishing  # noqa: E402
-from workers.handlers import HANDLERS, Kind  # noqa: E402
+from annotation.models import OutboxEvent
+from pipelines.queue import Leased, work_finishing
+from workers.handlers import HANDLERS, Kind
 
 KIND = "probe"
 

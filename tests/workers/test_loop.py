@@ -64,14 +64,14 @@ def test_an_unknown_kind_goes_to_a_person_after_its_attempts(project):
     assert "nobody-knows" in WorkItem.objects.get().error
 
 
-def test_an_interrupted_item_is_cancelled(project, handle):
+def test_an_interrupted_item_is_given_back(project, handle):
     def interrupt(item):
         raise KeyboardInterrupt
 
     handle(interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(project)
-    assert WorkItem.objects.get().state == "cancelled"
+    assert (WorkItem.objects.get().state, WorkItem.objects.get().attempts) == ("ready", 0)
 
 
 def test_the_worker_stops_between_items(project, handle):
