@@ -97,11 +97,10 @@ class Redis:
         self._kill()
         self.home.redis.mkdir(exist_ok=True, mode=0o700)
         log = self.home.log / "redis.log"
-        run(
-            [self.binary.path, "--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700"]
-            + ["--dir", self.home.redis, "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
-            + ["--daemonize", "yes", "--pidfile", self.home.run / "redis.pid", "--logfile", log]
-        )
+        place: list[str | Path] = ["--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700"]
+        kept: list[str | Path] = ["--dir", self.home.redis, "--appendonly", "yes", "--appendfsync", "everysec"]
+        daemon: list[str | Path] = ["--pidfile", self.home.run / "redis.pid", "--logfile", log, "--daemonize", "yes"]
+        run([self.binary.path, *place, *kept, "--save", "", *daemon])
         if not wait_until(self.running, 30):
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else ""
             raise BrokerUnavailable(f"Redis does not start; its log {log} ends with:\n{tail}")

@@ -236,10 +236,9 @@ class Postgres:
             secret.flush()
             if self._drop_to is not None:
                 os.chown(secret.name, self._drop_to, self._drop_to)
-            words = ["-D", draft, "-U", USER, "-A", "scram-sha-256", f"--pwfile={secret.name}", "-E", "UTF8"]
-            self._as_server(
-                [self._binaries_readable().tool("initdb"), *words, *locale, *([] if self.durable else ["--no-sync"])]
-            )
+            program: list[str | Path] = [self._binaries_readable().tool("initdb"), "-D", draft, "-U", USER]
+            access = ["-A", "scram-sha-256", f"--pwfile={secret.name}", "-E", "UTF8"]
+            self._as_server([*program, *access, *locale, *([] if self.durable else ["--no-sync"])])
         draft.rename(self.data)
 
     def _refuse_other_major(self) -> None:
@@ -256,9 +255,9 @@ class Postgres:
             port = self.port() if attempt == 0 else port_pick()
             if not port or not port_free(port):
                 port = port_pick()
-            words = ["-D", self.data, "-w", "-t", str(START_SECONDS), "-l", self.log, "-o", self._options(port), "start"]
+            words: list[str | Path] = [pg_ctl, "-D", self.data, "-l", self.log, "-o", self._options(port)]
             try:
-                self._as_server([pg_ctl, *words])
+                self._as_server([*words, "-w", "-t", str(START_SECONDS), "start"])
             except ProcessFailed:
                 # The port may have been taken meanwhile, or a killed server's last child still leaves its memory.
                 if attempt == 4:
