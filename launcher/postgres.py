@@ -252,7 +252,7 @@ class Postgres:
     def _launch(self) -> None:
         pg_ctl = self._binaries_readable().tool("pg_ctl")
         for attempt in range(5):
-            port = self.port() if attempt == 0 else port_pick()
+            port = self.port()
             if not port or not port_free(port):
                 port = port_pick()
             words: list[str | Path] = [pg_ctl, "-D", self.data, "-l", self.log, "-o", self._options(port)]
