@@ -15,7 +15,6 @@ import threading
 def tick() -> None:
     """One round; a step that fails is logged and does not keep the others from running."""
     from annotation.services.assignment import assignment_sweep
-
     from pipelines.queue import outbox_consume, ring_due, work_sweep
     from workers.loop import safely
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from pipelines.queue import Leased
+from pipelines.queue import DEFAULT, Leased
 
 
 @dataclass(frozen=True)
@@ -24,4 +24,7 @@ class Kind:
         return function
 
 
-HANDLERS: dict[str, Kind] = {}
+HANDLERS: dict[str, Kind] = {
+    "aggregate": Kind(DEFAULT, "pipelines.services.aggregation:aggregate_work"),
+    "preference.refresh": Kind(DEFAULT, "pipelines.services.aggregation:preference_refresh_work"),
+}

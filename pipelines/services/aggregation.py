@@ -1,0 +1,364 @@
+"""From votes and predictions to preferences.
+
+`aggregate_full` refits everything and is what a version rests on. Between refits `preference_refresh` recomputes only
+the comparisons with new votes, raters held as the last refit saw them. Where a vote exists, the votes decide; else the
+newest judge's probability, calibrated where a calibration is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from django.db import connection, transaction
+from numpy.typing import NDArray
+
+from annotation.agreement import agreement
+from annotation.models import Annotation, Project, User
+from pipelines.errors import InputRefused, NothingToDo
+from pipelines.labels import AGGREGATORS
+from pipelines.labels.online import posterior_given_raters, stranger_confusion
+from pipelines.labels.preference import judge_posterior, preferences
+from pipelines.labels.votes import N_OUTCOMES, Aggregate
+from pipelines.models import AggregationRun, Job, RaterEstimate
+from pipelines.queue import Leased, job_start, outbox_take, work_finishing
+from pipelines.routing.calibration import VERSION as CALIBRATION_VERSION
+from pipelines.selectors.votes import (
+    PredictionTable,
+    VoteTable,
+    Watermark,
+    calibrations_of,
+    predictions_of,
+    votes_of,
+    watermark_of,
+)
+from pipelines.services.preference_rows import Labels, labels_clear, labels_store
+
+DEFAULT_METHOD = "dawid_skene"
+JUDGE = "judge"
+EVENTS = "annotation."
+REFIT_VOTES, REFIT_SHARE = 50, 0.1
+SMOOTHING = 0.5
+# One writer of preferences a project at a time: a refit and an online step must not overwrite each other.
+LOCK_SPACE = 7_301
+
+
+# Full refits
+
+
+def aggregate_start(*, project: Project, method: str = DEFAULT_METHOD, created_by: User | None = None) -> Job:
+    """A job that refits all preferences of a project."""
+    _method_check(method)
+    return job_start(project=project, kind="aggregate", params={"method": method}, created_by=created_by)
+
+
+def aggregate_work(item: Leased) -> None:
+    """Handler of `aggregate`."""
+    project = Project.objects.get(pk=item.project_id)
+    fit = _fit(project.pk, item.params["method"])
+    item.check()
+    with work_finishing(item):
+        run = _store(project, fit)
+        item.result["run"] = run.number
+        item.counts.update(run.counts)
+
+
+def aggregate_full(*, project: Project, method: str = DEFAULT_METHOD) -> AggregationRun:
+    """Refit now, in this process; what a freeze calls. Raises `NothingToDo` when there is nothing to aggregate."""
+    _method_check(method)
+    fit = _fit(project.pk, method)
+    with transaction.atomic():
+        return _store(project, fit)
+
+
+def aggregate_current(*, project: Project, method: str | None = None) -> AggregationRun:
+    """The newest run if nothing came since, else a new one by the same method (or `method`, where one is asked for)."""
+    run = AggregationRun.objects.filter(project=project).order_by("-number").first()
+    wanted = method or (run.method if run else DEFAULT_METHOD)
+    if run is not None and run.method == wanted and _mark_of(run) == watermark_of(project.pk):
+        return run
+    return aggregate_full(project=project, method=wanted)
+
+
+def _method_check(method: str) -> None:
+    if method not in AGGREGATORS:
+        raise InputRefused(f"There is no method {method!r}; known are {', '.join(AGGREGATORS)}.")
+
+
+class _Fit:
+    """What a refit computed, before anything is stored."""
+
+    def __init__(self, method: str, mark: Watermark, table: VoteTable, judged: PredictionTable) -> None:
+        self.method, self.mark, self.table, self.judged = method, mark, table, judged
+        self.comparisons = np.unique(table.comparison)
+        self.raters = np.unique(table.rater)
+        self.aggregate: Aggregate | None = None
+
+
+def _fit(project_id: int, method: str) -> _Fit:
+    # The mark is read first: what comes between it and the votes is seen again by the next step, never missed.
+    mark = watermark_of(project_id)
+    fit = _Fit(method, mark, votes_of(project_id), predictions_of(project_id))
+    if not len(fit.table) and not fit.judged.comparison.size:
+        raise NothingToDo(
+            "There are no votes and no predictions to aggregate. Import choices, judge, or annotate first."
+        )
+    if len(fit.table):
+        fit.aggregate = AGGREGATORS[method].load()(fit.table.votes(fit.comparisons, fit.raters))
+    return fit
+
+
+def _store(project: Project, fit: _Fit) -> AggregationRun:
+    """Write run, estimates and changed preferences; then the votes that came while the refit ran."""
+    _preferences_lock(project.pk)
+    last = AggregationRun.objects.filter(project=project).order_by("-number").first()
+    voted = (
+        None
+        if fit.aggregate is None
+        else _voted(fit.table, fit.comparisons, fit.aggregate.posterior, fit.aggregate.method)
+    )
+    labels = _joined(voted, _judged(project.pk, fit.judged, without=fit.comparisons))
+    run = AggregationRun.objects.create(
+        project=project,
+        number=1 + (last.number if last else 0),
+        method=fit.method,
+        method_version=AGGREGATORS[fit.method].version,
+        params=fit.mark.fields
+        | {"class_prior": None if fit.aggregate is None else fit.aggregate.class_prior.tolist()},
+        annotations_until=fit.mark.annotations_until,
+        predictions_until=fit.mark.predictions_until,
+        metrics=_metrics(fit),
+    )
+    _estimates_store(run, fit)
+    changed = labels_store(labels, project_id=project.pk, run_id=run.pk, is_all=True)
+    run.counts = _counts(fit, labels, changed)
+    run.save(update_fields=["counts"])
+    since = Annotation.objects.filter(project=project, pk__gt=fit.mark.annotations_until)
+    _refresh(project.pk, sorted(set(since.values_list("comparison_id", flat=True))), run)
+    return run
+
+
+def _preferences_lock(project_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", [LOCK_SPACE, project_id])
+
+
+def _mark_of(run: AggregationRun) -> Watermark:
+    return Watermark(
+        run.params["annotations"], run.annotations_until, run.predictions_until, run.params["calibration"]
+    )
+
+
+def _metrics(fit: _Fit) -> dict[str, Any]:
+    if fit.aggregate is None:
+        return {}
+    likelihood = fit.aggregate.log_likelihood
+    unit = np.searchsorted(fit.comparisons, fit.table.comparison).astype(np.int64)
+    found = agreement(unit, fit.table.label.astype(np.float64), "nominal", seed=0)
+    return {
+        "agreement": asdict(found),
+        "answered_by": fit.aggregate.method,
+        "fallback_reason": fit.aggregate.fallback_reason,
+        "log_likelihood": float(likelihood[-1]) if likelihood.size else None,
+        "iterations": int(likelihood.size),
+        "converged": fit.aggregate.converged,
+    }
+
+
+def _estimates_store(run: AggregationRun, fit: _Fit) -> None:
+    if fit.aggregate is None:
+        return
+    aggregate, rows = fit.aggregate, []
+    for index, rater_id in enumerate(fit.raters.tolist()):
+        reliability = float(aggregate.rater_accuracy[index])
+        low, high = (float(bound) for bound in aggregate.rater_interval[index])
+        rows.append(
+            RaterEstimate(
+                run=run,
+                rater_id=rater_id,
+                votes=int(aggregate.rater_votes[index]),
+                reliability=reliability,
+                low=low,
+                high=high,
+                details=_details(fit, index, rater_id),
+            )
+        )
+    RaterEstimate.objects.bulk_create(rows, batch_size=1000)
+
+
+def _details(fit: _Fit, index: int, rater_id: int) -> dict[str, Any]:
+    """Confusion, and the share of votes for the side shown as A: far from a half, a rater looks at sides."""
+    own = fit.table.rater == rater_id
+    sides = fit.table.shown_as_a[own]
+    sides = sides[~np.isnan(sides)]
+    confusion = (
+        None if fit.aggregate is None or fit.aggregate.confusion is None else fit.aggregate.confusion[index]
+    )
+    return {
+        "confusion": None if confusion is None else confusion.tolist(),
+        "share_for_a": float(sides.mean()) if sides.size else None,
+        "votes_with_side": int(sides.size),
+        "ties": int(np.count_nonzero(fit.table.label[own] == N_OUTCOMES - 1)),
+        "both_bad": int(np.count_nonzero(fit.table.both_bad[own])),
+    }
+
+
+def _counts(fit: _Fit, labels: Labels, changed: int) -> dict[str, int]:
+    directed = labels.direction < N_OUTCOMES - 1
+    counts = {
+        "votes": len(fit.table),
+        "raters": int(fit.raters.size),
+        "comparisons": int(labels.comparison.size),
+        "preferences": int(np.count_nonzero(directed)),
+        "ties": int(np.count_nonzero(~directed)),
+        "changed": changed,
+    }
+    return counts | {
+        f"from_{origin}": int(np.count_nonzero(labels.origin == origin))
+        for origin in ("person", "source", "model")
+    }
+
+
+# Labels
+
+
+def _voted(
+    table: VoteTable, comparisons: NDArray[np.int64], posterior: NDArray[np.float64], method: str
+) -> Labels:
+    """Labels of comparisons with votes, from the posterior that an aggregator gave them."""
+    found = preferences(posterior)
+    item = np.searchsorted(comparisons, table.comparison)
+    counts = np.bincount(item, minlength=comparisons.size)
+    agreeing = np.bincount(item, weights=table.label == found.direction[item], minlength=comparisons.size)
+    graded = ~np.isnan(table.strength)
+    n_graded = np.bincount(item[graded], minlength=comparisons.size)
+    sums = np.bincount(item[graded], weights=table.strength[graded], minlength=comparisons.size)
+    by_person = np.bincount(item, weights=table.person, minlength=comparisons.size) > 0
+    return Labels(
+        comparison=comparisons,
+        posterior=posterior,
+        direction=found.direction,
+        flip_probability=found.flip_probability,
+        soft_label=found.soft_label,
+        strength=np.divide(sums, n_graded, out=np.full(comparisons.size, np.nan), where=n_graded > 0),
+        agreement=agreeing / counts,
+        votes=counts.astype(np.int64),
+        origin=np.where(by_person, "person", "source"),
+        method=np.full(comparisons.size, method, dtype="<U40"),
+        method_version=np.full(comparisons.size, AGGREGATORS[method].version, dtype="<U20"),
+    )
+
+
+def _judged(project_id: int, judged: PredictionTable, *, without: NDArray[np.int64]) -> Labels | None:
+    """Labels of comparisons that only judges have seen."""
+    kept = ~np.isin(judged.comparison, without)
+    if not kept.any():
+        return None
+    comparison, rater, p_first, label = (
+        array[kept] for array in (judged.comparison, judged.rater, judged.p_first, judged.label)
+    )
+    calibrated = p_first.copy()
+    for rater_id, fit in calibrations_of(project_id).items():
+        calibrated[rater == rater_id] = fit.apply(p_first[rater == rater_id])
+    # An imported prediction without a probability is worth one smoothed vote for its side.
+    posterior = np.full((comparison.size, N_OUTCOMES), SMOOTHING)
+    posterior[np.arange(comparison.size), label] += 1.0
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    known = ~np.isnan(calibrated)
+    posterior[known] = judge_posterior(calibrated[known])
+    found = preferences(posterior)
+    return Labels(
+        comparison=comparison,
+        posterior=posterior,
+        direction=found.direction,
+        flip_probability=found.flip_probability,
+        soft_label=found.soft_label,
+        strength=np.full(comparison.size, np.nan),
+        agreement=np.full(comparison.size, np.nan),
+        votes=np.zeros(comparison.size, dtype=np.int64),
+        origin=np.full(comparison.size, "model"),
+        method=np.full(comparison.size, JUDGE, dtype="<U40"),
+        method_version=np.full(comparison.size, CALIBRATION_VERSION, dtype="<U20"),
+    )
+
+
+def _joined(first: Labels | None, second: Labels | None) -> Labels:
+    parts = [part for part in (first, second) if part is not None]
+    if len(parts) == 1:
+        return parts[0]
+    fields = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in Labels.__dataclass_fields__
+    }
+    order = np.argsort(fields["comparison"], kind="stable")
+    return Labels(**{name: values[order] for name, values in fields.items()})
+
+
+# Online steps
+
+
+def preference_refresh_work(item: Leased) -> None:
+    """Handler of `preference.refresh`: apply the events of one project, and refit when enough has come."""
+    with work_finishing(item):
+        preference_refresh(project_id=item.project_id)
+
+
+@transaction.atomic
+def preference_refresh(*, project_id: int) -> int:
+    """Recompute the comparisons whose annotations changed, up to 5,000 events. Returns how many comparisons."""
+    subjects = outbox_take(project_id=project_id, prefix=EVENTS)
+    changed = Annotation.objects.filter(pk__in=subjects).values_list("comparison_id", flat=True)
+    comparison_ids = sorted(set(changed))
+    run = AggregationRun.objects.filter(project_id=project_id).order_by("-number").first()
+    if comparison_ids:
+        _preferences_lock(project_id)
+        _refresh(project_id, comparison_ids, run)
+    if run is not None and _is_due(project_id, run):
+        aggregate_start(project=run.project, method=run.method)
+    return len(comparison_ids)
+
+
+def _is_due(project_id: int, run: AggregationRun) -> bool:
+    """Whether so many votes came since the last refit that its view of the raters is old."""
+    since = Annotation.objects.filter(
+        project_id=project_id, pk__gt=run.annotations_until, state=Annotation.State.CURRENT
+    ).count()
+    return since >= max(REFIT_VOTES, REFIT_SHARE * int(run.params["annotations"]))
+
+
+def _refresh(project_id: int, comparison_ids: list[int], run: AggregationRun | None) -> None:
+    """Labels of some comparisons, raters held as the last refit saw them. The caller holds the lock."""
+    if not comparison_ids:
+        return
+    table = votes_of(project_id, comparison_ids)
+    comparisons = np.unique(table.comparison)
+    voted = _voted_online(table, comparisons, run) if comparisons.size else None
+    judged = _judged(
+        project_id, predictions_of(project_id, comparison_ids=comparison_ids), without=comparisons
+    )
+    left: set[int] = set(comparison_ids)
+    if voted is not None or judged is not None:
+        labels = _joined(voted, judged)
+        labels_store(labels, project_id=project_id, run_id=run.pk if run else None, is_all=False)
+        left -= set(labels.comparison.tolist())
+    labels_clear(sorted(left), project_id=project_id)
+
+
+def _voted_online(table: VoteTable, comparisons: NDArray[np.int64], run: AggregationRun | None) -> Labels:
+    raters = np.unique(table.rater)
+    votes = table.votes(comparisons, raters)
+    confusions = _confusions_of(run)
+    if run is None or not confusions:
+        return _voted(table, comparisons, AGGREGATORS["majority"].load()(votes).posterior, "majority")
+    stranger = stranger_confusion(N_OUTCOMES)
+    confusion = np.stack([confusions.get(rater_id, stranger) for rater_id in raters.tolist()])
+    posterior = posterior_given_raters(votes, np.array(run.params["class_prior"]), confusion)
+    return _voted(table, comparisons, posterior, str(run.metrics["answered_by"]))
+
+
+def _confusions_of(run: AggregationRun | None) -> dict[int, NDArray[np.float64]]:
+    """Confusion of each rater in the last refit; empty where its method has none."""
+    if run is None:
+        return {}
+    found = RaterEstimate.objects.filter(run=run).values_list("rater_id", "details__confusion")
+    return {rater_id: np.array(confusion) for rater_id, confusion in found if confusion is not None}

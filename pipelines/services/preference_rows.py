@@ -1,0 +1,128 @@
+"""How preferences are stored: a revision for each that changed, by COPY, and the pointer to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from pipelines.labels.preference import DIRECTIONS
+
+SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What n comparisons amount to now; sorted by comparison. Arrays (n,), `posterior` (n, 3); NaN means null.
+
+    `origin` and `method` say where each comes from: a posterior of people's votes, or a judge's probability.
+    """
+
+    comparison: NDArray[np.int64]
+    posterior: NDArray[np.float64]
+    direction: NDArray[np.int8]
+    flip_probability: NDArray[np.float64]
+    soft_label: NDArray[np.float64]
+    strength: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+    votes: NDArray[np.int64]
+    origin: NDArray[np.str_]
+    method: NDArray[np.str_]
+    method_version: NDArray[np.str_]
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = self.posterior[np.arange(self.direction.size), self.direction]
+        return found
+
+
+STAGE = """
+CREATE TEMPORARY TABLE label_stage (comparison_id bigint, direction smallint, p_first float8, p_second float8,
+  p_tie float8, flip float8, soft float8, strength float8, confidence float8, agreement float8, votes int,
+  origin text, method text, version text) ON COMMIT DROP
+"""
+
+PREFERENCES = """
+INSERT INTO pipelines_preference (comparison_id, project_id)
+SELECT comparison_id, %(project)s FROM label_stage ORDER BY comparison_id ON CONFLICT (comparison_id) DO NOTHING
+"""
+
+# Only what differs from the current revision becomes a new one; numbers that differ by rounding alone are the same.
+REVISIONS = """
+WITH changed AS (
+  SELECT s.*, p.id AS preference_id FROM label_stage s
+  JOIN pipelines_preference p ON p.comparison_id = s.comparison_id
+  LEFT JOIN pipelines_preferencerevision r ON r.id = p.current_id
+  WHERE r.id IS NULL OR (r.outcome, r.origin, r.method, r.method_version, r.votes)
+      IS DISTINCT FROM ((%(outcomes)s::text[])[s.direction + 1], s.origin, s.method, s.version, s.votes)
+    OR abs(r.p_first - s.p_first) > %(same)s OR abs(r.p_tie - s.p_tie) > %(same)s
+    OR r.strength IS DISTINCT FROM s.strength OR r.agreement IS DISTINCT FROM s.agreement
+), added AS (
+  INSERT INTO pipelines_preferencerevision (preference_id, run_id, outcome, chosen_id, rejected_id, origin,
+    p_first, p_second, p_tie, flip_probability, soft_label, strength, confidence, agreement, votes,
+    method, method_version, weight, created_at)
+  SELECT c.preference_id, %(run)s::bigint, (%(outcomes)s::text[])[c.direction + 1],
+    CASE c.direction WHEN 0 THEN a.completion_id WHEN 1 THEN b.completion_id END,
+    CASE c.direction WHEN 0 THEN b.completion_id WHEN 1 THEN a.completion_id END,
+    c.origin, c.p_first, c.p_second, c.p_tie, c.flip, c.soft, c.strength, c.confidence, c.agreement, c.votes,
+    c.method, c.version, 1.0, statement_timestamp()
+  FROM changed c
+  JOIN annotation_comparisoncompletion a ON a.comparison_id = c.comparison_id AND a.position = 0
+  JOIN annotation_comparisoncompletion b ON b.comparison_id = c.comparison_id AND b.position = 1
+  ORDER BY c.comparison_id
+  RETURNING id, preference_id
+)
+UPDATE pipelines_preference p SET current_id = added.id FROM added WHERE p.id = added.preference_id
+"""
+
+CLEAR = """
+UPDATE pipelines_preference SET current_id = NULL
+WHERE project_id = %(project)s AND current_id IS NOT NULL AND comparison_id = ANY(%(ids)s::bigint[])
+"""
+CLEAR_OTHERS = """
+UPDATE pipelines_preference p SET current_id = NULL
+WHERE p.project_id = %(project)s AND p.current_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM label_stage s WHERE s.comparison_id = p.comparison_id)
+"""
+
+
+def labels_store(labels: Labels, *, project_id: int, run_id: int | None, is_all: bool) -> int:
+    """Write what changed in the caller's transaction; returns how many revisions are new.
+
+    `is_all`: preferences of comparisons that have no label any more lose their current revision.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.label_stage")
+        cursor.execute(STAGE)
+        with cursor.copy("COPY label_stage FROM STDIN") as copy:
+            for row in _rows(labels):
+                copy.write_row(row)
+        cursor.execute("ANALYZE label_stage")
+        cursor.execute(PREFERENCES, {"project": project_id})
+        outcomes = {"outcomes": list(DIRECTIONS), "same": SAME, "run": run_id}
+        cursor.execute(REVISIONS, outcomes)
+        changed = int(cursor.rowcount)
+        if is_all:
+            cursor.execute(CLEAR_OTHERS, {"project": project_id})
+    return changed
+
+
+def labels_clear(comparison_ids: list[int], *, project_id: int) -> None:
+    """Take away the current revision of comparisons that nobody and nothing judges any more."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLEAR, {"project": project_id, "ids": comparison_ids})
+
+
+def _rows(labels: Labels) -> Any:
+    """Rows for COPY; NaN becomes null."""
+    columns = (
+        labels.comparison, labels.direction, *labels.posterior.T, labels.flip_probability, labels.soft_label,
+        labels.strength, labels.confidence, labels.agreement, labels.votes, labels.origin, labels.method,
+        labels.method_version,
+    )  # fmt: skip
+    for row in zip(*(column.tolist() for column in columns), strict=True):
+        yield tuple(None if isinstance(value, float) and isnan(value) else value for value in row)
