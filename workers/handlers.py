@@ -25,6 +25,7 @@ class Kind:
 
 
 HANDLERS: dict[str, Kind] = {
+    "import.commit": Kind(DEFAULT, "pipelines.services.importing:import_work"),
     "aggregate": Kind(DEFAULT, "pipelines.services.aggregation:aggregate_work"),
     "preference.refresh": Kind(DEFAULT, "pipelines.services.aggregation:preference_refresh_work"),
 }

@@ -1,0 +1,90 @@
+"""Taking an import back: with its comparisons, choices and texts, as long as nobody's work rests on them."""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from annotation.models import Import
+from pipelines.errors import InputRefused
+from pipelines.services.import_staging import LOCK
+
+OWN = "SELECT id FROM annotation_comparison WHERE source_import_id = %(import)s"
+# Comparisons that the import made, or gave a choice to.
+TOUCHED = f"""
+{OWN} UNION SELECT comparison_id FROM annotation_annotation WHERE source_import_id = %(import)s
+UNION SELECT comparison_id FROM pipelines_prediction WHERE source_import_id = %(import)s
+"""
+VOTES = (
+    f"SELECT count(*) FROM annotation_annotation WHERE comparison_id IN ({OWN}) AND source_import_id IS NULL"
+)
+MERGED = f"""
+SELECT (SELECT count(*) FROM annotation_annotation
+        WHERE comparison_id IN ({OWN}) AND source_import_id <> %(import)s)
+     + (SELECT count(*) FROM pipelines_prediction
+        WHERE comparison_id IN ({OWN}) AND source_import_id <> %(import)s)
+"""
+VERSIONS = f"""
+SELECT count(DISTINCT row.version_id) FROM pipelines_versionrow row
+JOIN pipelines_preferencerevision r ON r.id = row.revision_id
+JOIN pipelines_preference p ON p.id = r.preference_id
+WHERE p.comparison_id IN ({TOUCHED})
+"""
+QUESTIONS = {
+    VOTES: "people gave {count:,} annotations on its comparisons",
+    MERGED: "a later import gave {count:,} choices on its comparisons; remove that first",
+    VERSIONS: "{count:,} frozen versions rest on it",
+}
+OF_COMPARISONS = (
+    "pipelines_prediction",
+    "pipelines_score",
+    "pipelines_routingdecision",
+    "annotation_flag",
+    "annotation_assignment",
+    "annotation_demand",
+    "annotation_comparisoncompletion",
+)
+STATEMENTS = (
+    f"UPDATE pipelines_preference SET current_id = NULL WHERE comparison_id IN ({TOUCHED})",
+    f"""DELETE FROM pipelines_preferencerevision WHERE preference_id IN (
+          SELECT id FROM pipelines_preference WHERE comparison_id IN ({TOUCHED}))""",
+    f"DELETE FROM pipelines_preference WHERE comparison_id IN ({TOUCHED})",
+    "DELETE FROM annotation_annotation WHERE source_import_id = %(import)s",
+    "DELETE FROM pipelines_prediction WHERE source_import_id = %(import)s",
+    *(f"DELETE FROM {table} WHERE comparison_id IN ({OWN})" for table in OF_COMPARISONS),
+    "DELETE FROM annotation_comparison WHERE source_import_id = %(import)s",
+    """DELETE FROM annotation_completion c USING annotation_prompt p, annotation_import i
+       WHERE p.id = c.prompt_id AND p.project_id = i.project_id AND i.id = %(import)s
+         AND NOT EXISTS (SELECT FROM annotation_comparisoncompletion x WHERE x.completion_id = c.id)""",
+    """DELETE FROM annotation_prompt p USING annotation_import i
+       WHERE p.project_id = i.project_id AND i.id = %(import)s
+         AND NOT EXISTS (SELECT FROM annotation_comparison c WHERE c.prompt_id = p.id)
+         AND NOT EXISTS (SELECT FROM annotation_completion c WHERE c.prompt_id = p.id)""",
+    """DELETE FROM annotation_text t
+       WHERE NOT EXISTS (SELECT FROM annotation_prompt p WHERE p.text_sha256 = t.sha256)
+         AND NOT EXISTS (SELECT FROM annotation_completion c WHERE c.text_sha256 = t.sha256)""",
+)
+
+
+@transaction.atomic
+def import_remove(*, record: Import) -> Import:
+    """Remove what an import brought. Preferences that its choices touched go too; the next refit makes them anew.
+
+    Raises:
+        InputRefused: people voted on it, a later import merged into it, or a version rests on it.
+    """
+    record = Import.objects.select_for_update().get(pk=record.pk)
+    if record.state != Import.State.DONE:
+        raise InputRefused(f"Import {record.pk} is {record.state}; only a finished one can be removed.")
+    values = {"import": record.pk}
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK)
+        for question, reason in QUESTIONS.items():
+            cursor.execute(question, values)
+            if count := cursor.fetchone()[0]:
+                raise InputRefused(f"Import {record.pk} cannot be removed: {reason.format(count=count)}.")
+        for statement in STATEMENTS:
+            cursor.execute(statement, values)
+    record.state, record.finished_at = Import.State.REMOVED, timezone.now()
+    record.save(update_fields=["state", "finished_at"])
+    return record
