@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Q, Value
 
 from annotation.errors import NotFound
 from annotation.models import Membership, Project, Role, User
@@ -28,6 +30,20 @@ def roles_of(user: User | AnonymousUser, project: Project) -> frozenset[str]:
     return frozenset().union(*(_INCLUDES.get(role, frozenset({role})) for role in own))
 
 
+def project_with_roles(*, user: User, slug: str) -> tuple[Project, frozenset[str]] | None:
+    """The project and this person's roles in it, in one query; None if there is no such project."""
+    own = ArrayAgg("memberships__role", filter=Q(memberships__user=user), default=Value([]))
+    project = Project.objects.filter(slug=slug).annotate(own_roles=own).first()
+    if project is None:
+        return None
+    if not user.is_active:
+        return project, frozenset()
+    if user.is_site_admin:
+        return project, EVERY_ROLE | {"site_admin"}
+    held = project.own_roles
+    return project, frozenset().union(*(_INCLUDES.get(role, frozenset({role})) for role in held))
+
+
 def project_get_for(*, user: User | AnonymousUser, slug: str, roles: Collection[str] = EVERY_ROLE) -> Project:
     """The project, if this person has one of the roles there; absent and forbidden look the same. Two queries."""
     project = Project.objects.filter(slug=slug).first()
@@ -40,3 +56,13 @@ def project_list_for(*, user: User) -> list[Project]:
     """The projects in which a person has any role, newest first."""
     projects = Project.objects.all() if user.is_site_admin else Project.objects.filter(memberships__user=user).distinct()
     return list(projects.order_by("archived_at", "-id"))
+
+
+def roles_in(*, user: User, projects: Collection[Project]) -> dict[int, frozenset[str]]:
+    """The roles of a person in each of these projects, by project id. One query at most."""
+    if user.is_site_admin:
+        return {project.pk: EVERY_ROLE | {"site_admin"} for project in projects}
+    found: dict[int, frozenset[str]] = {project.pk: frozenset() for project in projects}
+    for project_id, role in Membership.objects.filter(user=user, project__in=projects).values_list("project_id", "role"):
+        found[project_id] |= _INCLUDES.get(role, frozenset({role}))
+    return found

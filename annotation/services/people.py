@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.conf import settings
@@ -46,9 +47,29 @@ def sign_in_link_url(token: str) -> str:
     return f"{settings.PUBLIC_URL}/welcome/{token}/"
 
 
+# Whom these roles may let in by a link: a link opens the whole account, so every role it holds must be theirs to give.
+CURATOR_GIVES = frozenset({Role.ANNOTATOR.value, Role.REVIEWER.value})
+
+
+def link_allowed(*, user: User, project: Project | None, by_roles: Collection[str]) -> bool:
+    """Whether somebody with these roles in the project may make a sign-in link for this person."""
+    if "site_admin" in by_roles:
+        return True
+    if user.is_site_admin or project is None:
+        return False
+    held = list(Membership.objects.filter(user=user).values_list("project_id", "role"))
+    gives = frozenset(Role.values) if "project_admin" in by_roles else CURATOR_GIVES if "curator" in by_roles else frozenset()
+    return all(project_id == project.pk and role in gives for project_id, role in held)
+
+
 @transaction.atomic
-def user_invite(*, email: str, role: str, project: Project | None) -> tuple[User, str | None]:
-    """Give a person a role, creating the person if needed; the token is None when they can sign in already."""
+def user_invite(
+    *, email: str, role: str, project: Project | None, by_roles: Collection[str] = frozenset({"site_admin"})
+) -> tuple[User, str | None]:
+    """Give a person a role, creating the person if needed; the token is None when they can sign in already.
+
+    It is None too when the account holds roles that the inviter, by `by_roles`, could not give.
+    """
     if role != "site_admin" and role not in Role.values:
         raise Refused(f"The role must be one of site_admin, {', '.join(Role.values)}; got {role!r}.")
     if role != "site_admin" and project is None:
@@ -60,7 +81,9 @@ def user_invite(*, email: str, role: str, project: Project | None) -> tuple[User
         user.save(update_fields=["is_site_admin"])
     else:
         Membership.objects.get_or_create(project=project, user=user, role=role)
-    return user, None if user.has_usable_password() else sign_in_link_create(user=user)
+    if user.has_usable_password() or not link_allowed(user=user, project=project, by_roles=by_roles):
+        return user, None
+    return user, sign_in_link_create(user=user)
 
 
 @transaction.atomic
@@ -97,6 +120,24 @@ def sign_in_link_use(*, token: str, password: str) -> User:
 
 
 @transaction.atomic
+def account_change(*, user: User, name: str, old_password: str = "", new_password: str = "") -> None:
+    """One's own name, and a new password if one is given; that needs the old one."""
+    name = name.strip()
+    if len(name) > 120 or not name.isprintable():
+        raise Refused("A name may have 120 printable characters.")
+    user.name = name
+    if new_password:
+        if not user.check_password(old_password):
+            raise Refused("The present password is not right; nothing was changed.")
+        try:
+            validate_password(new_password, user)
+        except ValidationError as error:
+            raise Refused(" ".join(error.messages)) from None
+        user.set_password(new_password)
+    user.save(update_fields=["name", "password"])
+
+
+@transaction.atomic
 def site_admin_link() -> str | None:
     """A one-time link for the site administrator while none has a password; None afterwards."""
     admins = list(User.objects.filter(is_site_admin=True, is_active=True).order_by("id"))
@@ -111,3 +152,9 @@ def service_token_create(*, user: User, project: Project | None, name: str, scop
     token = secrets.token_urlsafe(32)
     ServiceToken.objects.create(user=user, project=project, name=name, scopes=scopes, token_hash=token_hash(token))
     return token
+
+
+def service_token_revoke(*, project: Project, token_id: int) -> None:
+    changed = ServiceToken.objects.filter(project=project, pk=token_id, revoked_at=None).update(revoked_at=timezone.now())
+    if not changed:
+        raise NotFound("There is no such token here, or it is revoked already.")

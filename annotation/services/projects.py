@@ -65,6 +65,22 @@ def guidelines_revise(*, project: Project, text: str) -> GuidelineRevision:
     return GuidelineRevision.objects.create(project=project, number=number, text=text)
 
 
+def project_change(
+    *, project: Project, title: str, wanted: int, lease_minutes: int, render_markdown: bool
+) -> Project:
+    """Change what may change; `wanted` holds for comparisons that are opened from now on."""
+    if not title.strip() or len(title) > 120 or not title.isprintable():
+        raise Refused("A project needs a title of up to 120 printable characters.")
+    if not 1 <= wanted <= 100:
+        raise Refused(f"Wanted annotations must be 1 to 100; got {wanted}.")
+    if not 1 <= lease_minutes <= 1440:
+        raise Refused(f"A lease lasts 1 to 1,440 minutes; got {lease_minutes}.")
+    project.title, project.wanted = title.strip(), wanted
+    project.lease_seconds, project.render_markdown = 60 * lease_minutes, render_markdown
+    project.save(update_fields=["title", "wanted", "lease_seconds", "render_markdown"])
+    return project
+
+
 def project_archive(*, project: Project, archived: bool = True) -> Project:
     """Archived projects hand out no work and take no imports; bringing one back restores both."""
     project.archived_at = timezone.now() if archived else None

@@ -1,0 +1,158 @@
+"""What the annotation page shows of the comparisons lent to a person: their texts in the order of that person's sides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from annotation.errors import NotFound
+from annotation.models import Annotation, GuidelineRevision, Project
+
+
+@dataclass(frozen=True)
+class TextShown:
+    """`form` is plain or messages; `body` the text, or canonical JSON of the messages."""
+
+    form: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Judgeable:
+    """One assignment as its annotator sees it: no model, no vote of anybody else, no routing, no stored position."""
+
+    assignment_id: int
+    token: int
+    comparison_id: int
+    lease_until: datetime | None
+    context: str
+    prompt: TextShown
+    completions: list[TextShown]
+    form_id: int
+    questions: list[dict[str, Any]]
+
+
+SHOWN = """
+SELECT a.id, a.token, a.comparison_id, a.lease_until, a.option_order, c.context, pt.form, pt.body,
+  array_agg(t.form::text ORDER BY pl.position), array_agg(t.body ORDER BY pl.position), f.id, f.questions::text
+FROM annotation_assignment a
+JOIN annotation_participation p ON p.id = a.participation_id AND p.annotator_id = %(user)s
+JOIN annotation_comparison c ON c.id = a.comparison_id
+JOIN annotation_prompt pr ON pr.id = c.prompt_id
+JOIN annotation_text pt ON pt.sha256 = pr.text_sha256
+JOIN annotation_comparisoncompletion pl ON pl.comparison_id = c.id
+JOIN annotation_completion o ON o.id = pl.completion_id
+JOIN annotation_text t ON t.sha256 = o.text_sha256
+CROSS JOIN LATERAL (SELECT id, questions FROM annotation_formrevision
+                    WHERE project_id = c.project_id ORDER BY number DESC LIMIT 1) f
+WHERE a.id = ANY(%(ids)s)
+GROUP BY a.id, c.id, pt.sha256, f.id, f.questions
+ORDER BY a.id
+"""
+
+
+def judgeable_list(*, user_id: int, assignment_ids: Sequence[int]) -> list[Judgeable]:
+    """These assignments of this person, in the order asked for, with the newest form. One query."""
+    if not assignment_ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(SHOWN, {"user": user_id, "ids": list(assignment_ids)})
+        rows = {row[0]: _judgeable(row) for row in cursor.fetchall()}
+    return [rows[key] for key in assignment_ids if key in rows]
+
+
+def _judgeable(row: tuple[Any, ...]) -> Judgeable:
+    id_, token, comparison_id, lease_until, order, context, prompt_form, prompt_body, forms, bodies, form_id, questions = row
+    stored = [TextShown(form, body) for form, body in zip(forms, bodies, strict=True)]
+    return Judgeable(
+        id_,
+        token,
+        comparison_id,
+        lease_until,
+        context,
+        TextShown(prompt_form, prompt_body),
+        [stored[position] for position in order],
+        form_id,
+        json.loads(questions),
+    )
+
+
+@dataclass(frozen=True)
+class FormShown:
+    """What reading a posted form needs: the questions as shown and the order of the sides."""
+
+    questions: list[dict[str, Any]]
+    option_order: list[int]
+
+
+FORM = """
+SELECT a.option_order, f.questions::text
+FROM annotation_assignment a
+JOIN annotation_participation p ON p.id = a.participation_id AND p.annotator_id = %(user)s
+JOIN annotation_comparison c ON c.id = a.comparison_id AND c.project_id = %(project)s
+JOIN annotation_formrevision f ON f.project_id = c.project_id AND f.id = %(form)s
+WHERE a.id = %(assignment)s
+"""
+
+
+def form_shown_get(*, project_id: int, user_id: int, assignment_id: int, form_id: int) -> FormShown:
+    """The form revision and sides of one's own assignment in this project. One query."""
+    with connection.cursor() as cursor:
+        parameters = {"project": project_id, "user": user_id, "assignment": assignment_id, "form": form_id}
+        cursor.execute(FORM, parameters)
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound("There is no such assignment for you.")
+    return FormShown(json.loads(row[1]), list(row[0]))
+
+
+def judged_today(*, project_id: int, user_id: int) -> int:
+    """How many of this person's answers of today stand."""
+    statement = """
+    SELECT count(*) FROM annotation_annotation n
+    JOIN annotation_rater r ON r.id = n.rater_id JOIN annotation_participation p ON p.id = r.participation_id
+    WHERE p.project_id = %s AND p.annotator_id = %s AND n.state = 'current' AND n.created_at >= date_trunc('day', now())
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [project_id, user_id])
+        return int(cursor.fetchone()[0])
+
+
+def guidelines_current(*, project: Project) -> GuidelineRevision | None:
+    return GuidelineRevision.objects.filter(project=project).first()
+
+
+PAGE = 50
+
+
+def own_answers(*, project: Project, user_id: int, before: int | None = None) -> tuple[list[Annotation], int | None]:
+    """One's own answers, newest first, without the retractions; and the id to go on from, if there are more."""
+    answers = (
+        Annotation.objects.filter(project=project, rater__participation__annotator_id=user_id)
+        .exclude(state=Annotation.State.RETRACTION)
+        .select_related("comparison__prompt__text", "form_revision")
+        .order_by("-id")
+    )
+    if before is not None:
+        answers = answers.filter(id__lt=before)
+    page = list(answers[: PAGE + 1])
+    return page[:PAGE], page[PAGE - 1].pk if len(page) > PAGE else None
+
+
+def own_answer_get(*, project: Project, user_id: int, annotation_id: int) -> Annotation:
+    """One of one's own answers given here, with its form."""
+    found = (
+        Annotation.objects.filter(project=project, pk=annotation_id, rater__participation__annotator_id=user_id)
+        .exclude(state=Annotation.State.RETRACTION)
+        .exclude(assignment=None)
+        .select_related("form_revision", "assignment")
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no such answer of yours.")
+    return found

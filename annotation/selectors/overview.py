@@ -1,0 +1,85 @@
+"""Counts for the home page and a project's overview."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from annotation.models import FormRevision, Import, Project
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One project in numbers. `wanted`: comparisons that people may get; `judged`: those that have all they want."""
+
+    comparisons: int = 0
+    wanted: int = 0
+    judged: int = 0
+    held_back: int = 0
+    lent: int = 0
+    votes: int = 0
+    votes_week: int = 0
+    cannot_judge: int = 0
+    open_flags: int = 0
+    latest_vote_at: datetime | None = None
+
+
+PROGRESS = """
+SELECT j.id, c.n, d.wanted, d.judged, d.held_back, d.lent, v.votes, v.week, v.cannot, f.n, v.latest
+FROM annotation_project j
+CROSS JOIN LATERAL (SELECT count(*) AS n FROM annotation_comparison WHERE project_id = j.id) c
+CROSS JOIN LATERAL (
+  SELECT count(*) FILTER (WHERE wanted > 0) AS wanted, count(*) FILTER (WHERE done >= wanted AND wanted > 0) AS judged,
+    count(*) FILTER (WHERE held_back) AS held_back, coalesce(sum(leased), 0) AS lent
+  FROM annotation_demand WHERE project_id = j.id) d
+CROSS JOIN LATERAL (
+  SELECT count(*) AS votes, count(*) FILTER (WHERE n.created_at > now() - interval '7 days') AS week,
+    count(*) FILTER (WHERE outcome = 'cannot_judge') AS cannot, max(n.created_at) AS latest
+  FROM annotation_annotation n JOIN annotation_rater r ON r.id = n.rater_id AND r.kind = 'person'
+  WHERE n.project_id = j.id AND n.state = 'current') v
+CROSS JOIN LATERAL (
+  SELECT count(*) AS n FROM annotation_flag g JOIN annotation_comparison k ON k.id = g.comparison_id
+  WHERE k.project_id = j.id AND g.resolved_at IS NULL) f
+WHERE j.id = ANY(%s)
+"""
+
+
+def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
+    """The progress of these projects by id. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(PROGRESS, [[project.pk for project in projects]])
+        return {row[0]: Progress(*(int(value) for value in row[1:10]), row[10]) for row in cursor.fetchall()}
+
+
+def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]:
+    """The questions of each project's newest form. One query."""
+    forms = FormRevision.objects.filter(project__in=projects).order_by("project_id", "-number").distinct("project_id")
+    return dict(forms.values_list("project_id", "questions"))
+
+
+def waiting_for(*, user_id: int, projects: Sequence[Project]) -> dict[int, int]:
+    """How many comparisons wait for this person by project, up to 100 each. One query."""
+    statement = """
+    SELECT j.id, (SELECT count(*) FROM (
+      SELECT 1 FROM annotation_demand d
+      LEFT JOIN annotation_participation p ON p.project_id = j.id AND p.annotator_id = %s
+      WHERE d.project_id = j.id AND (d.is_open OR d.leased > 0)
+        AND (EXISTS (SELECT 1 FROM annotation_assignment a WHERE a.participation_id = p.id
+                     AND a.comparison_id = d.comparison_id AND a.state = 'leased')
+             OR (d.is_open AND NOT EXISTS (SELECT 1 FROM annotation_assignment a WHERE a.participation_id = p.id
+                     AND a.comparison_id = d.comparison_id)))
+      LIMIT 100) w)
+    FROM annotation_project j WHERE j.id = ANY(%s)
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [user_id, [project.pk for project in projects]])
+        return dict(cursor.fetchall())
+
+
+def imports_to_look_at(projects: Sequence[Project]) -> list[Import]:
+    """Imports that wait for a decision, newest first."""
+    return list(Import.objects.filter(project__in=projects, state=Import.State.STAGED).select_related("project").order_by("-id")[:10])

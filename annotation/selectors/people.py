@@ -1,0 +1,30 @@
+"""Who belongs to a project, in which roles, and whether they can sign in yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from annotation.errors import NotFound
+from annotation.models import Membership, Project, User
+
+
+@dataclass(frozen=True)
+class Person:
+    user: User
+    roles: list[str]
+    can_sign_in: bool
+
+
+def people_list(*, project: Project) -> list[Person]:
+    """The people of a project by e-mail. One query."""
+    held: dict[User, list[str]] = {}
+    for membership in Membership.objects.filter(project=project).select_related("user").order_by("user__email", "role"):
+        held.setdefault(membership.user, []).append(membership.role)
+    return [Person(user, roles, user.has_usable_password()) for user, roles in held.items()]
+
+
+def person_get(*, project: Project, user_id: int) -> User:
+    membership = Membership.objects.filter(project=project, user_id=user_id).select_related("user").first()
+    if membership is None:
+        raise NotFound("This person has no role here.")
+    return membership.user

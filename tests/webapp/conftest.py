@@ -1,0 +1,52 @@
+"""A signed-in page of a real browser, which fails the test for anything that a user would call broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from annotation.models import User
+from tests import cast
+
+Opener = Callable[..., Any]
+
+
+def _session(person: User) -> dict[str, str]:
+    """The cookie of a session, as the sign-in form would have set it."""
+    client = Client()
+    client.force_login(person)
+    return {"name": settings.SESSION_COOKIE_NAME, "value": client.cookies[settings.SESSION_COOKIE_NAME].value}
+
+
+@pytest.fixture
+def open_page(browser: Any, live_server: Any) -> Iterator[Opener]:
+    """Opens an address as a person, in a window of its own; at the end nothing may have gone wrong in any of them."""
+    contexts, wrong = [], []
+
+    def open_as(person: User, address: str, *, sign_in: bool = False, **options: Any) -> Any:
+        context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" and "net::ERR_" not in m.text else None)
+        page.on("pageerror", lambda e: wrong.append(str(e)))
+        page.on("dialog", lambda d: wrong.append(f"dialog: {d.message}"))
+        page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith((live_server.url, "data:")) else None)
+        if sign_in:
+            page.goto("/sign-in/")
+            page.fill("#login", person.email)
+            page.fill("#password", cast.PASSWORD)
+            page.click("button.primary")
+            page.wait_for_url(live_server.url + "/")
+        else:
+            context.add_cookies([_session(person) | {"url": live_server.url}])
+        page.goto(address)
+        return page
+
+    yield open_as
+    for context in contexts:
+        context.close()
+    assert wrong == []

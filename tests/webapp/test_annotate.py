@@ -1,0 +1,177 @@
+"""The annotator's loop over HTTP: what is shown, what is stored, and how often the database is asked."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from annotation.models import Annotation, Assignment, Completion, Demand, LanguageModel, Project, User
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+JSON = {"Accept": "application/json"}
+
+
+@pytest.fixture
+def place() -> Project:
+    return cast.project("ours")
+
+
+@pytest.fixture
+def ben(place: Project) -> User:
+    return cast.person("Ben", place, "annotator")
+
+
+@pytest.fixture
+def client(ben: User) -> Client:
+    client = Client()
+    client.force_login(ben)
+    return client
+
+
+def statements(captured: CaptureQueriesContext) -> list[str]:
+    frame = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK")
+    return [query["sql"] for query in captured if not query["sql"].startswith(frame)]
+
+
+def fetch(client: Client) -> dict[str, object]:
+    return client.get("/p/ours/annotate/next", headers=JSON).json()["assignments"][0]
+
+
+def send(client: Client, item: dict[str, object], choice: str, **more: str):
+    fields = {"preference": choice, "submit_key": item["submit_key"], "form": item["form"], **more}
+    return client.post(f"/p/ours/annotate/{item['id']}/submit", fields, headers=JSON)
+
+
+def test_the_stored_vote_follows_the_side_that_was_shown(client: Client, place: Project) -> None:
+    cast.comparisons(place, 6)
+    for _ in range(6):
+        item = fetch(client)
+        assert send(client, item, "7").status_code == 201
+        stored = Annotation.objects.get(assignment_id=item["id"])
+        order = Assignment.objects.get(pk=item["id"]).option_order
+        assert stored.vote == (3 if order == [0, 1] else -3)
+        assert stored.shown_order == order
+
+
+def test_the_same_key_is_one_vote(client: Client, place: Project) -> None:
+    cast.comparisons(place, 2)
+    item = fetch(client)
+    first, again = send(client, item, "2"), send(client, item, "2")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["annotation_id"] == again.json()["annotation_id"]
+    assert Annotation.objects.count() == 1
+
+
+def test_without_script_the_form_posts_and_comes_back(client: Client, place: Project) -> None:
+    cast.comparisons(place, 2)
+    page = client.get("/p/ours/annotate/").content.decode()
+    action = re.search(r'action="([^"]*/submit)"', page)[1]
+    fields = {
+        "preference": "4",
+        "submit_key": re.search(r'name="submit_key" value="([^"]+)"', page)[1],
+        "form": re.search(r'name="form" value="([^"]+)"', page)[1],
+    }
+    reply = client.post(action, fields)
+    stored = Annotation.objects.get()
+    assert (reply.status_code, reply["Location"]) == (302, f"/p/ours/annotate/?saved={stored.pk}")
+    assert (stored.outcome, stored.vote) == ("tie", 0)
+    after = client.get(reply["Location"]).content.decode()
+    assert f"/p/ours/annotate/undo/{stored.pk}" in after and "Saved." in after
+
+
+def test_undo_opens_the_comparison_again(client: Client, place: Project) -> None:
+    cast.comparisons(place, 1)
+    item = fetch(client)
+    annotation = send(client, item, "1").json()["annotation_id"]
+    assert client.post(f"/p/ours/annotate/undo/{annotation}", headers=JSON).json() == {"assignment": item["id"]}
+    assert fetch(client)["id"] == item["id"]
+
+
+def test_a_vote_that_came_too_late_is_told_so(client: Client, place: Project) -> None:
+    cast.comparisons(place, 1)
+    item = fetch(client)
+    Assignment.objects.update(state="expired", lease_until=None)
+    Demand.objects.update(leased=0, done=1)
+    reply = send(client, item, "1")
+    assert reply.status_code == 409
+    assert "kept under History" in reply.json()["error"]
+    assert Annotation.objects.get().state == "surplus"
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"preference": "8"}, "step from 1 to 7"),
+        ({"preference": ""}, "needs an answer"),
+        ({"submit_key": "x"}, "UUID"),
+        ({"form": "-1"}, "whole number"),
+        ({"preference": "1\x00"}, "step from 1 to 7"),
+    ],
+)
+def test_a_broken_answer_is_refused_in_one_sentence(client: Client, place: Project, fields: dict, says: str) -> None:
+    cast.comparisons(place, 1)
+    item = fetch(client)
+    body = {"preference": "1", "submit_key": str(uuid.uuid4()), "form": item["form"], **fields}
+    reply = client.post(f"/p/ours/annotate/{item['id']}/submit", body, headers=JSON)
+    assert reply.status_code == 400
+    assert says in reply.json()["error"]
+    assert Annotation.objects.count() == 0
+
+
+def test_it_asks_the_database_at_most_eight_times(client: Client, place: Project) -> None:
+    cast.comparisons(place, 4)
+    assert send(client, fetch(client), "1").status_code == 201
+    with CaptureQueriesContext(connection) as captured:
+        item = fetch(client)
+    assert len(statements(captured)) <= 8, statements(captured)
+    with CaptureQueriesContext(connection) as captured:
+        assert send(client, item, "3", active_seconds="4.5", exposure='{"differences": true}').status_code == 201
+    assert len(statements(captured)) <= 8, statements(captured)
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get("/p/ours/annotate/next", headers={"HX-Request": "true"}).status_code == 200
+    assert len(statements(captured)) <= 8, statements(captured)
+
+
+def test_a_page_of_an_annotator_says_nothing_that_unblinds(client: Client, place: Project) -> None:
+    cast.comparison(place, "Who?", "One.", "Two.")
+    Completion.objects.update(model=LanguageModel.objects.create(name="secret-maker", kind="named"))
+    pages = [client.get(f"/p/ours/annotate/{end}", headers=headers) for end, headers in [("", {}), ("next", JSON), ("next", {})]]
+    for reply in pages:
+        body = reply.content.decode()
+        assert "secret-maker" not in body and "option_order" not in body
+
+
+def test_skip_and_flag(client: Client, place: Project) -> None:
+    cast.comparisons(place, 2)
+    item = fetch(client)
+    assert client.post(f"/p/ours/annotate/{item['id']}/flag", {"reason": "both cut off"}, headers=JSON).status_code == 200
+    assert client.post(f"/p/ours/annotate/{item['id']}/skip", {"reason": "broken"}, headers=JSON).status_code == 200
+    assert client.post(f"/p/ours/annotate/{item['id']}/skip", {"reason": "bored"}, headers=JSON).status_code == 400
+    assert fetch(client)["comparison"] != item["comparison"]
+
+
+def test_nobody_else_may_answer_an_assignment(client: Client, place: Project) -> None:
+    cast.comparisons(place, 1)
+    item = fetch(client)
+    eve = Client()
+    eve.force_login(cast.person("Eve", place, "annotator"))
+    assert send(eve, item, "1").status_code == 404
+    assert Annotation.objects.count() == 0
+
+
+def test_a_correction_replaces_the_answer_and_keeps_it(client: Client, place: Project) -> None:
+    cast.comparisons(place, 1)
+    item = fetch(client)
+    old = send(client, item, "1").json()["annotation_id"]
+    page = client.get(f"/p/ours/history/{old}/").content.decode()
+    assert "Replace my answer" in page
+    reply = client.post(f"/p/ours/history/{old}/", {"preference": "7", "submit_key": str(uuid.uuid4())})
+    assert reply.status_code == 302
+    assert sorted(Annotation.objects.values_list("state", flat=True)) == ["current", "superseded"]
+    assert client.get("/p/ours/history/").content.decode().count("B much better") == 1

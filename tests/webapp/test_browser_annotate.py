@@ -1,0 +1,174 @@
+"""The annotation page in a real browser: keys, double submit, reload, undo, a lost connection, no script, hostile texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from annotation.models import Annotation, Assignment, Project, User
+from tests import cast
+from tests.webapp.conftest import Opener
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+PAGE = "/p/ours/annotate/"
+
+
+@pytest.fixture
+def place() -> Project:
+    return cast.project("ours")
+
+
+@pytest.fixture
+def ben(place: Project) -> User:
+    return cast.person("Ben", place, "annotator")
+
+
+def shown(page) -> str:
+    return page.locator("[data-item]").get_attribute("data-assignment")
+
+
+def answer_by_key(page, key: str) -> str:
+    """Press a key and wait until another comparison stands there."""
+    before = shown(page)
+    page.keyboard.press(key)
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=before)
+    return before
+
+
+def wait_saved(page, n: int) -> None:
+    page.wait_for_function("n => document.querySelector('[data-count]').textContent === String(n)", arg=n)
+
+
+def test_five_votes_by_keyboard_with_a_reload_and_a_double_submit(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 7)
+    page = open_page(ben, PAGE, sign_in=True)
+    answered = [answer_by_key(page, "7"), answer_by_key(page, "2")]
+    wait_saved(page, 2)
+    assert page.locator("[data-toast-slot]").inner_text().startswith("Saved: A better")
+    page.reload()
+    answered.append(answer_by_key(page, "0"))
+    wait_saved(page, 3)
+    page.locator("label[data-key='6']").click()
+    answered.append(shown(page))
+    page.locator("button.primary").dblclick()
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=answered[-1])
+    answered.append(answer_by_key(page, "x"))
+    wait_saved(page, 5)
+    stored = {a.assignment_id: a for a in Annotation.objects.all()}
+    assert sorted(stored) == sorted(map(int, answered))
+    outcomes = [stored[int(i)].outcome for i in answered]
+    assert outcomes[2] == "tie" and outcomes[4] == "both_bad"
+    for at, (side, strength) in {0: (1, 3), 1: (0, 2), 3: (1, 2)}.items():
+        row = stored[int(answered[at])]
+        better = row.shown_order[side]
+        assert row.vote == (-strength if better == 0 else strength)
+    assert all(row.active_seconds is not None for row in stored.values())
+
+
+def test_undo_brings_the_comparison_back(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 3)
+    page = open_page(ben, PAGE)
+    first = answer_by_key(page, "1")
+    wait_saved(page, 1)
+    page.keyboard.press("z")
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment === id", arg=first)
+    answer_by_key(page, "5")
+    wait_saved(page, 1)
+    assert sorted(Annotation.objects.values_list("state", flat=True)) == ["current", "retraction", "withdrawn"]
+
+
+def test_answers_given_offline_are_sent_when_the_connection_is_back(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 4)
+    page = open_page(ben, PAGE)
+    page.wait_for_timeout(500)
+    page.context.set_offline(True)
+    page.keyboard.press("3")
+    page.wait_for_function("document.body.innerText.includes('1 answer kept on this device')")
+    assert Annotation.objects.count() == 0
+    kept = page.evaluate("JSON.stringify(localStorage)")
+    assert "Question" not in kept and "Answer" not in kept
+    page.context.set_offline(False)
+    wait_saved(page, 1)
+    assert Annotation.objects.count() == 1
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_an_answer_survives_closing_the_page_before_it_was_sent(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 3)
+    page = open_page(ben, PAGE)
+    page.route("**/submit", lambda route: route.abort())
+    page.keyboard.press("6")
+    page.wait_for_function("document.body.innerText.includes('kept on this device')")
+    page.unroute("**/submit")
+    page.reload()
+    wait_saved(page, 1)
+    assert Annotation.objects.count() == 1
+
+
+def test_the_loop_works_without_script(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 2)
+    page = open_page(ben, PAGE, java_script_enabled=False)
+    page.locator("label[data-key='2']").click()
+    page.locator("button.primary").click()
+    assert "Saved." in page.locator("[data-toast-slot]").inner_text()
+    page.get_by_role("button", name="Undo").click()
+    assert Annotation.objects.filter(state="current").count() == 0
+    page.locator("details.wide summary", has_text="Skip").click()
+    page.get_by_role("button", name="Not my field").click()
+    assert Assignment.objects.filter(state="skipped").count() == 1
+
+
+def test_keys_rest_while_typing_and_can_be_switched_off(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 2)
+    page = open_page(ben, PAGE)
+    page.keyboard.press("f")
+    page.keyboard.type("7 of 9 are cut off")
+    assert Annotation.objects.count() == 0
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.locator("[data-key-settings] input[name=on]").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("7")
+    page.wait_for_timeout(500)
+    assert Annotation.objects.count() == 0
+
+
+def test_tools_of_the_page(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparison(place, "Which?", "The **red** house is small.", "The **blue** house is small.")
+    page = open_page(ben, PAGE)
+    page.keyboard.press("d")
+    assert page.evaluate("[...CSS.highlights.get('differs')].map(String).sort()") == ["blue", "red"]
+    page.keyboard.press("v")
+    assert "**red**" in page.locator(".pair").inner_text()
+    page.keyboard.press("g")
+    assert page.locator("#guide").is_visible()
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    page.keyboard.press("2")
+    page.get_by_text("You have judged all").wait_for()
+    assert Assignment.objects.get().closing_reason == "too_long"
+
+
+HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(1)> [x](javascript:alert(1)) ![x](http://192.0.2.1/p.png) \u202e"
+
+
+def test_hostile_texts_do_nothing(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparison(place, HOSTILE, HOSTILE + " one", "<svg onload=alert(1)> two </div></main><form>")
+    page = open_page(ben, PAGE)
+    page.wait_for_timeout(300)
+    assert page.locator(".side").count() == 2
+    assert page.locator(".side img, .side a:not(.btn), .side script").count() == 0
+    assert "<script>alert(1)</script>" in page.locator(".pair").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 360])
+def test_it_is_accessible(open_page: Opener, place: Project, ben: User, scheme: str, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    cast.comparisons(place, 2)
+    page = open_page(ben, PAGE, color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.locator("label[data-key='6']").click()
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -1,0 +1,69 @@
+"""Who may open what: one literal row for every URL name and method. A view without a row is never run.
+
+`WinnowAccess` in `middleware.py` reads it before any view; `tests/webapp/test_access.py` walks it with every role.
+Roles of a project are checked against the `slug` of the URL; absent and forbidden look the same (404).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ANYONE = frozenset({"anyone"})
+SIGNED_IN = frozenset({"signed_in"})
+SITE = frozenset({"site_admin"})
+
+# Roles add up and project_admin holds all of a project (annotation.selectors.access), so rows name the least.
+ADMIN = frozenset({"project_admin"})
+JUDGES = frozenset({"annotator", "reviewer"})
+READERS = frozenset({"reviewer", "curator", "researcher", "project_admin"})
+CURATORS = frozenset({"curator", "project_admin"})
+RESEARCHERS = frozenset({"researcher", "project_admin"})
+BUILDERS = frozenset({"curator", "researcher", "project_admin"})
+MEMBERS = frozenset({"annotator", "reviewer", "curator", "researcher", "project_admin"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`get` and `post`: who may; empty: the method is refused with 405. `scope`: what a service token needs."""
+
+    get: frozenset[str] = frozenset()
+    post: frozenset[str] = frozenset()
+    scope: str = ""
+
+    def who(self, method: str) -> frozenset[str]:
+        return self.get if method in {"GET", "HEAD"} else self.post if method == "POST" else frozenset()
+
+
+ACCESS: dict[str, Rule] = {
+    # the house
+    "health": Rule(get=ANYONE),
+    "sign_in": Rule(get=ANYONE, post=ANYONE),
+    "sign_out": Rule(post=SIGNED_IN),
+    "welcome": Rule(get=ANYONE, post=ANYONE),
+    "home": Rule(get=SIGNED_IN),
+    "account": Rule(get=SIGNED_IN, post=SIGNED_IN),
+    "project_create": Rule(get=SITE, post=SITE),
+    # a project
+    "project": Rule(get=MEMBERS),
+    "guidelines": Rule(get=MEMBERS, post=CURATORS),
+    "guidelines_edit": Rule(get=CURATORS),
+    "project_settings": Rule(get=ADMIN, post=ADMIN),
+    "project_archive": Rule(post=ADMIN),
+    "service_token_create": Rule(post=ADMIN),
+    "service_token_revoke": Rule(post=ADMIN),
+    "people": Rule(get=CURATORS, post=CURATORS),
+    "membership_remove": Rule(post=ADMIN),
+    "sign_in_link": Rule(post=ADMIN),
+    # annotate
+    "annotate": Rule(get=JUDGES),
+    "annotate_next": Rule(get=JUDGES, scope="annotate"),
+    "annotate_submit": Rule(post=JUDGES, scope="annotate"),
+    "annotate_skip": Rule(post=JUDGES, scope="annotate"),
+    "annotate_flag": Rule(post=JUDGES, scope="annotate"),
+    "annotate_heartbeat": Rule(post=JUDGES, scope="annotate"),
+    "annotate_undo": Rule(post=JUDGES, scope="annotate"),
+    "history": Rule(get=JUDGES),
+    "history_answer": Rule(get=JUDGES, post=JUDGES),
+    # curate
+    # versions and training
+}

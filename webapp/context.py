@@ -1,0 +1,61 @@
+"""What every page's frame needs; no queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from webapp.access import ACCESS
+
+# The tabs of a project, each with the pages that belong under it.
+TABS: list[tuple[str, str, set[str]]] = [
+    ("Overview", "project", {"project", "guidelines", "guidelines_edit"}),
+    ("My answers", "history", {"history", "history_answer"}),
+    ("People", "people", {"people", "sign_in_link", "membership_remove"}),
+    ("Settings", "project_settings", {"project_settings", "service_token_create"}),
+]
+
+
+@dataclass(frozen=True)
+class Tab:
+    label: str
+    url: str
+    is_current: bool
+
+
+def tabs_for(slug: str, roles: frozenset[str], view_name: str) -> list[Tab]:
+    """The tabs that these roles may open."""
+    return [
+        Tab(label, reverse(name, args=[slug]), view_name in under)
+        for label, name, under in TABS
+        if ACCESS[name].get & roles
+    ]
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    project, roles = getattr(request, "project", None), getattr(request, "roles", frozenset())
+    user = getattr(request, "user", None)
+    match = request.resolver_match
+    name = match.view_name if match else ""
+    signed_in = bool(user and user.is_authenticated)
+    return {
+        "project": project,
+        "roles": roles,
+        "tabs": tabs_for(project.slug, roles, name) if project else [],
+        "may_judge": bool(project and ACCESS["annotate"].get & roles and project.archived_at is None),
+        "initials": _initials(str(user)) if signed_in else "",
+    }
+
+
+def may(request: HttpRequest, view_name: str, method: str = "GET") -> bool:
+    """Whether this request's roles open another page of the same project: pages ask before they offer it."""
+    roles: frozenset[str] = request.roles  # type: ignore[attr-defined]
+    return bool(ACCESS[view_name].who(method) & roles)
+
+
+def _initials(name: str) -> str:
+    words = name.split("@")[0].replace(".", " ").replace("-", " ").split()
+    return "".join(word[0] for word in words[:2]).upper() or "?"

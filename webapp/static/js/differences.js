@@ -1,0 +1,83 @@
+// Marks words that only one side has, by the CSS Highlight API: no element is added, no text moves.
+
+const MOST_WORDS = 6000;
+
+export const supported = typeof Highlight === "function" && Boolean(CSS.highlights);
+
+function wordsOf(side) {
+  const walker = document.createTreeWalker(side, NodeFilter.SHOW_TEXT);
+  const words = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    if (node.parentElement.closest("[hidden], header")) continue;
+    for (const match of node.data.matchAll(/[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu)) {
+      words.push({ node, start: match.index, end: match.index + match[0].length, word: match[0] });
+    }
+  }
+  return words.slice(0, MOST_WORDS);
+}
+
+// Myers' shortest edit script, keeping only the furthest point of each diagonal and step.
+function sharedPairs(a, b) {
+  const n = a.length, m = b.length, most = Math.min(n + m, 2400), trace = [];
+  let v = new Map([[1, 0]]);
+  for (let d = 0; d <= most; d += 1) {
+    trace.push(new Map(v));
+    for (let k = -d; k <= d; k += 2) {
+      let x = k === -d || (k !== d && (v.get(k - 1) ?? -1) < (v.get(k + 1) ?? -1)) ? v.get(k + 1) ?? 0 : (v.get(k - 1) ?? 0) + 1;
+      let y = x - k;
+      while (x < n && y < m && a[x].word === b[y].word) { x += 1; y += 1; }
+      v.set(k, x);
+      if (x >= n && y >= m) return walkBack(trace, n, m, d);
+    }
+  }
+  return [];
+}
+
+function walkBack(trace, x, y, depth) {
+  const pairs = [];
+  for (let d = depth; d >= 0; d -= 1) {
+    const v = trace[d], k = x - y;
+    const before = k === -d || (k !== d && (v.get(k - 1) ?? -1) < (v.get(k + 1) ?? -1)) ? k + 1 : k - 1;
+    const startX = d === 0 ? 0 : v.get(before) ?? 0, startY = d === 0 ? 0 : startX - before;
+    while (x > startX && y > startY) { x -= 1; y -= 1; pairs.push([x, y]); }
+    [x, y] = [startX, startY];
+  }
+  return pairs;
+}
+
+function ranges(words, shared) {
+  const found = [];
+  words.forEach((word, at) => {
+    if (shared.has(at)) return;
+    const last = found.at(-1);
+    if (last && last.at === at - 1 && last.node === word.node) {
+      last.range.setEnd(word.node, word.end);
+      last.at = at;
+      return;
+    }
+    const range = new Range();
+    range.setStart(word.node, word.start);
+    range.setEnd(word.node, word.end);
+    found.push({ node: word.node, at, range });
+  });
+  return found.map((entry) => entry.range);
+}
+
+export function show(root) {
+  const [a, b] = [...root.querySelectorAll(".side")].map(wordsOf);
+  const pairs = sharedPairs(a, b);
+  const all = [...ranges(a, new Set(pairs.map(([x]) => x))), ...ranges(b, new Set(pairs.map(([, y]) => y)))];
+  CSS.highlights.set("differs", new Highlight(...all));
+  return all.sort((p, q) => p.getBoundingClientRect().top - q.getBoundingClientRect().top);
+}
+
+export function hide() {
+  CSS.highlights.delete("differs");
+  CSS.highlights.delete("difference-here");
+}
+
+export function goTo(range) {
+  CSS.highlights.set("difference-here", new Highlight(range));
+  const box = range.getBoundingClientRect();
+  scrollTo({ top: scrollY + box.top - innerHeight / 3, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}

@@ -1,0 +1,103 @@
+// Answers on their way: kept in this browser until the server has said 2xx or has refused them for good.
+// Holds ids, choices and keys only, never a text that was judged. Resending is safe: the key makes it the same vote.
+
+export class Outbox {
+  constructor(name) {
+    this.name = name;
+    this.memory = [];
+  }
+
+  all() {
+    try {
+      return JSON.parse(localStorage.getItem(this.name)) ?? [];
+    } catch {
+      return this.memory;
+    }
+  }
+
+  save(entries) {
+    this.memory = entries;
+    try {
+      if (entries.length) localStorage.setItem(this.name, JSON.stringify(entries));
+      else localStorage.removeItem(this.name);
+    } catch {
+      // Storage is full or forbidden: the answers live as long as this page.
+    }
+  }
+
+  add(entry) {
+    this.save([...this.all().filter((kept) => kept.fields.submit_key !== entry.fields.submit_key), entry]);
+  }
+
+  remove(entry) {
+    this.save(this.all().filter((kept) => kept.fields.submit_key !== entry.fields.submit_key));
+  }
+}
+
+export class Sender {
+  // `on` has saved(entry, reply), refused(entry, sentence), waiting(count, why) and idle().
+  constructor(outbox, token, on) {
+    Object.assign(this, { outbox, token, on, busy: null, failures: 0, timer: 0 });
+    addEventListener("online", () => this.flush());
+  }
+
+  flush() {
+    clearTimeout(this.timer);
+    this.busy ??= this.#sendAll().finally(() => { this.busy = null; });
+    return this.busy;
+  }
+
+  async #sendAll() {
+    for (let next = this.outbox.all()[0]; next; next = this.outbox.all()[0]) {
+      if (!(await this.#send(next))) return;
+    }
+    this.on.idle();
+  }
+
+  // True when this entry is settled, one way or the other.
+  async #send(entry) {
+    let reply;
+    try {
+      reply = await post(entry.url, entry.fields, this.token());
+    } catch {
+      return this.#later("offline");
+    }
+    if (reply.ok) {
+      this.failures = 0;
+      const body = await reply.json();
+      this.outbox.remove(entry);
+      this.on.saved(entry, body);
+      return true;
+    }
+    if (reply.status === 401) return this.#later("signed-out");
+    if (reply.status === 403 || reply.status === 429 || reply.status >= 500) return this.#later("server");
+    this.outbox.remove(entry);
+    this.on.refused(entry, await sentence(reply));
+    return true;
+  }
+
+  #later(why) {
+    this.failures += 1;
+    this.timer = setTimeout(() => this.flush(), Math.min(30_000, 1000 * 2 ** Math.min(this.failures - 1, 5)));
+    this.on.waiting(this.outbox.all().length, why);
+    return false;
+  }
+}
+
+export function post(url, fields, token) {
+  return fetch(url, {
+    method: "POST",
+    headers: { Accept: "application/json", "X-CSRFToken": token },
+    body: new URLSearchParams(Object.entries(fields)),
+    credentials: "same-origin",
+    redirect: "manual",
+  });
+}
+
+export async function sentence(reply) {
+  try {
+    return (await reply.json()).error;
+  } catch {
+    return `The server answered ${reply.status}.`;
+  }
+}

@@ -1,0 +1,27 @@
+"""Django's own errors in our words: unknown address, broken request, missing form token."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+
+from webapp.middleware import ABSENT, error_page
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, 400, "The request could not be read.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, 403, "That is not allowed.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error_page(request, 403, "This page was open for too long or came from elsewhere. Reload it and try again.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, 404, ABSENT)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    return error_page(request, 500, "")

@@ -1,0 +1,69 @@
+"""Coming in: the sign-in form, the one-time link that sets a password, signing out, one's own account."""
+
+from __future__ import annotations
+
+from allauth.account.forms import LoginForm
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login, logout, update_session_auth_hash
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from annotation.services.people import account_change, sign_in_link_get, sign_in_link_use
+
+
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Sign in by e-mail and password; allauth counts and slows down wrong tries."""
+    next_url = request.POST.get("next") or request.GET.get("next") or ""
+    if not url_has_allowed_host_and_scheme(next_url, {request.get_host()}, require_https=request.is_secure()):
+        next_url = "/"
+    if request.user.is_authenticated:
+        return redirect(next_url)
+    form = LoginForm(request.POST or None, request=request)
+    if request.method == "POST" and form.is_valid():
+        response: HttpResponse = form.login(request, redirect_url=next_url)
+        request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        return response
+    return render(request, "sign_in.html", {"form": form, "next": next_url}, status=400 if form.errors else 200)
+
+
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("sign_in")
+
+
+def welcome(request: HttpRequest, token: str) -> HttpResponse:
+    """A one-time link: opening it changes nothing, setting a password uses it up and signs in."""
+    link = sign_in_link_get(token=token)
+    if request.method == "GET":
+        return _private(render(request, "welcome.html", {"person": link.user}))
+    password = request.POST.get("password", "")
+    if password != request.POST.get("again", ""):
+        context = {"person": link.user, "error": "The two passwords differ. Type the same one twice."}
+        return _private(render(request, "welcome.html", context, status=400))
+    user = sign_in_link_use(token=token, password=password)
+    login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    return redirect("home")
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    """The address is the secret: it is not stored and not told to other pages."""
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def account(request: HttpRequest) -> HttpResponse:
+    """One's name and password."""
+    if request.method == "GET":
+        return render(request, "account.html")
+    account_change(
+        user=request.user,
+        name=request.POST.get("name", ""),
+        old_password=request.POST.get("old_password", ""),
+        new_password=request.POST.get("new_password", ""),
+    )
+    update_session_auth_hash(request, request.user)
+    messages.success(request, "Your account was changed.")
+    return redirect("account")
