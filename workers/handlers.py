@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from pipelines.queue import DEFAULT, Leased
+from pipelines.queue import DEFAULT, ML, Leased
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class Kind:
 
 HANDLERS: dict[str, Kind] = {
     "import.commit": Kind(DEFAULT, "pipelines.services.importing:import_work"),
+    "judge": Kind(ML, "pipelines.services.judging:judge_plan"),
+    "judge.slice": Kind(ML, "pipelines.services.judging:judge_slice"),
+    "score": Kind(ML, "pipelines.services.scoring:score_plan"),
+    "score.slice": Kind(ML, "pipelines.services.scoring:score_slice"),
     "aggregate": Kind(DEFAULT, "pipelines.services.aggregation:aggregate_work"),
     "preference.refresh": Kind(DEFAULT, "pipelines.services.aggregation:preference_refresh_work"),
 }

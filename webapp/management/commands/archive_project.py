@@ -19,4 +19,8 @@ class Command(WinnowCommand):
 
     def run(self, **options: Any) -> Mapping[str, Any]:
         project = project_archive(project=self.project(options), archived=not options["back"])
-        return {"counts": {"projects": 1}, "project": project.slug, "archived": project.archived_at is not None}
+        return {
+            "counts": {"projects": 1},
+            "project": project.slug,
+            "archived": project.archived_at is not None,
+        }

@@ -22,7 +22,9 @@ class Command(WinnowCommand):
         parser.add_argument("--template", default="pairwise", help=f"the first form: {', '.join(TEMPLATES)}")
         parser.add_argument("--title", default="", help="as people read it; default: the slug")
         parser.add_argument("--wanted", type=int, default=1, help="annotations wanted for a comparison")
-        parser.add_argument("--salt", type=uuid.UUID, default=None, help="decides splits and sides; default: random")
+        parser.add_argument(
+            "--salt", type=uuid.UUID, default=None, help="decides splits and sides; default: random"
+        )
 
     def run(self, **options: Any) -> Mapping[str, Any]:
         project = project_create(
@@ -32,5 +34,7 @@ class Command(WinnowCommand):
             wanted=options["wanted"],
             salt=options["salt"],
         )
-        self.say(f"Project {project.slug} is ready. Next: ./manage.py import_comparisons FILE --project {project.slug}")
+        self.say(
+            f"Project {project.slug} is ready. Next: ./manage.py import_comparisons FILE --project {project.slug}"
+        )
         return {"counts": {"projects": 1}, "project": project.slug}

@@ -23,7 +23,10 @@ class Command(WinnowCommand):
     def run(self, **options: Any) -> Mapping[str, Any]:
         token = self._token_for(options["email"]) if options["email"] else site_admin_link()
         link = sign_in_link_url(token) if token else None
-        self.say(link or "The site administrator has a password already; sign in with it, or name a person with --email.")
+        self.say(
+            link
+            or "The site administrator has a password already; sign in with it, or name a person with --email."
+        )
         return {"counts": {"links": int(link is not None)}, "link": link}
 
     def _token_for(self, email: str) -> str:
