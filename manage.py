@@ -7,7 +7,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-WITHOUT_SERVICES = {"help", "version", "collectstatic", "compilemessages", "makemessages", "startapp", "startproject"}
+WITHOUT_SERVICES = {
+    "help",
+    "version",
+    "collectstatic",
+    "compilemessages",
+    "makemessages",
+    "startapp",
+    "startproject",
+}
 
 
 def main() -> None:
@@ -44,7 +52,11 @@ def _run() -> None:
 
 
 def _needs_no_services(arguments: list[str]) -> bool:
-    return not arguments or arguments[0] in WITHOUT_SERVICES or bool({"--help", "-h", "--version"} & set(arguments))
+    return (
+        not arguments
+        or arguments[0] in WITHOUT_SERVICES
+        or bool({"--help", "-h", "--version"} & set(arguments))
+    )
 
 
 def _migrate_before_our_commands(command: str) -> None:

@@ -1,4 +1,4 @@
-"""python -m launcher COMMAND: everything that `make` can do. Runs on any Python 3, to be able to say what is missing."""
+"""python -m launcher COMMAND: all that `make` can do. Runs on any Python 3, to be able to say what is missing."""
 
 import sys
 

@@ -70,7 +70,14 @@ def backup_restore(home: Home, source: Path) -> None:
             # One transaction: a restore that fails leaves no half of the tables.
             database = _address()[1]
             dump = home.path / DUMP
-            _client("pg_restore", "--no-owner", "--exit-on-error", "--single-transaction", f"--dbname={database}", dump)
+            _client(
+                "pg_restore",
+                "--no-owner",
+                "--exit-on-error",
+                "--single-transaction",
+                f"--dbname={database}",
+                dump,
+            )
     except BaseException:
         _empty(home.path)
         raise
@@ -84,7 +91,9 @@ def _files(home: Home) -> Iterator[Path]:
             continue
         for path in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
             if path.is_symlink():
-                raise HomeRefused(f"{path} is a link; a backup holds files only, so replace it by what it points to")
+                raise HomeRefused(
+                    f"{path} is a link; a backup holds files only, so replace it by what it points to"
+                )
             if path.is_file():
                 yield path
 
@@ -166,7 +175,9 @@ def _address() -> tuple[dict[str, str], str]:
 
 
 def _refuse_filled_database() -> None:
-    query = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'public'"
+    query = (
+        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'public'"
+    )
     if _client("psql", "-At", "-c", query).strip() != "0":
         raise HomeRefused("the database of DATABASE_URL is not empty; restore into an empty one")
 

@@ -98,8 +98,22 @@ class Redis:
         self.home.redis.mkdir(exist_ok=True, mode=0o700)
         log = self.home.log / "redis.log"
         place: list[str | Path] = ["--port", "0", "--unixsocket", self.socket, "--unixsocketperm", "700"]
-        kept: list[str | Path] = ["--dir", self.home.redis, "--appendonly", "yes", "--appendfsync", "everysec"]
-        daemon: list[str | Path] = ["--pidfile", self.home.run / "redis.pid", "--logfile", log, "--daemonize", "yes"]
+        kept: list[str | Path] = [
+            "--dir",
+            self.home.redis,
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "everysec",
+        ]
+        daemon: list[str | Path] = [
+            "--pidfile",
+            self.home.run / "redis.pid",
+            "--logfile",
+            log,
+            "--daemonize",
+            "yes",
+        ]
         run([self.binary.path, *place, *kept, "--save", "", *daemon])
         if not wait_until(self.running, 30):
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else ""
@@ -130,5 +144,3 @@ class Redis:
                 return line.recv(64)
             except OSError:
                 return b""
-
-

@@ -55,19 +55,23 @@ def up(words: list[str]) -> int:
 def programs(bind: str) -> list[Program]:
     """What `up` keeps running, in the order of starting."""
     python = [sys.executable, "-m"]
-    web = [*python, "gunicorn", "webapp.wsgi:application", "--bind", bind, "--workers", "2", "--worker-class", "gthread"]
-    found = [Program("web", [*web, "--threads", "4", "--graceful-timeout", "5", "--timeout", "60"], 1)]
+    web = [*python, "gunicorn", "webapp.wsgi:application", "--bind", bind, "--workers", "2", "--threads", "4"]
+    web += ["--worker-class", "gthread", "--graceful-timeout", "5", "--timeout", "60", "--no-control-socket"]
     queues = ["default", "ml"] if importlib.util.find_spec("torch") else ["default"]
     if len(queues) == 1:
-        say("scoring, judging and training are not installed; add them with: python3 -m launcher setup ml")
-    for queue in queues:
-        if os.environ["BROKER_URL"] == NO_BROKER:
-            command = [*python, "workers.poll", "--queue", queue]
-        else:
-            celery = [*python, "celery", "-A", "workers.app", "worker", "-Q", queue, "-c", "1", "--loglevel", "INFO"]
-            command = [*celery, "-n", f"{queue}@%h"]
-        found.append(Program(f"worker-{queue}", command, 2))
-    return [*found, Program("clock", [*python, "workers.clock"], 2)]
+        say(f"only the web side is installed{NO_ML}")
+    workers = [Program(f"worker-{queue}", worker_command(queue), 2) for queue in queues]
+    return [Program("web", web, 1), *workers, Program("clock", [*python, "workers.clock"], 2)]
+
+
+def worker_command(queue: str) -> list[str]:
+    """The process of one queue: Celery where there is a broker, else one that polls the database."""
+    if os.environ["BROKER_URL"] == NO_BROKER:
+        return [sys.executable, "-m", "workers.poll", "--queue", queue]
+    # Celery warns under root because of pickle, which is switched off; rootless is better, but root must work.
+    python = [sys.executable, "-W", "ignore:::celery.platforms", "-m"]
+    celery = [*python, "celery", "--quiet", "-A", "workers.app", "worker", "-Q", queue, "-c", "1"]
+    return [*celery, "-n", f"{queue}@%h", "--loglevel", "INFO", "--without-gossip", "--without-mingle"]
 
 
 def bind_choose(home: Home) -> tuple[str, int]:
@@ -79,7 +83,9 @@ def bind_choose(home: Home) -> tuple[str, int]:
             raise LauncherError(f"WINNOW_BIND must be HOST:PORT; got {named!r}")
         host = host.strip("[]")
         if not port_free(int(text), host):
-            raise LauncherError(f"WINNOW_BIND={named} cannot be had; another program listens there, or it is not ours")
+            raise LauncherError(
+                f"WINNOW_BIND={named} cannot be had; another program listens there, or it is not ours"
+            )
         return host, int(text)
     note = home.run / "web.port"
     last = int(note.read_text()) if note.exists() else DEFAULT_BIND[1]
@@ -123,7 +129,9 @@ def _answers(address: str) -> bool:
 
 
 def _manage(*words: str) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "manage.py"), *words], cwd=ROOT, stdout=sys.stderr, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *words], cwd=ROOT, stdout=sys.stderr, check=False
+    )
     if done.returncode:
         raise LauncherError(f"manage.py {words[0]} failed; see the lines above")
 
@@ -137,7 +145,11 @@ def _manage_json(*words: str) -> dict[str, str]:
         found = json.loads(lines[-1]) if lines else {}
     except ValueError:
         found = {}
-    return found if isinstance(found, dict) and found else {"error": f"manage.py {words[0]} ended with {done.returncode}"}
+    return (
+        found
+        if isinstance(found, dict) and found
+        else {"error": f"manage.py {words[0]} ended with {done.returncode}"}
+    )
 
 
 def demo(words: list[str]) -> int:
@@ -160,7 +172,9 @@ def test(words: list[str]) -> int:
         say(f"the database's tests on PostgreSQL 15 ({POSTGRES_15}); the whole suite follows")
         oldest = _pytest("-m", "database and not slow and not gpu", *words, postgres=POSTGRES_15)
         if oldest:
-            say(f"the database's tests failed on PostgreSQL 15 (code {oldest}); the command will end with that code")
+            say(
+                f"the database's tests failed on PostgreSQL 15 (code {oldest}); the command will end with that code"
+            )
     else:
         say("PostgreSQL 15 is not installed here, so its part is left out")
     return _pytest("-m", "not gpu", *words) or oldest
@@ -235,10 +249,16 @@ def doctor(words: list[str]) -> int:
     level = installed_level()
     print(f"python    {sys.version.split()[0]} in {sys.prefix}")
     print(f"installed {level or 'nothing'} of web < ml < dev" + ("" if level in ("ml", "dev") else NO_ML))
-    print(f"home      {home.path} ({'WINNOW_HOME' if os.environ.get('WINNOW_HOME') else 'default'}){_space(home)}")
+    print(
+        f"home      {home.path} ({'WINNOW_HOME' if os.environ.get('WINNOW_HOME') else 'default'}){_space(home)}"
+    )
     fine = [_doctor_database(home), _doctor_broker(home)]
     named = os.environ.get("WINNOW_BIND")
-    note = f"WINNOW_BIND={named}" if named else "127.0.0.1:8000 if free, else another port of the loopback address"
+    note = (
+        f"WINNOW_BIND={named}"
+        if named
+        else "127.0.0.1:8000 if free, else another port of the loopback address"
+    )
     print(f"web       {note}{_address_note(home)}")
     return 0 if all(fine) else 1
 
@@ -263,23 +283,33 @@ def _doctor_database(home: Home) -> bool:
     for other in found[1:]:
         print(f"          also here: {other.version} from {other.source}: {other.folder}")
     if os.geteuid() == 0:
-        print(f"          under root: {'in a user namespace' if postgres.user_namespace() else 'as the user nobody'}")
+        print(
+            f"          under root: {'in a user namespace' if postgres.user_namespace() else 'as the user nobody'}"
+        )
     if not home.run.exists():
         print("          not started yet")
         return True
     server = postgres.Postgres(home, found[0])
     pid = server.pid()
-    print(f"          {f'runs as process {pid} on 127.0.0.1:{server.port()}' if pid else 'not running'}; {server.data}")
+    print(
+        f"          {f'runs as process {pid} on 127.0.0.1:{server.port()}' if pid else 'not running'}; {server.data}"
+    )
     made = (server.data / "PG_VERSION").read_text().strip() if (server.data / "PG_VERSION").exists() else ""
     if made and int(made) != found[0].major:
-        print(f"          its data are of PostgreSQL {made}; move them with: python3 -m launcher move-database")
+        print(
+            f"          its data are of PostgreSQL {made}; move them with: python3 -m launcher move-database"
+        )
         return False
     return True
 
 
 def _doctor_broker(home: Home) -> bool:
     if named := os.environ.get("BROKER_URL"):
-        what = "none: workers poll the database" if named == NO_BROKER else "BROKER_URL is set, so none of ours is started"
+        what = (
+            "none: workers poll the database"
+            if named == NO_BROKER
+            else "BROKER_URL is set, so none of ours is started"
+        )
         print(f"broker    {what}")
         return True
     found = list(broker.binaries_all())
@@ -289,7 +319,9 @@ def _doctor_broker(home: Home) -> bool:
     print(f"broker    Redis {found[0].version} from {found[0].source}: {found[0].path}")
     if home.run.exists():
         server = broker.Redis(home, found[0])
-        print(f"          {'runs as process ' + str(server.pid()) if server.pid() else 'not running'}; {server.socket}")
+        print(
+            f"          {'runs as process ' + str(server.pid()) if server.pid() else 'not running'}; {server.socket}"
+        )
     return True
 
 

@@ -56,7 +56,11 @@ def installed_level() -> str:
 def lock_path(level: str, version: tuple[int, int] = (3, 11)) -> Path:
     """The lock of a level for a Python version."""
     folder = ROOT / "requirements"
-    return folder / f"{level}.lock" if version == (3, 11) else folder / f"python{version[0]}.{version[1]}" / f"{level}.lock"
+    return (
+        folder / f"{level}.lock"
+        if version == (3, 11)
+        else folder / f"python{version[0]}.{version[1]}" / f"{level}.lock"
+    )
 
 
 def _is_project_python() -> bool:
@@ -144,7 +148,9 @@ def _make_venv() -> tuple[int, int]:
         return version
     base = _base_python()
     say(f"making {VENV} with {base}")
-    done = subprocess.run([base, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [base, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False
+    )
     version = _version_of(PYTHON)
     if done.returncode or version is None:
         words = (done.stdout + done.stderr).strip()
@@ -187,7 +193,16 @@ def _uv_install(requirements: Path) -> bool:
     # uv does not read pip's settings; where pip is told of local files, uv shall find them too.
     if pip_links := environment.get("PIP_FIND_LINKS"):
         environment.setdefault("UV_FIND_LINKS", pip_links)
-    command = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(PYTHON), "-r", str(requirements)]
+    command = [
+        str(VENV / "bin" / "uv"),
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(PYTHON),
+        "-r",
+        str(requirements),
+    ]
     try:
         done = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
     except OSError:
@@ -198,4 +213,6 @@ def _uv_install(requirements: Path) -> bool:
 def _pip(*words: str) -> None:
     command = [str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
-        raise EnvironmentUnavailable(f"`{' '.join(command)}` failed; see the lines above (is the network there?)")
+        raise EnvironmentUnavailable(
+            f"`{' '.join(command)}` failed; see the lines above (is the network there?)"
+        )

@@ -86,7 +86,9 @@ class Home:
         folder.mkdir(mode=0o700, exist_ok=True)
         state = folder.lstat()
         if folder.is_symlink() or state.st_uid != os.getuid() or state.st_mode & 0o077:
-            raise HomeRefused(f"{folder} is not a private folder of this user; remove it, or use a shorter WINNOW_HOME")
+            raise HomeRefused(
+                f"{folder} is not a private folder of this user; remove it, or use a shorter WINNOW_HOME"
+            )
         return folder
 
 

@@ -38,7 +38,7 @@ def _move(home: Home, new: Postgres, old: Postgres) -> Path:
     say(f"dumping PostgreSQL {old.binaries.version}")
     old.start()
     try:
-        # The newer pg_dump reads older servers, and knows what the newer server wants; the other way round only its own.
+        # The newer pg_dump reads older servers and knows what newer ones want; an older one reads only its own.
         newest = new if new.binaries.major >= old.binaries.major else old
         words = ["--host=127.0.0.1", f"--port={old.port()}", "--format=custom", f"--file={dump}", DATABASE]
         newest.client("pg_dump", *words)
@@ -48,7 +48,14 @@ def _move(home: Home, new: Postgres, old: Postgres) -> Path:
     say(f"filling PostgreSQL {new.binaries.version}")
     try:
         new.start()
-        new.client("pg_restore", "--no-owner", "--exit-on-error", "--single-transaction", f"--dbname={DATABASE}", dump)
+        new.client(
+            "pg_restore",
+            "--no-owner",
+            "--exit-on-error",
+            "--single-transaction",
+            f"--dbname={DATABASE}",
+            dump,
+        )
     except BaseException:
         new.stop()
         shutil.rmtree(place, ignore_errors=True)

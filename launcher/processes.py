@@ -56,7 +56,9 @@ def started(pid: int) -> str | None:
         except OSError:
             return None
         return None if fields[0] in "ZX" else f"{boot}-{fields[19]}"
-    shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    shown = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     words = shown.stdout.split()
     return None if not words or words[0].startswith("Z") else " ".join(words[1:])
 
@@ -79,7 +81,9 @@ def command_line(pid: int) -> list[str]:
             return [part.decode(errors="replace") for part in path.read_bytes().split(b"\0") if part]
         except OSError:
             return []
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    shown = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return shown.stdout.split()
 
 

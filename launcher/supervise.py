@@ -86,7 +86,9 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {
+            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             yield
         finally:
@@ -153,7 +155,9 @@ class Supervisor:
         wait = BACK_OFF_SECONDS[min(child.failures, len(BACK_OFF_SECONDS) - 1)]
         child.due = now + wait
         last = f"; its last line: {child.tail[-1]}" if child.tail else ""
-        say(f"{child.program.name} {_why(code)}{last}; starting it again in {wait} s (all lines: {child.log})")
+        say(
+            f"{child.program.name} {_why(code)}{last}; starting it again in {wait} s (all lines: {child.log})"
+        )
         self._remember()
 
     def _revive_services(self) -> None:
@@ -223,7 +227,9 @@ class Supervisor:
                 if child.process and child.process.poll() is None:
                     child.process.terminate()
             end = time.monotonic() + max((child.program.grace_seconds for child in group), default=0.0)
-            while time.monotonic() < end and any(child.process and child.process.poll() is None for child in group):
+            while time.monotonic() < end and any(
+                child.process and child.process.poll() is None for child in group
+            ):
                 self._read(0.1)
             for child in group:
                 self._end(child)
@@ -271,11 +277,13 @@ def _why(code: int) -> str:
 
 def _printable(line: str) -> str:
     """A line that cannot move the cursor or recolour the terminal."""
-    return "".join(char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line)
+    return "".join(
+        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line
+    )
 
 
 def stop_training(home: Home) -> None:
-    """End training processes, which lead their own sessions so as to outlive a worker; their runs can be started again."""
+    """End training processes, which lead sessions of their own so as to outlive a worker; their runs can go again."""
     alive = [(pid, start) for pid, start in _training(home)]
     for pid, _ in alive:
         say(f"stopping the training process {pid}")

@@ -46,7 +46,7 @@ def _prepare_environment() -> Path:
 
 HOME = _prepare_environment()
 
-import django  # noqa: E402 - the settings are read from the environment made above
+import django  # Its settings are read from the environment made above.
 
 django.setup()
 
@@ -182,20 +182,37 @@ def _reference_skips(reporter: pytest.TerminalReporter) -> int:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Skipping a reference test although the data are there hides something: in CI that is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") == "true" and reporter and _reference_folder().is_dir() and _reference_skips(reporter):
+    if (
+        os.environ.get("CI") == "true"
+        and reporter
+        and _reference_folder().is_dir()
+        and _reference_skips(reporter)
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line about what was skipped for want of data."""
     if skipped := _reference_skips(terminalreporter):
-        there = "which exists" if _reference_folder().is_dir() else "which is missing; WINNOW_REFERENCE_DATA names one"
-        terminalreporter.write_line(f"reference data: {skipped} tests skipped; looked in {_reference_folder()}, {there}")
+        there = (
+            "which exists"
+            if _reference_folder().is_dir()
+            else "which is missing; WINNOW_REFERENCE_DATA names one"
+        )
+        terminalreporter.write_line(
+            f"reference data: {skipped} tests skipped; looked in {_reference_folder()}, {there}"
+        )
 
 
 # Browser
 
-BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "google-chrome", "google-chrome-stable", "chromium")
+BROWSERS = (
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chromium",
+)
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -31,7 +31,9 @@ def test_a_secret_that_others_can_read_is_refused(home: Home) -> None:
         home.prepare()
 
 
-def test_a_taken_port_is_replaced_unless_it_was_asked_for(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_port_is_replaced_unless_it_was_asked_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

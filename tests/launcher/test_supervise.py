@@ -17,7 +17,9 @@ from launcher.processes import created, started, wait_until
 from launcher.supervise import Program, Supervisor, reclaim, stop_training
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
-STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+STUBBORN = (
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+)
 
 
 @pytest.fixture
@@ -47,7 +49,9 @@ def pids(home: Home) -> dict[str, int]:
     return {entry["name"]: entry["pid"] for entry in json.loads((home.run / "children.json").read_text())}
 
 
-def test_lines_are_prefixed_and_kept_and_everything_stops(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_prefixed_and_kept_and_everything_stops(
+    home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
     supervisor = Supervisor(home, [program("web", SLEEP), program("clock", SLEEP, 2)], [])
     logs = [home.log / "web.log", home.log / "clock.log"]
     seen: dict[str, int] = {}
@@ -129,7 +133,9 @@ def test_what_a_killed_launcher_left_is_ended_by_pid_and_start_time(home: Home) 
 
 
 def test_training_processes_stop_and_a_reused_pid_is_left_alone(home: Home) -> None:
-    training = subprocess.Popen([sys.executable, "-c", SLEEP], stdout=subprocess.DEVNULL, start_new_session=True)
+    training = subprocess.Popen(
+        [sys.executable, "-c", SLEEP], stdout=subprocess.DEVNULL, start_new_session=True
+    )
     for name, entry in {
         "1": {"pid": training.pid, "start_time": created(training.pid)},
         "2": {"pid": os.getpid(), "start_time": 1.0},
