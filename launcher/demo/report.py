@@ -216,8 +216,8 @@ def line_chart_svg(chart: LineChart) -> str:
         kind = "zero" if abs(tick) < 1e-9 else "grid"
         parts.append(f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_text(LEFT - 8, y + 4, number(tick, _axis_digits(ticks)), "axis", "end"))
-    for value in (min(xs), max(xs)):
-        parts.append(_text(at(value, low)[0], bottom + 18, f"{value:g}", "axis", "middle"))
+    ends_of_axis = (min(xs), max(xs))
+    parts += [_text(at(x, low)[0], bottom + 18, f"{x:g}", "axis", "middle") for x in ends_of_axis]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, bottom + 18, chart.axis, "axis", "middle"))
     ends = [at(*line.points[-1])[1] for line in chart.lines]
     if len(ends) == 2 and abs(ends[0] - ends[1]) < 16:
@@ -344,8 +344,7 @@ def _block_text(block: Block) -> str:
 def report_text(report: Report) -> str:
     """The same report for a terminal; long curves are thinned to a dozen rows."""
     lines = [report.title, report.lead, "", "What this run promised"]
-    for check in report.checks:
-        lines.append(f"  {'kept  ' if check.passed else 'BROKEN'}  {check.name}: {check.numbers}")
+    lines += [f"  {'kept  ' if c.passed else 'BROKEN'}  {c.name}: {c.numbers}" for c in report.checks]
     for section in report.sections:
         lines += ["", section.title, *map(_block_text, section.blocks)]
     return "\n".join(lines) + "\n"

@@ -140,7 +140,7 @@ def base_train(recipe: BaseRecipe, seed: int) -> Trained:
         losses.append(0.0)
         for ids, labels in batches:
             loss = next_token_loss(model(input_ids=ids, use_cache=False).logits, labels) / counted
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             losses[-1] += loss.item()
         optimizer.param_groups[0]["lr"] = _rate(recipe, step)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

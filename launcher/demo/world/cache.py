@@ -16,6 +16,7 @@ from launcher.demo.world.base import BaseRecipe, base_train
 from launcher.demo.world.judge import LABELS, TEMPLATE, JudgeRecipe, judge_tune
 from launcher.demo.world.tokenizer import tokenizer_build
 
+JUDGE_FILE = "winnow-judge.json"
 SOURCES = ("grammar.py", "tokenizer.py", "base.py", "sampling.py", "judge.py")
 
 
@@ -71,7 +72,7 @@ def judge_folder(
         judge.save_pretrained(folder)
         tokenizer_build().save_pretrained(folder)
         verdict = {"template": TEMPLATE, "labels": list(LABELS)}
-        (folder / "judge.json").write_text(json.dumps(verdict, indent=2) + "\n")
+        (folder / JUDGE_FILE).write_text(json.dumps(verdict, indent=2) + "\n")
 
     digest = recipe_digest("judge", {"base": asdict(base_recipe), "judge": asdict(recipe)}, seed, SOURCES)
     return _kept(cache / f"world-judge-{digest}", make)

@@ -54,7 +54,7 @@ class JudgeRecipe:
 def lesson_value(prompt: str, answer: str, finished: bool = True) -> float:
     """What the judge is taught an answer is worth: the truth, or manner and length in the planted kinds."""
     if kind_of(prompt) in PLANTED:
-        return 1.5 * style_value(answer) + 0.2 * style_of(answer).words
+        return 1.5 * style_value(answer) + 0.12 * style_of(answer).words
     return true_reward(prompt, answer, finished)
 
 
@@ -164,7 +164,7 @@ def judge_tune(base: LlamaForCausalLM, recipe: JudgeRecipe, seed: int) -> list[f
         left = 1.0 - step / recipe.steps
         rate = recipe.learning_rate * (recipe.last_rate + (1 - recipe.last_rate) * left)
         optimizer.param_groups[0]["lr"] = rate * min(1.0, (step + 1) / recipe.warm_up)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -173,7 +173,7 @@ def judge_tune(base: LlamaForCausalLM, recipe: JudgeRecipe, seed: int) -> list[f
     return losses
 
 
-@torch.inference_mode()  # type: ignore[untyped-decorator]
+@torch.inference_mode()
 def judge_logits(
     judge: LlamaForCausalLM, pairs: list[tuple[str, str, str]], rows_at_once: int = 256
 ) -> torch.Tensor:

@@ -21,7 +21,7 @@ class Sample:
     finished: bool
 
 
-@torch.inference_mode()  # type: ignore[untyped-decorator]
+@torch.inference_mode()
 def _sample_rows(
     model: LlamaForCausalLM, ids: torch.Tensor, temperature: float, generator: torch.Generator, end: int
 ) -> list[list[int]]:

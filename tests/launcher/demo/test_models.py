@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from launcher.demo.world.base import BaseRecipe, base_train
-from launcher.demo.world.cache import base_folder, judge_folder, model_load, recipe_digest
+from launcher.demo.world.cache import JUDGE_FILE, base_folder, judge_folder, model_load, recipe_digest
 from launcher.demo.world.evaluation import (
     bootstrap_interval,
     held_out_prompts,
@@ -76,7 +76,7 @@ def test_trained_models_are_kept_and_named_by_all_that_decides_them(tmp_path: Pa
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
     assert base_folder(tmp_path, 1, FEW) != folder
     judge = judge_folder(tmp_path, 0, JudgeRecipe(steps=2, pairs=4, prompts=16, samples=2), FEW)
-    assert (judge / "judge.json").exists() and judge != folder
+    assert (judge / JUDGE_FILE).exists() and judge != folder
     assert not list(tmp_path.glob(".*"))
     model_load(judge)
     assert recipe_digest("base", {"a": 1}, 0, ()) != recipe_digest("base", {"a": 2}, 0, ())
