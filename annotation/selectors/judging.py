@@ -82,35 +82,6 @@ def _judgeable(row: tuple[Any, ...]) -> Judgeable:
     )
 
 
-@dataclass(frozen=True)
-class FormShown:
-    """What reading a posted form needs: the questions as shown and the order of the sides."""
-
-    questions: list[dict[str, Any]]
-    option_order: list[int]
-
-
-FORM = """
-SELECT a.option_order, f.questions::text
-FROM annotation_assignment a
-JOIN annotation_participation p ON p.id = a.participation_id AND p.annotator_id = %(user)s
-JOIN annotation_comparison c ON c.id = a.comparison_id AND c.project_id = %(project)s
-JOIN annotation_formrevision f ON f.project_id = c.project_id AND f.id = %(form)s
-WHERE a.id = %(assignment)s
-"""
-
-
-def form_shown_get(*, project_id: int, user_id: int, assignment_id: int, form_id: int) -> FormShown:
-    """The form revision and sides of one's own assignment in this project. One query."""
-    with connection.cursor() as cursor:
-        parameters = {"project": project_id, "user": user_id, "assignment": assignment_id, "form": form_id}
-        cursor.execute(FORM, parameters)
-        row = cursor.fetchone()
-    if row is None:
-        raise NotFound("There is no such assignment for you.")
-    return FormShown(json.loads(row[1]), list(row[0]))
-
-
 def judged_today(*, project_id: int, user_id: int) -> int:
     """How many of this person's answers of today stand."""
     statement = """

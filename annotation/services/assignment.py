@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -27,8 +27,6 @@ from annotation.models import (
     Assignment,
     Demand,
     Flag,
-    FormRevision,
-    GuidelineRevision,
     Participation,
     Project,
     Rater,
@@ -73,11 +71,27 @@ class Submitted:
     late: bool
 
 
+# Reads answers (stored order) once the form's questions and the sides shown are known, both of which the lock brings.
+AnswerReader = Callable[[Sequence[Mapping[str, Any]], Sequence[int]], Mapping[str, Any]]
+
+
 @dataclass(frozen=True)
 class _Person:
     participation_id: int
     rater_id: int
     lease_seconds: int
+
+
+@dataclass(frozen=True)
+class _Holder(_Person):
+    """Who holds or held an assignment, with what it is about. `form_id` is None when no such form is the project's."""
+
+    comparison_id: int
+    project_id: int
+    option_order: list[int]
+    form_id: int | None
+    questions: str
+    guidelines_id: int | None
 
 
 def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -109,24 +123,25 @@ def participation_ensure(*, project_id: int, user_id: int) -> Participation:
     return participation
 
 
-def _person_lock(project_id: int, user_id: int) -> _Person:
+def _person_lock(project_id: int, user_id: int) -> tuple[_Person, bool]:
+    """The person's lock; also whether they lost leases or were offered some."""
     rows = _rows(sql.PERSON, {"project": project_id, "user": user_id})
     if not rows:
         participation_ensure(project_id=project_id, user_id=user_id)
         rows = _rows(sql.PERSON, {"project": project_id, "user": user_id})
-    participation_id, state, rater_id, lease_seconds, archived = rows[0]
+    participation_id, state, rater_id, lease_seconds, archived, resumes = rows[0]
     _person_checked(state, archived)
-    return _Person(participation_id, rater_id, lease_seconds)
+    return _Person(participation_id, rater_id, lease_seconds), resumes
 
 
-def _person_lock_of(assignment_id: int, user_id: int) -> tuple[_Person, int, int]:
-    """The lock of the person who holds or held this assignment; also its comparison and project."""
-    rows = _rows(sql.PERSON_OF_ASSIGNMENT, {"assignment": assignment_id, "user": user_id})
+def _holder_lock(assignment_id: int, user_id: int, form_id: int | None = None) -> _Holder:
+    """The lock of the person who holds or held this assignment."""
+    rows = _rows(sql.PERSON_OF_ASSIGNMENT, {"assignment": assignment_id, "user": user_id, "form": form_id})
     if not rows:
         raise NotFound("There is no such assignment for you.")
-    participation_id, state, rater_id, lease_seconds, archived, comparison_id, project_id = rows[0]
+    participation_id, state, rater_id, lease_seconds, archived, *about = rows[0]
     _person_checked(state, archived)
-    return _Person(participation_id, rater_id, lease_seconds), comparison_id, project_id
+    return _Holder(participation_id, rater_id, lease_seconds, *about)
 
 
 @transaction.atomic
@@ -135,16 +150,15 @@ def assignment_next(*, project_id: int, user_id: int, prefetch: int = 1) -> list
 
     A second tab, a reload and a lost answer get the same assignments. Empty: nothing waits for this person.
     """
-    person = _person_lock(project_id, user_id)
+    person, resumes = _person_lock(project_id, user_id)
     me, lease = person.participation_id, person.lease_seconds
     held = [AssignmentRow(*row) for row in _rows(sql.HELD, {"me": me})]
     missing = prefetch - len(held)
     if missing <= 0:
         return held[:prefetch]
-    held += [
-        AssignmentRow(*row)
-        for row in _rows(sql.RESUME, {"me": me, "k": missing, "lease": lease, "most_expired": MOST_EXPIRED})
-    ]
+    if resumes:
+        lost = _rows(sql.RESUME, {"me": me, "k": missing, "lease": lease, "most_expired": MOST_EXPIRED})
+        held += [AssignmentRow(*row) for row in lost]
     for statement in (sql.PICK_FREE, sql.PICK_WAITING):
         missing = prefetch - len(held)
         if missing > 0:
@@ -175,29 +189,21 @@ def _surplus_sentence() -> str:
     return "Other annotators completed this comparison meanwhile; yours is kept under History and is not counted."
 
 
-def _form_of(project_id: int, shown: Shown) -> tuple[int, list[dict[str, Any]], int | None]:
-    """Form revision (as shown, else the newest), its questions, and the newest guidelines; one query each."""
-    forms = FormRevision.objects.filter(project_id=project_id)
-    form = forms.filter(pk=shown.form_revision_id).first() if shown.form_revision_id else forms.first()
-    if form is None:
-        raise Refused("The form that was shown does not belong to this project. Reload the page.")
-    guidelines = GuidelineRevision.objects.filter(project_id=project_id).values_list("id", flat=True).first()
-    return form.pk, form.questions, guidelines
-
-
 def assignment_submit(
     *,
     assignment_id: int,
     user_id: int,
     submit_key: UUID,
-    answers: Mapping[str, Any],
+    answers: Mapping[str, Any] | AnswerReader,
     shown: Shown | None = None,
+    project_id: int | None = None,
 ) -> Submitted:
     """Store one answer (stored order), acknowledged only after COMMIT; the same key and body again gives the same row.
 
     Lease over and comparison still open: counted and marked late. Over and full: stored as surplus, then `KeptAsSurplus`.
+    With `project_id` the assignment must be of that project.
     """
-    outcome = _submit(assignment_id, user_id, submit_key, answers, shown or Shown())
+    outcome = _submit(assignment_id, user_id, submit_key, answers, shown or Shown(), project_id)
     if isinstance(outcome, KeptAsSurplus):
         raise outcome
     return outcome
@@ -205,32 +211,39 @@ def assignment_submit(
 
 @transaction.atomic
 def _submit(
-    assignment_id: int, user_id: int, key: UUID, answers: Mapping[str, Any], shown: Shown
+    assignment_id: int,
+    user_id: int,
+    key: UUID,
+    answers: Mapping[str, Any] | AnswerReader,
+    shown: Shown,
+    project_id: int | None,
 ) -> Submitted | KeptAsSurplus:
-    person, comparison_id, project_id = _person_lock_of(assignment_id, user_id)
-    form_id, questions, guidelines_id = _form_of(project_id, shown)
-    valid = answers_validate(questions, answers)
-    row = _annotation_parameters(person, project_id, key, valid, shown) | {
+    holder = _holder_lock(assignment_id, user_id, shown.form_revision_id)
+    if project_id not in {None, holder.project_id}:
+        raise NotFound("There is no such assignment for you.")
+    if holder.form_id is None:
+        raise Refused("The form that was shown does not belong to this project. Reload the page.")
+    questions = json.loads(holder.questions)
+    valid = answers_validate(questions, answers(questions, holder.option_order) if callable(answers) else answers)
+    row = _annotation_parameters(holder, key, valid, shown) | {
         "assignment": assignment_id,
-        "me": person.participation_id,
-        "form": form_id,
-        "guidelines": guidelines_id,
         "gives_back": valid.gives_place_back,
         "most_given_back": MOST_GIVEN_BACK,
     }
     stored = _rows(sql.SUBMIT, row)
     if stored:
         return Submitted(stored[0][0], replay=False, late=False)
-    replay = _replay(person.rater_id, key, row["body_hash"])
-    return replay or _submit_without_lease(assignment_id, comparison_id, row, valid)
+    replay = _replay(holder.rater_id, key, row["body_hash"])
+    return replay or _submit_without_lease(assignment_id, holder.comparison_id, row, valid)
 
 
-def _annotation_parameters(
-    person: _Person, project_id: int, key: UUID, valid: Validated, shown: Shown
-) -> dict[str, Any]:
+def _annotation_parameters(holder: _Holder, key: UUID, valid: Validated, shown: Shown) -> dict[str, Any]:
     return {
-        "project": project_id,
-        "rater": person.rater_id,
+        "project": holder.project_id,
+        "me": holder.participation_id,
+        "rater": holder.rater_id,
+        "form": holder.form_id,
+        "guidelines": holder.guidelines_id,
         **asdict(valid.summary),
         "answers": json.dumps(valid.answers),
         "language": shown.interface_language,
@@ -295,7 +308,7 @@ def assignment_skip(*, assignment_id: int, user_id: int, reason: str) -> None:
     """End the lease; this person is not asked again. The third skip as broken holds the comparison back."""
     if reason not in SKIP_REASONS:
         raise Refused(f"The reason must be one of {', '.join(SKIP_REASONS)}; got {reason!r}.")
-    _person_lock_of(assignment_id, user_id)
+    _holder_lock(assignment_id, user_id)
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=assignment_id)
     if assignment.state == Assignment.State.SKIPPED:
         return
@@ -311,11 +324,11 @@ def comparison_flag(*, assignment_id: int, user_id: int, reason: str) -> None:
     reason = reason.strip()
     if not reason or len(reason) > 400 or "\x00" in reason:
         raise Refused("Say in up to 400 characters what is wrong with this comparison.")
-    person, comparison_id, _ = _person_lock_of(assignment_id, user_id)
+    holder = _holder_lock(assignment_id, user_id)
     Flag.objects.update_or_create(
-        comparison_id=comparison_id, participation_id=person.participation_id, defaults={"reason": reason}
+        comparison_id=holder.comparison_id, participation_id=holder.participation_id, defaults={"reason": reason}
     )
-    _hold_back_if_broken(comparison_id)
+    _hold_back_if_broken(holder.comparison_id)
 
 
 def _hold_back_if_broken(comparison_id: int) -> None:

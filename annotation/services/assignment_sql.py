@@ -7,7 +7,8 @@ many). Everything else takes only rows that nobody holds (SKIP LOCKED).
 # The person's own lock, and all that a call needs to know about person and project. A statement of its own: the next one
 # must take its snapshot after the wait.
 PERSON = """
-SELECT p.id, p.state, r.id, j.lease_seconds, j.archived_at IS NOT NULL
+SELECT p.id, p.state, r.id, j.lease_seconds, j.archived_at IS NOT NULL, EXISTS (
+  SELECT 1 FROM annotation_assignment a WHERE a.participation_id = p.id AND a.state IN ('expired', 'offered'))
 FROM annotation_participation p
 JOIN annotation_project j ON j.id = p.project_id
 JOIN annotation_rater r ON r.participation_id = p.id
@@ -15,13 +16,19 @@ WHERE p.project_id = %(project)s AND p.annotator_id = %(user)s
 FOR NO KEY UPDATE OF p
 """
 
-# The same, starting from an assignment, with the form and guidelines in force.
+# The same, starting from an assignment, with the form as shown (else the newest) and the guidelines in force.
 PERSON_OF_ASSIGNMENT = """
-SELECT p.id, p.state, r.id, j.lease_seconds, j.archived_at IS NOT NULL, a.comparison_id, j.id
+SELECT p.id, p.state, r.id, j.lease_seconds, j.archived_at IS NOT NULL, a.comparison_id, j.id, a.option_order,
+  f.id, f.questions::text,
+  (SELECT g.id FROM annotation_guidelinerevision g WHERE g.project_id = j.id ORDER BY g.number DESC LIMIT 1)
 FROM annotation_assignment a
 JOIN annotation_participation p ON p.id = a.participation_id
 JOIN annotation_project j ON j.id = p.project_id
 JOIN annotation_rater r ON r.participation_id = p.id
+LEFT JOIN LATERAL (
+  SELECT f.id, f.questions FROM annotation_formrevision f
+  WHERE f.project_id = j.id AND (%(form)s::bigint IS NULL OR f.id = %(form)s::bigint)
+  ORDER BY f.number DESC LIMIT 1) f ON true
 WHERE a.id = %(assignment)s AND p.annotator_id = %(user)s
 FOR NO KEY UPDATE OF p
 """

@@ -20,7 +20,7 @@ from annotation.services.assignment import (
     AssignmentRow,
     Submitted,
     _body_hash,
-    _person_lock_of,
+    _holder_lock,
     _replay,
     _surplus_sentence,
 )
@@ -50,7 +50,7 @@ def annotation_undo(*, annotation_id: int, user_id: int) -> AssignmentRow | None
     a "cannot judge", whose place was free for others.
     """
     annotation = _own(annotation_id, user_id)
-    person, _, project_id = _person_lock_of(annotation.assignment_id or 0, user_id)
+    person = _holder_lock(annotation.assignment_id or 0, user_id)
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=annotation.assignment_id)
     annotation.refresh_from_db()
     if annotation.state == Annotation.State.WITHDRAWN:
@@ -71,7 +71,7 @@ def annotation_undo(*, annotation_id: int, user_id: int) -> AssignmentRow | None
         assignment.state, assignment.closing_reason = Assignment.State.RELEASED, "undone, place taken"
     assignment.token += 1
     assignment.save(update_fields=["state", "closed_at", "closing_reason", "lease_until", "token"])
-    outbox_add(project_id=project_id, kind="annotation.withdrawn", subject_id=annotation.pk)
+    outbox_add(project_id=person.project_id, kind="annotation.withdrawn", subject_id=annotation.pk)
     return _as_row(assignment) if placed else None
 
 
@@ -121,7 +121,7 @@ def _correct(
     annotation_id: int, user_id: int, submit_key: UUID, answers: Mapping[str, Any]
 ) -> Submitted | KeptAsSurplus:
     old = _own(annotation_id, user_id)
-    person, comparison_id, project_id = _person_lock_of(old.assignment_id or 0, user_id)
+    person = _holder_lock(old.assignment_id or 0, user_id)
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=old.assignment_id)
     old.refresh_from_db()
     assert old.form_revision is not None, "answers given here have a form"
@@ -136,8 +136,8 @@ def _correct(
     if placed:
         Annotation.objects.filter(pk=old.pk).update(state=Annotation.State.SUPERSEDED)
     new = Annotation.objects.create(
-        project_id=project_id,
-        comparison_id=comparison_id,
+        project_id=person.project_id,
+        comparison_id=person.comparison_id,
         rater_id=person.rater_id,
         assignment=assignment,
         state=Annotation.State.CURRENT if placed else Annotation.State.SURPLUS,
@@ -157,7 +157,7 @@ def _correct(
     )
     if not placed:
         return KeptAsSurplus(_surplus_sentence(), new.pk)
-    outbox_add(project_id=project_id, kind="annotation.submitted", subject_id=new.pk)
+    outbox_add(project_id=person.project_id, kind="annotation.submitted", subject_id=new.pk)
     return Submitted(new.pk, replay=False, late=old.late)
 
 

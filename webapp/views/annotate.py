@@ -21,7 +21,6 @@ from annotation.errors import FormRefused
 from annotation.feedback import FEEDBACK_TYPES, answers_from_form
 from annotation.selectors.judging import (
     Judgeable,
-    form_shown_get,
     guidelines_current,
     judgeable_list,
     judged_today,
@@ -94,15 +93,12 @@ def annotate_submit(request: HttpRequest, slug: str, assignment: int) -> HttpRes
     """Store one answer; 2xx only after the commit. The same key and answer give the same reply again."""
     fields = _fields(request)
     form_id = _integer("form", fields.get("form", ""))
-    shown = form_shown_get(
-        project_id=request.project.pk, user_id=request.user.pk, assignment_id=assignment, form_id=form_id
-    )
-    answers = answers_from_form(shown.questions, fields, shown.option_order)
     stored = assignment_submit(
         assignment_id=assignment,
         user_id=request.user.pk,
+        project_id=request.project.pk,
         submit_key=_key(fields.get("submit_key", "")),
-        answers=answers,
+        answers=lambda questions, option_order: answers_from_form(questions, fields, option_order),
         shown=_measured(fields, form_id),
     )
     if wants_json(request):
