@@ -330,7 +330,7 @@ def test_next_and_submit_stay_within_their_budget_of_statements(project, django_
     cast.comparisons(project, 3)
     ben = cast.person("Ben", project, "annotator")
     submit(lend(project, ben)[0], ben)
-    with django_assert_max_num_queries(6):  # two of them are the test's savepoint
+    with django_assert_max_num_queries(5):  # two of them are the test's savepoint
         (row,) = lend(project, ben)
     with django_assert_max_num_queries(6):
         submit(row, ben)

@@ -1,0 +1,23 @@
+"""The least that Django needs, on the same database and driver as Winnow's."""
+
+import os
+from urllib.parse import unquote, urlsplit
+
+parts = urlsplit(os.environ["DATABASE_URL"])
+SECRET_KEY = "only for measuring, on loopback, on made-up data"  # noqa: S105 - nothing is protected by it
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "benchmarks.bare.urls"
+MIDDLEWARE: list[str] = []
+INSTALLED_APPS: list[str] = []
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": parts.username,
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname,
+        "PORT": parts.port,
+        "CONN_MAX_AGE": 600,
+    }
+}
+USE_TZ = True
