@@ -38,7 +38,9 @@ def up(words: list[str]) -> int:
         stack.enter_context(locked_or_refused(home.run / "up.lock", refusal))
         reclaim(home)  # Before the ports are chosen: a killed run's web process may still hold one.
         host, port = bind_choose(home)
-        address = os.environ.setdefault("WINNOW_PUBLIC_URL", f"http://{_bracketed(host)}:{port}")
+        address = os.environ.get("WINNOW_PUBLIC_URL") or f"http://{_bracketed(host)}:{port}"
+        os.environ["WINNOW_PUBLIC_URL"] = address
+        (home.run / "address").write_text(f"{address}\n")
         os.environ["PYTHONUNBUFFERED"] = "1"
         running = stack.enter_context(services(home))
         _manage("migrate", "--noinput", "--verbosity=0")
@@ -137,19 +139,14 @@ def _manage(*words: str) -> None:
 
 
 def _manage_json(*words: str) -> dict[str, str]:
-    """The object that a command of ours prints as its last line."""
+    """The object that a command of ours prints as its last line; what it says besides is for a terminal."""
     command = [sys.executable, str(ROOT / "manage.py"), *words]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    lines = done.stdout.strip().splitlines()
     try:
-        found = json.loads(lines[-1]) if lines else {}
-    except ValueError:
-        found = {}
-    return (
-        found
-        if isinstance(found, dict) and found
-        else {"error": f"manage.py {words[0]} ended with {done.returncode}"}
-    )
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError, subprocess.TimeoutExpired):
+        return {"error": f"manage.py {words[0]} gave no answer; try it by hand"}
+    return found if isinstance(found, dict) else {}
 
 
 def demo(words: list[str]) -> int:

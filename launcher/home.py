@@ -77,6 +77,11 @@ class Home:
             raise HomeRefused(f"{path} can be read by others; run: chmod 600 {path}")
         return path.read_text().strip()
 
+    def address(self) -> str:
+        """Where `make up` serves this home, or served it last; empty if it never did."""
+        note = self.run / "address"
+        return note.read_text().strip() if note.exists() else ""
+
     def socket_folder(self) -> Path:
         """A folder for Unix sockets whose path is short enough: `run/`, or one in /tmp named by the home's hash."""
         if len(os.fsencode(self.run)) <= SOCKET_FOLDER_BYTES:

@@ -100,6 +100,9 @@ def services(home: Home | None = None) -> Iterator[list[Service]]:
     home = home or Home.from_environment()
     home.prepare()
     os.environ["WINNOW_HOME"] = str(home.path)
+    if address := home.address():
+        # Links that a command prints lead to where `make up` serves, or served last.
+        os.environ.setdefault("WINNOW_PUBLIC_URL", address)
     found = embedded(home)
     with ExitStack() as stack:
         for service in found:
