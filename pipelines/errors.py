@@ -1,13 +1,13 @@
 """Errors of the pipelines package.
 
-    PipelineError
-    |- InputRefused        what came in does not fit; nothing was stored
-    |- NothingToDo         the call is valid and selects nothing
-    |- MissingExtra        the machine-learning extra is not installed
-    |- JobFailed           a job ended with an error that is nobody's input
-    |- Cancelled           a person asked for it
-    |- Fenced              somebody else has this work now; nothing of it was stored
-    `- Busy                try again later (retryable)
+PipelineError
+|- InputRefused        what came in does not fit; nothing was stored
+|- NothingToDo         the call is valid and selects nothing
+|- MissingExtra        the machine-learning extra is not installed
+|- JobFailed           a job ended with an error that is nobody's input
+|- Cancelled           a person asked for it
+|- Fenced              somebody else has this work now; nothing of it was stored
+`- Busy                try again later (retryable)
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ class MissingExtra(PipelineError):
 
 class JobFailed(PipelineError):
     """Starting it again may help: what was done is kept."""
-
-    retryable = True
 
 
 class Cancelled(PipelineError):

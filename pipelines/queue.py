@@ -26,10 +26,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
 from annotation.models import OutboxEvent, Project, User
 from pipelines.bell import ring, ring_on_commit
-from pipelines.errors import Cancelled, Fenced, InputRefused, PipelineError
+from pipelines.errors import Cancelled, Fenced, InputRefused, JobFailed, PipelineError
 from pipelines.models import Job, WorkerHeartbeat, WorkItem
 
 DEFAULT, ML = "default", "ml"
@@ -37,6 +38,8 @@ QUEUES = (DEFAULT, ML)
 MAX_ATTEMPTS = 3
 OPEN = (WorkItem.State.READY, WorkItem.State.LEASED)
 LONGEST_WAIT_SECONDS = 600
+# Jobs whose work goes on outside the queue, and what stops it there.
+CANCELLERS = {"train": "pipelines.services.training:training_cancel_of_job"}
 OUTBOX_CONSUMERS = {"annotation.": "preference.refresh"}
 DEBOUNCE_SECONDS = 1.0
 REFUSED = "refused"
@@ -122,6 +125,11 @@ def job_cancel(*, job_id: int) -> Job:
 
     The flag is committed first: a planner that finishes later sees it under the job's lock and cancels what it planned.
     """
+    job = Job.objects.get(pk=job_id)
+    if job.kind in CANCELLERS:
+        import_string(CANCELLERS[job.kind].replace(":", "."))(job)
+        job.refresh_from_db()
+        return job
     with transaction.atomic():
         Job.objects.filter(pk=job_id, state=Job.State.RUNNING).update(cancel_requested=True)
     with transaction.atomic():
@@ -200,6 +208,7 @@ def work_add(
     job_id: int | None = None,
     due_in: float = 0.0,
     priority: int = 0,
+    max_attempts: int = MAX_ATTEMPTS,
 ) -> int:
     """Plan one item; returns 1, or 0 when the same is open already. `due_in` in seconds."""
     return work_plan(
@@ -210,6 +219,7 @@ def work_add(
         job_id=job_id,
         due_in=due_in,
         priority=priority,
+        max_attempts=max_attempts,
     )
 
 
@@ -217,7 +227,8 @@ PLAN = """
 INSERT INTO pipelines_workitem (queue, project_id, job_id, kind, key, params, size, progress, priority, due_at, state,
                                 attempts, max_attempts, token, leased_by, cancel_requested, error)
 SELECT %(queue)s, %(project)s, %(job)s, %(kind)s, s.key, s.params, s.size, 0, %(priority)s,
-       statement_timestamp() + make_interval(secs => %(due_in)s), 'ready', %(attempts)s, %(max_attempts)s, 0, '', false, ''
+       statement_timestamp() + make_interval(secs => %(due_in)s), 'ready',
+       %(attempts)s, %(max_attempts)s, 0, '', false, ''
 FROM jsonb_to_recordset(%(slices)s::jsonb) AS s(key text, params jsonb, size bigint)
 ON CONFLICT (kind, key) WHERE state IN ('ready', 'leased') DO NOTHING
 """
@@ -233,8 +244,9 @@ def work_plan(
     due_in: float = 0.0,
     priority: int = 0,
     attempts: int = 0,
+    max_attempts: int = MAX_ATTEMPTS,
 ) -> int:
-    """Plan many items in one statement, in the caller's transaction; rings after its commit. Returns how many are new."""
+    """Plan many items in one statement of the caller's transaction, ring after it; returns how many are new."""
     if queue not in QUEUES:
         raise InputRefused(f"There is no queue {queue!r}; known are {', '.join(QUEUES)}.")
     rows = [{"key": s.key, "params": dict(s.params), "size": s.size} for s in slices]
@@ -249,11 +261,11 @@ def work_plan(
                 "priority": priority,
                 "due_in": float(due_in),
                 "attempts": attempts,
-                "max_attempts": MAX_ATTEMPTS,
+                "max_attempts": max_attempts,
                 "slices": json.dumps(rows),
             },
         )
-        planned = cursor.rowcount
+        planned = int(cursor.rowcount)
     if planned and due_in <= 0:
         ring_on_commit(queue)
     return planned
@@ -273,7 +285,7 @@ RETURNING id, token, queue, project_id, job_id, kind, key, params, size, attempt
 
 
 def work_take(*, queue: str, worker: str, job_id: int | None = None) -> Leased | None:
-    """Lease the next due item, of one job if asked, or None. The attempt counts from now: a killed worker has had it."""
+    """Lease the next due item, of one job if asked. The attempt counts from now: a killed worker has had it."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             TAKE,
@@ -296,7 +308,7 @@ def work_take(*, queue: str, worker: str, job_id: int | None = None) -> Leased |
 
 
 def work_heartbeat(item: Leased) -> None:
-    """Move the lease on and store progress; sets `lost` or `cancelled` on the item. Never inside another transaction."""
+    """Move the lease on, store progress, set `lost` or `cancelled`. Never inside another transaction."""
     held = WorkItem.objects.filter(pk=item.id, token=item.token, state=WorkItem.State.LEASED)
     changed = held.update(lease_until=_lease_end(), progress=min(item.progress, item.size))
     item.lost = changed == 0
@@ -338,7 +350,7 @@ def work_finish(item: Leased) -> None:
 
 @transaction.atomic
 def work_fail(item: Leased, error: BaseException) -> None:
-    """Give the item back after an error: later again, in halves, to a person, or cancelled. Without the lease: nothing."""
+    """Give the item back after an error: later again, in halves, to a person, or cancelled."""
     held = WorkItem.objects.select_for_update(no_key=True).filter(
         pk=item.id, token=item.token, state=WorkItem.State.LEASED
     )
@@ -346,7 +358,10 @@ def work_fail(item: Leased, error: BaseException) -> None:
     if row is None:
         return
     hopeless = isinstance(error, PipelineError) and not error.retryable
-    _give_back(row, reason=_sentence(error), hopeless=hopeless, cancelled=isinstance(error, Cancelled))
+    cancelled = isinstance(error, Cancelled)
+    _give_back(row, reason=_sentence(error), hopeless=hopeless, cancelled=cancelled)
+    if hopeless and not cancelled and not isinstance(error, JobFailed):
+        _job_settle(row.job_id, result={REFUSED: True})
 
 
 @transaction.atomic
@@ -403,8 +418,7 @@ def _give_back(row: WorkItem, *, reason: str, hopeless: bool, cancelled: bool) -
             priority=row.priority,
             attempts=1,
         )
-    refused = {REFUSED: True} if hopeless and not cancelled and row.state == state.NEEDS_PERSON else {}
-    _job_settle(row.job_id, result=refused)
+    _job_settle(row.job_id)
 
 
 def _halves(row: WorkItem) -> list[Slice]:

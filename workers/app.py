@@ -1,4 +1,4 @@
-"""The Celery app: `python -m celery -A workers.app worker -Q default -c 1`. Its one task looks at a queue in Postgres."""
+"""The Celery app: `python -m celery -A workers.app worker -Q default -c 1`. Its one task looks at a queue."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import mmap
 import os
 import signal
 import threading
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
@@ -60,10 +61,8 @@ def _ready(sender: Any, **_: Any) -> None:
     consumed = set(sender.app.amqp.queues.consume_from)
     for queue in QUEUES:
         if queue in consumed:
-            safely("worker", lambda queue=queue: ring(queue))
-            presence(
-                name=f"{_name}/{queue}", queue=queue, stop=_leave, each=lambda queue=queue: _watch(queue)
-            )
+            safely("worker", partial(ring, queue))
+            presence(name=f"{_name}/{queue}", queue=queue, stop=_leave, each=partial(_watch, queue))
 
 
 @worker_shutting_down.connect

@@ -64,7 +64,8 @@ def work_do(item: Leased) -> None:
             HANDLERS[item.kind].load()(item)
             if not item.finished:
                 work_finish(item)
-        logger.info("work.done kind=%s id=%d", item.kind, item.id)
+        level = logging.INFO if item.size else logging.DEBUG
+        logger.log(level, "work.done kind=%s id=%d", item.kind, item.id)
     except Fenced:
         logger.warning("work.fenced kind=%s id=%d token=%d", item.kind, item.id, item.token)
     except (KeyboardInterrupt, SystemExit):

@@ -13,7 +13,8 @@ def stranger_confusion(n_labels: int) -> FloatArray:
     """(n_labels, n_labels) confusion of a rater whom no refit has seen: the prior of `dawid_skene`."""
     confusion = np.full((n_labels, n_labels), OFF_DIAGONAL)
     np.fill_diagonal(confusion, DIAGONAL)
-    return confusion / confusion.sum(axis=1, keepdims=True)
+    shares: FloatArray = confusion / confusion.sum(axis=1, keepdims=True)
+    return shares
 
 
 def posterior_given_raters(votes: Votes, class_prior: FloatArray, confusion: FloatArray) -> FloatArray:
@@ -48,6 +49,6 @@ def posterior_given_raters(votes: Votes, class_prior: FloatArray, confusion: Flo
     joint = np.tile(np.log(np.maximum(class_prior, FLOOR)), (votes.n_items, 1))
     np.add.at(joint, votes.item, np.log(np.maximum(confusion[votes.rater, :, votes.label], FLOOR)))
     joint -= joint.max(axis=1, keepdims=True)
-    posterior = np.exp(joint)
+    posterior: FloatArray = np.exp(joint)
     posterior /= posterior.sum(axis=1, keepdims=True)
     return posterior

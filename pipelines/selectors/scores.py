@@ -81,10 +81,12 @@ def ches_table(*, project_id: int, fingerprint: str, method: str = "ches") -> Ch
         rows = cursor.fetchall()
     values = [_values(row[3]) for row in rows]
     first = np.array([row[2] for row in rows], dtype=bool)
-    known = np.array([bool(each) and "s11" in each for each in values], dtype=bool)
+    known: NDArray[np.bool_] = np.array(
+        [each is not None and "s11" in each for each in values], dtype=np.bool_
+    )
     scores = _scores([values[index] for index in np.flatnonzero(known)], first[known])
     n = len(rows)
-    table = ChesTable(
+    return ChesTable(
         comparison=np.array([row[0] for row in rows], dtype=np.int64),
         revision=np.array([row[1] for row in rows], dtype=np.int64),
         ches=_spread(scores["ches"], known, n),
@@ -96,7 +98,6 @@ def ches_table(*, project_id: int, fingerprint: str, method: str = "ches") -> Ch
         last_hidden=_spread(scores["last_hidden"], known, n),
         flags=[None if each is None else list(each["flags"]) for each in values],
     )
-    return table
 
 
 def _values(stored: Any) -> dict[str, Any] | None:

@@ -255,9 +255,8 @@ def _judged(project_id: int, judged: PredictionTable, *, without: NDArray[np.int
     kept = ~np.isin(judged.comparison, without)
     if not kept.any():
         return None
-    comparison, rater, p_first, label = (
-        array[kept] for array in (judged.comparison, judged.rater, judged.p_first, judged.label)
-    )
+    comparison, rater, label = judged.comparison[kept], judged.rater[kept], judged.label[kept]
+    p_first = judged.p_first[kept]
     calibrated = p_first.copy()
     for rater_id, fit in calibrations_of(project_id).items():
         calibrated[rater == rater_id] = fit.apply(p_first[rater == rater_id])

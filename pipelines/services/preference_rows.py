@@ -103,7 +103,7 @@ def labels_store(labels: Labels, *, project_id: int, run_id: int | None, is_all:
                 copy.write_row(row)
         cursor.execute("ANALYZE label_stage")
         cursor.execute(PREFERENCES, {"project": project_id})
-        outcomes = {"outcomes": list(DIRECTIONS), "same": SAME, "run": run_id}
+        outcomes: dict[str, Any] = {"outcomes": list(DIRECTIONS), "same": SAME, "run": run_id}
         cursor.execute(REVISIONS, outcomes)
         changed = int(cursor.rowcount)
         if is_all:

@@ -141,7 +141,7 @@ def _input(
     spent_outside = int(spent[~pilot].sum())
     if spent_outside > budget:
         raise InputRefused(
-            f"People have given {spent_outside} annotations outside the pilot already, more than the budget of {budget}."
+            f"People have given {spent_outside} annotations outside the pilot already; the budget is {budget}."
         )
     confidence, inconsistent = _confidence(pool.ids[open_], predictions, calibration)
     cost = np.where(pilot, wanted, np.maximum(wanted - spent, 1))[open_]

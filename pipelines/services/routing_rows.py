@@ -30,7 +30,8 @@ CREATE TEMPORARY TABLE route_stage (comparison_id bigint, destination text, reas
 """
 
 DECISIONS = """
-INSERT INTO pipelines_routingdecision (plan_id, comparison_id, destination, reason, rank, confidence, propensity, created_at)
+INSERT INTO pipelines_routingdecision
+  (plan_id, comparison_id, destination, reason, rank, confidence, propensity, created_at)
 SELECT %(plan)s, comparison_id, destination, reason, rank, confidence, propensity, statement_timestamp()
 FROM route_stage ORDER BY comparison_id
 """

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from annotation.errors import AnnotationError, NotFound
 from annotation.models import Project
-from pipelines.errors import Cancelled, PipelineError
+from pipelines.errors import Cancelled, JobFailed, PipelineError
 
 DONE, FAILED, REFUSED = 0, 1, 2
 
@@ -66,7 +66,7 @@ class WinnowCommand(BaseCommand):
         try:
             fields |= self.run(**options)
         except (AnnotationError, PipelineError) as error:
-            code = FAILED if isinstance(error, Cancelled) or error.retryable else REFUSED
+            code = FAILED if isinstance(error, Cancelled | JobFailed) or error.retryable else REFUSED
             fields |= {"ok": False, "error": str(error), **getattr(error, "fields", {})}
         except KeyboardInterrupt:
             code = FAILED

@@ -1,4 +1,4 @@
-"""How a command waits for a job: it shows progress, does the work itself where no worker serves, and cancels on Ctrl-C."""
+"""How a command waits for a job: with progress, doing the work itself where no worker serves; Ctrl-C cancels."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from workers.loop import drain
 
 LOOK_SECONDS = 0.2
 SERVE_SECONDS = 1.0
+CANCEL_SECONDS = 30.0
 
 
 def no_wait_option(parser: CommandParser) -> None:
@@ -44,6 +45,16 @@ def job_wait(job: Job, command: WinnowCommand, *, title: str, unit: str = "compa
     if job.state == Job.State.FAILED:
         raise (InputRefused if job.result.get(REFUSED) else JobFailed)(job.error)
     return job
+
+
+def _cancel(job: Job) -> None:
+    """Cancel, and see it through: a process takes a moment to stop. A second Ctrl-C leaves it."""
+    job = job_cancel(job_id=job.pk)
+    end = time.monotonic() + CANCEL_SECONDS
+    while job.state == Job.State.RUNNING and time.monotonic() < end:
+        if not _serve(job, job_progress(job.pk)):
+            time.sleep(LOOK_SECONDS)
+        job.refresh_from_db()
 
 
 def job_leave(job: Job) -> None:
