@@ -1,6 +1,6 @@
 """Who may open what: one literal row for every URL name and method. A view without a row is never run.
 
-`WinnowAccess` in `middleware.py` reads it before any view; `tests/webapp/test_access.py` walks it with every role.
+`AccessTable` in `middleware.py` reads it before any view; `tests/webapp/test_access.py` walks it with every role.
 Roles of a project are checked against the `slug` of the URL; absent and forbidden look the same (404).
 """
 
@@ -43,6 +43,7 @@ ACCESS: dict[str, Rule] = {
     "home": Rule(get=SIGNED_IN),
     "account": Rule(get=SIGNED_IN, post=SIGNED_IN),
     "project_create": Rule(get=SITE, post=SITE),
+    "models": Rule(get=SIGNED_IN, post=SITE),
     # a project
     "project": Rule(get=MEMBERS),
     "guidelines": Rule(get=MEMBERS, post=CURATORS),
@@ -65,5 +66,35 @@ ACCESS: dict[str, Rule] = {
     "history": Rule(get=JUDGES),
     "history_answer": Rule(get=JUDGES, post=JUDGES),
     # curate
+    "comparisons": Rule(get=READERS),
+    "comparison": Rule(get=READERS),
+    "comparison_wanted": Rule(post=CURATORS),
+    "raters": Rule(get=READERS),
+    "leases": Rule(get=CURATORS),
+    "lease_release": Rule(post=CURATORS),
+    "imports": Rule(get=CURATORS, post=CURATORS),
+    "import": Rule(get=CURATORS),
+    "import_commit": Rule(post=CURATORS),
+    "import_discard": Rule(post=CURATORS),
+    "import_remove": Rule(post=CURATORS),
+    "routing": Rule(get=BUILDERS),
+    "routing_pilot": Rule(post=CURATORS),
+    "routing_plan": Rule(post=CURATORS),
+    "judge_start": Rule(post=CURATORS),
+    "score_start": Rule(post=CURATORS),
+    "aggregate_start": Rule(post=CURATORS),
+    "ches_preview": Rule(get=BUILDERS),
+    "jobs": Rule(get=BUILDERS),
+    "job": Rule(get=BUILDERS),
+    "job_cancel": Rule(post=BUILDERS),
     # versions and training
+    "versions": Rule(get=BUILDERS),
+    "version": Rule(get=BUILDERS),
+    "version_row": Rule(get=BUILDERS),
+    "export_file": Rule(get=RESEARCHERS),
+    "runs": Rule(get=BUILDERS),
+    "run": Rule(get=BUILDERS),
+    "reports": Rule(get=BUILDERS),
+    "report": Rule(get=BUILDERS),
+    "report_file": Rule(get=BUILDERS),
 }

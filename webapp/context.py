@@ -9,10 +9,17 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from webapp.access import ACCESS
+from webapp.requests import Request
 
 # The tabs of a project, each with the pages that belong under it.
 TABS: list[tuple[str, str, set[str]]] = [
     ("Overview", "project", {"project", "guidelines", "guidelines_edit"}),
+    ("Comparisons", "comparisons", {"comparisons", "comparison", "imports", "import", "ches_preview"}),
+    ("Raters", "raters", {"raters", "leases"}),
+    ("Routing", "routing", {"routing", "jobs", "job"}),
+    ("Versions", "versions", {"versions", "version", "version_freeze", "version_row"}),
+    ("Runs", "runs", {"runs", "run", "run_start"}),
+    ("Reports", "reports", {"reports", "report"}),
     ("My answers", "history", {"history", "history_answer"}),
     ("People", "people", {"people", "sign_in_link", "membership_remove"}),
     ("Settings", "project_settings", {"project_settings", "service_token_create"}),
@@ -50,10 +57,9 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def may(request: HttpRequest, view_name: str, method: str = "GET") -> bool:
+def may(request: Request, view_name: str, method: str = "GET") -> bool:
     """Whether this request's roles open another page of the same project: pages ask before they offer it."""
-    roles: frozenset[str] = request.roles  # type: ignore[attr-defined]
-    return bool(ACCESS[view_name].who(method) & roles)
+    return view_name in ACCESS and bool(ACCESS[view_name].who(method) & request.roles)
 
 
 def _initials(name: str) -> str:

@@ -53,14 +53,18 @@ class ContentSecurityPolicy:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
-        response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
+        response.headers.setdefault(
+            "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"
+        )
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
 
 
 def wants_json(request: HttpRequest) -> bool:
     """Programs and the page's scripts ask for JSON; browsers' own form posts and links do not."""
-    return request.path.startswith("/api/") or request.headers.get("Accept", "").startswith("application/json")
+    return request.path.startswith("/api/") or request.headers.get("Accept", "").startswith(
+        "application/json"
+    )
 
 
 class AccessTable:
@@ -92,10 +96,14 @@ class AccessTable:
         rule = ACCESS.get(name)
         if rule is None:
             logger.error("view_without_access_row view=%s", name)
-            return error_page(request, 500, f"The view {name!r} has no row in webapp/access.py, so nobody may open it.")
+            return error_page(
+                request, 500, f"The view {name!r} has no row in webapp/access.py, so nobody may open it."
+            )
         who = rule.who(request.method or "")
         if not who:
-            return HttpResponseNotAllowed([m for m, allowed in (("GET", rule.get), ("POST", rule.post)) if allowed])
+            return HttpResponseNotAllowed(
+                [m for m, allowed in (("GET", rule.get), ("POST", rule.post)) if allowed]
+            )
         if "anyone" in who:
             return None
         if not request.user.is_authenticated:
@@ -117,7 +125,9 @@ class AccessTable:
 
     def _sign_in_first(self, request: HttpRequest) -> HttpResponseBase:
         if wants_json(request) or request.scopes is not None:  # type: ignore[attr-defined]
-            return JsonResponse({"error": "Sign in first, or send a service token that is still valid."}, status=401)
+            return JsonResponse(
+                {"error": "Sign in first, or send a service token that is still valid."}, status=401
+            )
         if request.headers.get("HX-Request"):
             return HttpResponse(status=401, headers={"HX-Redirect": resolve_url(settings.LOGIN_URL)})
         return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
@@ -180,13 +190,26 @@ def _logged(error: Exception) -> str:
 
 
 def error_page(
-    request: HttpRequest, status: int, message: str, *, reference: str = "", fields: dict[str, Any] | None = None
+    request: HttpRequest,
+    status: int,
+    message: str,
+    *,
+    reference: str = "",
+    fields: dict[str, Any] | None = None,
 ) -> HttpResponse:
     """The same sentence for a program and for a person."""
-    message = message or "Nothing that was saved is lost. Try again; if it stays, tell your administrator the reference."
+    message = (
+        message
+        or "Nothing that was saved is lost. Try again; if it stays, tell your administrator the reference."
+    )
     if wants_json(request):
         body = {"error": message, **(fields or {}), **({"reference": reference} if reference else {})}
         return JsonResponse(body, status=status)
-    context = {"title": TITLES.get(status, TITLES[500]), "message": message, "status": status, "reference": reference}
+    context = {
+        "title": TITLES.get(status, TITLES[500]),
+        "message": message,
+        "status": status,
+        "reference": reference,
+    }
     template = "parts/error.html" if request.headers.get("HX-Request") else "error.html"
     return render(request, template, context, status=status)

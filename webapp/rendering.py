@@ -35,8 +35,10 @@ SHORT = {
     "\u2060": "WJ", "\u2066": "LRI", "\u2067": "RLI", "\u2068": "FSI", "\u2069": "PDI", "\ufeff": "BOM",
     "\u2028": "LS", "\u2029": "PS", "\x7f": "DEL",
 }  # fmt: skip
-CONTROL_NAMES = "NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
-C0 = CONTROL_NAMES.split()
+C0 = [
+    "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR", "SO", "SI", "DLE", "DC1",
+    "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US",
+]  # fmt: skip
 JOINERS = {"\u200c", "\u200d"}
 
 
@@ -48,7 +50,7 @@ def _short_name(character: str) -> str:
 
 
 def _is_hidden(text: str, at: int) -> bool:
-    """Whether the character cannot be seen; joiners inside emoji and between letters of joining scripts do their work."""
+    """Whether the character cannot be seen; joiners in emoji and between letters of joining scripts do their work."""
     character = text[at]
     if character in "\t\n\r" or unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp", "Co", "Cn"}:
         return False
@@ -97,7 +99,8 @@ class _Renderer(RendererHTML):
 
     def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         token = tokens[idx]
-        return f'<span class="ref">image: {visible(token.content)}</span> <span class="addr">[{visible(str(token.attrs["src"]))}]</span>'
+        name, address = visible(token.content), visible(str(token.attrs["src"]))
+        return f'<span class="ref">image: {name}</span> <span class="addr">[{address}]</span>'
 
 
 @cache
@@ -119,7 +122,9 @@ def markdown_html(text: str) -> SafeString:
             token.tag = "h4"
         token.attrs.pop("style", None)
     html = parser.renderer.render(tokens, parser.options, env)
-    return mark_safe(nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, allowed_classes=CLASSES, link_rel=None))
+    return mark_safe(
+        nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, allowed_classes=CLASSES, link_rel=None)
+    )
 
 
 def source_html(text: str) -> SafeString:
@@ -146,7 +151,9 @@ def _content(message: dict[str, Any]) -> str:
     content = message.get("content") or ""
     extra = {k: v for k, v in message.items() if k not in {"role", "content"} and v}
     shown = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2)
-    return shown + ("\n\n```json\n" + json.dumps(extra, ensure_ascii=False, indent=2) + "\n```" if extra else "")
+    return shown + (
+        "\n\n```json\n" + json.dumps(extra, ensure_ascii=False, indent=2) + "\n```" if extra else ""
+    )
 
 
 def one_line(form: str, body: str, limit: int = 200) -> str:

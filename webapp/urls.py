@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from webapp.views import annotate, errors, history, home, people, project, sign_in
+from webapp.views import (
+    annotate,
+    curate,
+    errors,
+    history,
+    home,
+    imports,
+    jobs,
+    models,
+    people,
+    project,
+    reports,
+    routing,
+    runs,
+    sign_in,
+    versions,
+)
 
 P = "p/<slug:slug>/"
 
@@ -16,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("welcome/<str:token>/", sign_in.welcome, name="welcome"),
     path("account/", sign_in.account, name="account"),
     path("projects/new/", project.project_create, name="project_create"),
+    path("models/", models.models, name="models"),
     # a project
     path(P, project.project, name="project"),
     path(P + "guidelines/", project.guidelines, name="guidelines"),
@@ -23,7 +40,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "settings/", project.project_settings, name="project_settings"),
     path(P + "settings/archive/", project.project_archive, name="project_archive"),
     path(P + "settings/tokens/", project.service_token_create, name="service_token_create"),
-    path(P + "settings/tokens/<int:token>/revoke/", project.service_token_revoke, name="service_token_revoke"),
+    path(
+        P + "settings/tokens/<int:token>/revoke/", project.service_token_revoke, name="service_token_revoke"
+    ),
     path(P + "people/", people.people, name="people"),
     path(P + "people/<int:user_id>/remove/<str:role>/", people.membership_remove, name="membership_remove"),
     path(P + "people/<int:user_id>/link/", people.sign_in_link, name="sign_in_link"),
@@ -37,6 +56,38 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "annotate/undo/<int:annotation>", annotate.annotate_undo, name="annotate_undo"),
     path(P + "history/", history.history, name="history"),
     path(P + "history/<int:annotation>/", history.history_answer, name="history_answer"),
+    # curate
+    path(P + "comparisons/", curate.comparisons, name="comparisons"),
+    path(P + "comparisons/<int:comparison_id>/", curate.comparison, name="comparison"),
+    path(P + "comparisons/<int:comparison_id>/wanted", curate.comparison_wanted, name="comparison_wanted"),
+    path(P + "raters/", curate.raters, name="raters"),
+    path(P + "leases/", curate.leases, name="leases"),
+    path(P + "leases/<int:assignment>/release", curate.lease_release, name="lease_release"),
+    path(P + "filter/", curate.ches_preview, name="ches_preview"),
+    path(P + "imports/", imports.imports, name="imports"),
+    path(P + "imports/<int:import_id>/", imports.import_page, name="import"),
+    path(P + "imports/<int:import_id>/commit", imports.import_commit, name="import_commit"),
+    path(P + "imports/<int:import_id>/discard", imports.import_discard, name="import_discard"),
+    path(P + "imports/<int:import_id>/remove", imports.import_remove, name="import_remove"),
+    path(P + "routing/", routing.routing, name="routing"),
+    path(P + "routing/pilot", routing.routing_pilot, name="routing_pilot"),
+    path(P + "routing/plan", routing.routing_plan, name="routing_plan"),
+    path(P + "jobs/", jobs.jobs, name="jobs"),
+    path(P + "jobs/judge", jobs.judge_start, name="judge_start"),
+    path(P + "jobs/score", jobs.score_start, name="score_start"),
+    path(P + "jobs/aggregate", jobs.aggregate_start, name="aggregate_start"),
+    path(P + "jobs/<int:job_id>/", jobs.job, name="job"),
+    path(P + "jobs/<int:job_id>/cancel", jobs.job_cancel, name="job_cancel"),
+    # versions and training
+    path(P + "versions/", versions.versions, name="versions"),
+    path(P + "versions/<str:name>/", versions.version, name="version"),
+    path(P + "versions/<str:name>/rows/<int:position>/", versions.version_row, name="version_row"),
+    path(P + "versions/<str:name>/exports/<int:export_id>/<int:index>", versions.export_file, name="export_file"),
+    path(P + "runs/", runs.runs, name="runs"),
+    path(P + "runs/<str:name>/", runs.run, name="run"),
+    path(P + "reports/", reports.reports, name="reports"),
+    path(P + "reports/<str:name>/", reports.report, name="report"),
+    path(P + "reports/<str:name>/file", reports.report_file, name="report_file"),
 ]
 
 handler400 = errors.bad_request

@@ -54,7 +54,9 @@ def project_get_for(*, user: User | AnonymousUser, slug: str, roles: Collection[
 
 def project_list_for(*, user: User) -> list[Project]:
     """The projects in which a person has any role, newest first."""
-    projects = Project.objects.all() if user.is_site_admin else Project.objects.filter(memberships__user=user).distinct()
+    projects = Project.objects.all()
+    if not user.is_site_admin:
+        projects = projects.filter(memberships__user=user).distinct()
     return list(projects.order_by("archived_at", "-id"))
 
 
@@ -63,6 +65,7 @@ def roles_in(*, user: User, projects: Collection[Project]) -> dict[int, frozense
     if user.is_site_admin:
         return {project.pk: EVERY_ROLE | {"site_admin"} for project in projects}
     found: dict[int, frozenset[str]] = {project.pk: frozenset() for project in projects}
-    for project_id, role in Membership.objects.filter(user=user, project__in=projects).values_list("project_id", "role"):
+    held = Membership.objects.filter(user=user, project__in=projects)
+    for project_id, role in held.values_list("project_id", "role"):
         found[project_id] |= _INCLUDES.get(role, frozenset({role}))
     return found

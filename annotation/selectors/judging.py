@@ -1,4 +1,4 @@
-"""What the annotation page shows of the comparisons lent to a person: their texts in the order of that person's sides."""
+"""What the annotation page shows of comparisons lent to a person: their texts, in the order of that person's sides."""
 
 from __future__ import annotations
 
@@ -67,7 +67,20 @@ def judgeable_list(*, user_id: int, assignment_ids: Sequence[int]) -> list[Judge
 
 
 def _judgeable(row: tuple[Any, ...]) -> Judgeable:
-    id_, token, comparison_id, lease_until, order, context, prompt_form, prompt_body, forms, bodies, form_id, questions = row
+    (
+        id_,
+        token,
+        comparison_id,
+        lease_until,
+        order,
+        context,
+        prompt_form,
+        prompt_body,
+        forms,
+        bodies,
+        form_id,
+        questions,
+    ) = row
     stored = [TextShown(form, body) for form, body in zip(forms, bodies, strict=True)]
     return Judgeable(
         id_,
@@ -101,7 +114,9 @@ def guidelines_current(*, project: Project) -> GuidelineRevision | None:
 PAGE = 50
 
 
-def own_answers(*, project: Project, user_id: int, before: int | None = None) -> tuple[list[Annotation], int | None]:
+def own_answers(
+    *, project: Project, user_id: int, before: int | None = None
+) -> tuple[list[Annotation], int | None]:
     """One's own answers, newest first, without the retractions; and the id to go on from, if there are more."""
     answers = (
         Annotation.objects.filter(project=project, rater__participation__annotator_id=user_id)
@@ -118,7 +133,9 @@ def own_answers(*, project: Project, user_id: int, before: int | None = None) ->
 def own_answer_get(*, project: Project, user_id: int, annotation_id: int) -> Annotation:
     """One of one's own answers given here, with its form."""
     found = (
-        Annotation.objects.filter(project=project, pk=annotation_id, rater__participation__annotator_id=user_id)
+        Annotation.objects.filter(
+            project=project, pk=annotation_id, rater__participation__annotator_id=user_id
+        )
         .exclude(state=Annotation.State.RETRACTION)
         .exclude(assignment=None)
         .select_related("form_revision", "assignment")

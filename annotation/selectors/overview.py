@@ -57,7 +57,11 @@ def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
 
 def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]:
     """The questions of each project's newest form. One query."""
-    forms = FormRevision.objects.filter(project__in=projects).order_by("project_id", "-number").distinct("project_id")
+    forms = (
+        FormRevision.objects.filter(project__in=projects)
+        .order_by("project_id", "-number")
+        .distinct("project_id")
+    )
     return dict(forms.values_list("project_id", "questions"))
 
 
@@ -82,4 +86,8 @@ def waiting_for(*, user_id: int, projects: Sequence[Project]) -> dict[int, int]:
 
 def imports_to_look_at(projects: Sequence[Project]) -> list[Import]:
     """Imports that wait for a decision, newest first."""
-    return list(Import.objects.filter(project__in=projects, state=Import.State.STAGED).select_related("project").order_by("-id")[:10])
+    return list(
+        Import.objects.filter(project__in=projects, state=Import.State.STAGED)
+        .select_related("project")
+        .order_by("-id")[:10]
+    )

@@ -18,7 +18,9 @@ class Person:
 def people_list(*, project: Project) -> list[Person]:
     """The people of a project by e-mail. One query."""
     held: dict[User, list[str]] = {}
-    for membership in Membership.objects.filter(project=project).select_related("user").order_by("user__email", "role"):
+    for membership in (
+        Membership.objects.filter(project=project).select_related("user").order_by("user__email", "role")
+    ):
         held.setdefault(membership.user, []).append(membership.role)
     return [Person(user, roles, user.has_usable_password()) for user, roles in held.items()]
 

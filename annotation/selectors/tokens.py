@@ -8,7 +8,11 @@ from annotation.services.people import token_hash
 
 def service_token_get(*, token: str) -> ServiceToken | None:
     """The token if it is known, not revoked and of an active user; with its user, in one query."""
-    found = ServiceToken.objects.select_related("user").filter(token_hash=token_hash(token), revoked_at=None).first()
+    found = (
+        ServiceToken.objects.select_related("user")
+        .filter(token_hash=token_hash(token), revoked_at=None)
+        .first()
+    )
     return found if found and found.user.is_active else None
 
 

@@ -41,6 +41,10 @@ class DatasetVersion(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "name"], name="version_name_once")]
 
+    @property
+    def dropped(self) -> int:
+        return self.rows_in - self.rows_out
+
 
 class VersionRow(models.Model):
     """One row of a version: which revision of which preference, in which split, with the hash of its canonical JSON."""
@@ -55,6 +59,10 @@ class VersionRow(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["version", "position"], name="version_position_once")]
         indexes = [models.Index(fields=["version", "split", "position"], name="version_row_split")]
+
+    @property
+    def hash_short(self) -> str:
+        return bytes(self.row_hash).hex()[:16]
 
 
 class VersionDrop(models.Model):

@@ -37,8 +37,14 @@ class Running:
 
 def latest_of(*, projects: Sequence[Project]) -> tuple[dict[int, str], dict[int, str]]:
     """The names of each project's newest version and newest training run, by project id."""
-    versions = DatasetVersion.objects.filter(project__in=projects).order_by("project_id", "-id").distinct("project_id")
-    runs = TrainingRun.objects.filter(project__in=projects).order_by("project_id", "-id").distinct("project_id")
+    versions = (
+        DatasetVersion.objects.filter(project__in=projects)
+        .order_by("project_id", "-id")
+        .distinct("project_id")
+    )
+    runs = (
+        TrainingRun.objects.filter(project__in=projects).order_by("project_id", "-id").distinct("project_id")
+    )
     return dict(versions.values_list("project_id", "name")), dict(runs.values_list("project_id", "name"))
 
 

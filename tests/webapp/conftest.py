@@ -28,13 +28,21 @@ def open_page(browser: Any, live_server: Any) -> Iterator[Opener]:
     contexts, wrong = [], []
 
     def open_as(person: User, address: str, *, sign_in: bool = False, **options: Any) -> Any:
-        context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900}, **options)
+        context = browser.new_context(
+            base_url=live_server.url, viewport={"width": 1440, "height": 900}, **options
+        )
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" and "net::ERR_" not in m.text else None)
+        page.on(
+            "console",
+            lambda m: wrong.append(m.text) if m.type == "error" and "net::ERR_" not in m.text else None,
+        )
         page.on("pageerror", lambda e: wrong.append(str(e)))
         page.on("dialog", lambda d: wrong.append(f"dialog: {d.message}"))
-        page.on("request", lambda r: wrong.append(r.url) if not r.url.startswith((live_server.url, "data:")) else None)
+        page.on(
+            "request",
+            lambda r: wrong.append(r.url) if not r.url.startswith((live_server.url, "data:")) else None,
+        )
         if sign_in:
             page.goto("/sign-in/")
             page.fill("#login", person.email)

@@ -18,7 +18,13 @@ METHODS = ["GET", "POST", "PUT", "DELETE"]
 PROJECT_ROLES = ["annotator", "reviewer", "curator", "researcher", "project_admin"]
 WHO = ["nobody", "stranger", "suspended", *PROJECT_ROLES, "site_admin"]
 # Values of every parameter that an address may have. Absent objects will do: the check comes before them.
-PARAMETERS: dict[str, object] = {"token": "x" * 20, "role": "annotator", "name": "v1", "file": "report.html", "path": "a"}
+PARAMETERS: dict[str, object] = {
+    "token": "x" * 20,
+    "role": "annotator",
+    "name": "v1",
+    "file": "report.html",
+    "path": "a",
+}
 
 
 def names(patterns: list[URLPattern | URLResolver], prefix: str = "") -> list[tuple[str, URLPattern]]:
@@ -44,7 +50,10 @@ class Scene:
 @pytest.fixture
 def scene(db: None) -> Scene:
     project, elsewhere = cast.project("ours"), cast.project("theirs")
-    people: dict[str, User | None] = {"nobody": None, "stranger": cast.person("Cy", elsewhere, *PROJECT_ROLES)}
+    people: dict[str, User | None] = {
+        "nobody": None,
+        "stranger": cast.person("Cy", elsewhere, *PROJECT_ROLES),
+    }
     people |= {role: cast.person("Ben", project, role) for role in PROJECT_ROLES}
     people["suspended"] = cast.person("Gone", project, "project_admin")
     people["site_admin"] = cast.person("Ada")
@@ -56,7 +65,10 @@ def address(name: str, slug: str) -> str:
     from django.urls import reverse
 
     converters = URLS[name].pattern.converters
-    values = {key: 1 if type(c).__name__ == "IntConverter" else PARAMETERS.get(key, "x") for key, c in converters.items()}
+    values = {
+        key: 1 if type(c).__name__ == "IntConverter" else PARAMETERS.get(key, "x")
+        for key, c in converters.items()
+    }
     if "slug" in values:
         values["slug"] = slug
     return reverse(name, kwargs=values)

@@ -89,7 +89,9 @@ def test_undo_opens_the_comparison_again(client: Client, place: Project) -> None
     cast.comparisons(place, 1)
     item = fetch(client)
     annotation = send(client, item, "1").json()["annotation_id"]
-    assert client.post(f"/p/ours/annotate/undo/{annotation}", headers=JSON).json() == {"assignment": item["id"]}
+    assert client.post(f"/p/ours/annotate/undo/{annotation}", headers=JSON).json() == {
+        "assignment": item["id"]
+    }
     assert fetch(client)["id"] == item["id"]
 
 
@@ -114,7 +116,9 @@ def test_a_vote_that_came_too_late_is_told_so(client: Client, place: Project) ->
         ({"preference": "1\x00"}, "step from 1 to 7"),
     ],
 )
-def test_a_broken_answer_is_refused_in_one_sentence(client: Client, place: Project, fields: dict, says: str) -> None:
+def test_a_broken_answer_is_refused_in_one_sentence(
+    client: Client, place: Project, fields: dict, says: str
+) -> None:
     cast.comparisons(place, 1)
     item = fetch(client)
     body = {"preference": "1", "submit_key": str(uuid.uuid4()), "form": item["form"], **fields}
@@ -131,7 +135,9 @@ def test_it_asks_the_database_at_most_eight_times(client: Client, place: Project
         item = fetch(client)
     assert len(statements(captured)) <= 8, statements(captured)
     with CaptureQueriesContext(connection) as captured:
-        assert send(client, item, "3", active_seconds="4.5", exposure='{"differences": true}').status_code == 201
+        assert (
+            send(client, item, "3", active_seconds="4.5", exposure='{"differences": true}').status_code == 201
+        )
     assert len(statements(captured)) <= 8, statements(captured)
     with CaptureQueriesContext(connection) as captured:
         assert client.get("/p/ours/annotate/next", headers={"HX-Request": "true"}).status_code == 200
@@ -141,7 +147,10 @@ def test_it_asks_the_database_at_most_eight_times(client: Client, place: Project
 def test_a_page_of_an_annotator_says_nothing_that_unblinds(client: Client, place: Project) -> None:
     cast.comparison(place, "Who?", "One.", "Two.")
     Completion.objects.update(model=LanguageModel.objects.create(name="secret-maker", kind="named"))
-    pages = [client.get(f"/p/ours/annotate/{end}", headers=headers) for end, headers in [("", {}), ("next", JSON), ("next", {})]]
+    pages = [
+        client.get(f"/p/ours/annotate/{end}", headers=headers)
+        for end, headers in [("", {}), ("next", JSON), ("next", {})]
+    ]
     for reply in pages:
         body = reply.content.decode()
         assert "secret-maker" not in body and "option_order" not in body
@@ -150,9 +159,20 @@ def test_a_page_of_an_annotator_says_nothing_that_unblinds(client: Client, place
 def test_skip_and_flag(client: Client, place: Project) -> None:
     cast.comparisons(place, 2)
     item = fetch(client)
-    assert client.post(f"/p/ours/annotate/{item['id']}/flag", {"reason": "both cut off"}, headers=JSON).status_code == 200
-    assert client.post(f"/p/ours/annotate/{item['id']}/skip", {"reason": "broken"}, headers=JSON).status_code == 200
-    assert client.post(f"/p/ours/annotate/{item['id']}/skip", {"reason": "bored"}, headers=JSON).status_code == 400
+    assert (
+        client.post(
+            f"/p/ours/annotate/{item['id']}/flag", {"reason": "both cut off"}, headers=JSON
+        ).status_code
+        == 200
+    )
+    assert (
+        client.post(f"/p/ours/annotate/{item['id']}/skip", {"reason": "broken"}, headers=JSON).status_code
+        == 200
+    )
+    assert (
+        client.post(f"/p/ours/annotate/{item['id']}/skip", {"reason": "bored"}, headers=JSON).status_code
+        == 400
+    )
     assert fetch(client)["comparison"] != item["comparison"]
 
 

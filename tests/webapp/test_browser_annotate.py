@@ -1,4 +1,4 @@
-"""The annotation page in a real browser: keys, double submit, reload, undo, a lost connection, no script, hostile texts."""
+"""The annotation page in a real browser: keys, double submit, reload, undo, offline, no script, hostile texts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def answer_by_key(page, key: str) -> str:
     """Press a key and wait until another comparison stands there."""
     before = shown(page)
     page.keyboard.press(key)
-    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=before)
+    page.wait_for_function(
+        "id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=before
+    )
     return before
 
 
@@ -38,7 +40,9 @@ def wait_saved(page, n: int) -> None:
     page.wait_for_function("n => document.querySelector('[data-count]').textContent === String(n)", arg=n)
 
 
-def test_five_votes_by_keyboard_with_a_reload_and_a_double_submit(open_page: Opener, place: Project, ben: User) -> None:
+def test_five_votes_by_keyboard_with_a_reload_and_a_double_submit(
+    open_page: Opener, place: Project, ben: User
+) -> None:
     cast.comparisons(place, 7)
     page = open_page(ben, PAGE, sign_in=True)
     answered = [answer_by_key(page, "7"), answer_by_key(page, "2")]
@@ -50,7 +54,9 @@ def test_five_votes_by_keyboard_with_a_reload_and_a_double_submit(open_page: Ope
     page.locator("label[data-key='6']").click()
     answered.append(shown(page))
     page.locator("button.primary").dblclick()
-    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=answered[-1])
+    page.wait_for_function(
+        "id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=answered[-1]
+    )
     answered.append(answer_by_key(page, "x"))
     wait_saved(page, 5)
     stored = {a.assignment_id: a for a in Annotation.objects.all()}
@@ -70,13 +76,21 @@ def test_undo_brings_the_comparison_back(open_page: Opener, place: Project, ben:
     first = answer_by_key(page, "1")
     wait_saved(page, 1)
     page.keyboard.press("z")
-    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment === id", arg=first)
+    page.wait_for_function(
+        "id => document.querySelector('[data-item]')?.dataset.assignment === id", arg=first
+    )
     answer_by_key(page, "5")
     wait_saved(page, 1)
-    assert sorted(Annotation.objects.values_list("state", flat=True)) == ["current", "retraction", "withdrawn"]
+    assert sorted(Annotation.objects.values_list("state", flat=True)) == [
+        "current",
+        "retraction",
+        "withdrawn",
+    ]
 
 
-def test_answers_given_offline_are_sent_when_the_connection_is_back(open_page: Opener, place: Project, ben: User) -> None:
+def test_answers_given_offline_are_sent_when_the_connection_is_back(
+    open_page: Opener, place: Project, ben: User
+) -> None:
     cast.comparisons(place, 4)
     page = open_page(ben, PAGE)
     page.wait_for_timeout(500)
@@ -92,7 +106,9 @@ def test_answers_given_offline_are_sent_when_the_connection_is_back(open_page: O
     assert page.evaluate("localStorage.length") == 0
 
 
-def test_an_answer_survives_closing_the_page_before_it_was_sent(open_page: Opener, place: Project, ben: User) -> None:
+def test_an_answer_survives_closing_the_page_before_it_was_sent(
+    open_page: Opener, place: Project, ben: User
+) -> None:
     cast.comparisons(place, 3)
     page = open_page(ben, PAGE)
     page.route("**/submit", lambda route: route.abort())
@@ -148,7 +164,9 @@ def test_tools_of_the_page(open_page: Opener, place: Project, ben: User) -> None
     assert Assignment.objects.get().closing_reason == "too_long"
 
 
-HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(1)> [x](javascript:alert(1)) ![x](http://192.0.2.1/p.png) \u202e"
+HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(1)> [x](javascript:alert(1)) " + (
+    "![x](http://192.0.2.1/p.png) \u202e"
+)
 
 
 def test_hostile_texts_do_nothing(open_page: Opener, place: Project, ben: User) -> None:

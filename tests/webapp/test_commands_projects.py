@@ -40,14 +40,21 @@ def test_an_invitation_prints_a_link_that_sets_a_password_once(capsys):
     run(capsys, "create_project", "support")
     link = run(capsys, "invite", "ben@example.org", "--role", "annotator", "--project", "support")["link"]
     token = link.rstrip("/").rsplit("/", 1)[-1]
-    assert sign_in_link_use(token=token, password="a long enough password").check_password("a long enough password")
+    assert sign_in_link_use(token=token, password="a long enough password").check_password(
+        "a long enough password"
+    )
     with pytest.raises(Exception, match="used already"):
         sign_in_link_use(token=token, password="another long password")
     assert Membership.objects.get().role == "annotator"
 
 
 @pytest.mark.parametrize(
-    "words", [("nobody", "--role", "annotator"), ("a@b.example", "--role", "king"), ("a@b.example", "--role", "curator")]
+    "words",
+    [
+        ("nobody", "--role", "annotator"),
+        ("a@b.example", "--role", "king"),
+        ("a@b.example", "--role", "curator"),
+    ],
 )
 def test_an_odd_invitation_is_refused_and_leaves_nobody(capsys, words):
     assert run(capsys, "invite", *words)["exit"] == 2

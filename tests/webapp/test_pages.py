@@ -18,8 +18,13 @@ TEMPLATES = [*Path("webapp/templates").rglob("*.html"), *Path("annotation/feedba
 
 
 def test_the_web_side_never_loads_torch() -> None:
-    code = "import django; django.setup(); import webapp.urls, sys; print([m for m in ('torch','transformers','trl','datasets') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.BASE_DIR, check=True)
+    code = (
+        "import django; django.setup(); import webapp.urls, sys;"
+        "print([m for m in ('torch', 'transformers', 'trl', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.BASE_DIR, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -35,7 +40,9 @@ def test_templates_hold_nothing_inline(path: Path) -> None:
 def test_every_reply_carries_a_strict_policy() -> None:
     for address in ("/sign-in/", "/health/", "/nowhere/"):
         policy = Client().get(address)["Content-Security-Policy"]
-        assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+        assert (
+            "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+        )
 
 
 @pytest.mark.django_db
@@ -43,7 +50,9 @@ def test_signing_in_and_out() -> None:
     ben = cast.person("Ben")
     client = Client()
     assert client.post("/sign-in/", {"login": ben.email, "password": "wrong"}).status_code == 400
-    reply = client.post("/sign-in/", {"login": ben.email, "password": cast.PASSWORD, "next": "https://evil.example/"})
+    reply = client.post(
+        "/sign-in/", {"login": ben.email, "password": cast.PASSWORD, "next": "https://evil.example/"}
+    )
     assert (reply.status_code, reply["Location"]) == (302, "/")
     assert client.get("/").status_code == 200
     client.post("/sign-out/")
@@ -93,4 +102,6 @@ def test_a_curator_invites_annotators_only() -> None:
     invited = client.post("/p/ours/people/", {"email": "a@example.org", "role": "annotator"})
     assert "/welcome/" in invited.content.decode()
     assert "/welcome/" not in client.get("/p/ours/people/").content.decode()
-    assert client.post("/p/ours/people/", {"email": "a@example.org", "role": "project_admin"}).status_code == 403
+    assert (
+        client.post("/p/ours/people/", {"email": "a@example.org", "role": "project_admin"}).status_code == 403
+    )

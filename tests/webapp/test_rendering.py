@@ -36,7 +36,9 @@ def test_nothing_in_a_text_runs_loads_or_styles(text: str, draw) -> None:
     assert "href=" not in html or "&lt;a href" in html
 
 
-@pytest.mark.parametrize("text", ["<b>bold</b>", "<!-- hidden -->", "[x](javascript:alert(1))", "![alt](https://e.example/i.png)"])
+@pytest.mark.parametrize(
+    "text", ["<b>bold</b>", "<!-- hidden -->", "[x](javascript:alert(1))", "![alt](https://e.example/i.png)"]
+)
 def test_nothing_is_dropped(text: str) -> None:
     html = str(markdown_html(text))
     for word in ("bold", "hidden", "javascript:alert(1)", "https://e.example/i.png"):

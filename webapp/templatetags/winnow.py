@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from pipelines.labels import AGGREGATORS
 from webapp import rendering
 
 register = template.Library()
@@ -78,6 +79,12 @@ def size(value: Any) -> str:
 def words(key: Any) -> str:
     """A stored key as words."""
     return str(key).replace("_", " ")
+
+
+@register.filter
+def aggregator(key: str) -> str:
+    """The name of an aggregation method as forms offer it."""
+    return AGGREGATORS[key].label if key in AGGREGATORS else words(key)
 
 
 @register.filter

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import FormRefused
@@ -54,9 +54,10 @@ KEYS = {
     "?": "Keys",
 }
 SIDES = "ABCDEFGHI"
+from webapp.requests import Request
 
 
-def annotate(request: HttpRequest, slug: str) -> HttpResponse:
+def annotate(request: Request, slug: str) -> HttpResponse:
     """The page with the comparison that is this person's turn; `?saved=ID` offers the undo of an answer just given."""
     project, user = request.project, request.user
     rows = assignment_next(project_id=project.pk, user_id=user.pk, prefetch=1)
@@ -72,7 +73,7 @@ def annotate(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "annotate/page.html", context)
 
 
-def annotate_next(request: HttpRequest, slug: str) -> HttpResponse:
+def annotate_next(request: Request, slug: str) -> HttpResponse:
     """The next assignment that the page does not hold yet (`?have=ID,ID`), or one held again (`?assignment=ID`)."""
     project, user = request.project, request.user
     if again := request.GET.get("assignment", ""):
@@ -89,7 +90,7 @@ def annotate_next(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "annotate/item.html", {"item": _item(shown[0]), "skip_reasons": SKIP_REASONS})
 
 
-def annotate_submit(request: HttpRequest, slug: str, assignment: int) -> HttpResponse:
+def annotate_submit(request: Request, slug: str, assignment: int) -> HttpResponse:
     """Store one answer; 2xx only after the commit. The same key and answer give the same reply again."""
     fields = _fields(request)
     form_id = _integer("form", fields.get("form", ""))
@@ -106,17 +107,23 @@ def annotate_submit(request: HttpRequest, slug: str, assignment: int) -> HttpRes
     return redirect(f"{_page(slug)}?saved={stored.annotation_id}")
 
 
-def annotate_skip(request: HttpRequest, slug: str, assignment: int) -> HttpResponse:
-    assignment_skip(assignment_id=assignment, user_id=request.user.pk, reason=_fields(request).get("reason", ""))
+def annotate_skip(request: Request, slug: str, assignment: int) -> HttpResponse:
+    assignment_skip(
+        assignment_id=assignment, user_id=request.user.pk, reason=_fields(request).get("reason", "")
+    )
     return JsonResponse({"skipped": assignment}) if wants_json(request) else redirect(_page(slug))
 
 
-def annotate_flag(request: HttpRequest, slug: str, assignment: int) -> HttpResponse:
-    comparison_flag(assignment_id=assignment, user_id=request.user.pk, reason=_fields(request).get("reason", ""))
-    return JsonResponse({"flagged": assignment}) if wants_json(request) else redirect(f"{_page(slug)}?flagged=1")
+def annotate_flag(request: Request, slug: str, assignment: int) -> HttpResponse:
+    comparison_flag(
+        assignment_id=assignment, user_id=request.user.pk, reason=_fields(request).get("reason", "")
+    )
+    return (
+        JsonResponse({"flagged": assignment}) if wants_json(request) else redirect(f"{_page(slug)}?flagged=1")
+    )
 
 
-def annotate_heartbeat(request: HttpRequest, slug: str) -> HttpResponse:
+def annotate_heartbeat(request: Request, slug: str) -> HttpResponse:
     """Renew leases given as `ID:TOKEN,ID:TOKEN`; the reply names those that still hold."""
     leases = []
     for pair in filter(None, _fields(request).get("leases", "").split(",")):
@@ -125,16 +132,20 @@ def annotate_heartbeat(request: HttpRequest, slug: str) -> HttpResponse:
     return JsonResponse({"held": assignment_heartbeat(user_id=request.user.pk, leases=leases[:MOST_AHEAD])})
 
 
-def annotate_undo(request: HttpRequest, slug: str, annotation: int) -> HttpResponse:
+def annotate_undo(request: Request, slug: str, annotation: int) -> HttpResponse:
     """Withdraw one's latest answer; the reply names the assignment that is open again, if its place was still free."""
     row = annotation_undo(annotation_id=annotation, user_id=request.user.pk)
-    return JsonResponse({"assignment": row.id if row else None}) if wants_json(request) else redirect(_page(slug))
+    return (
+        JsonResponse({"assignment": row.id if row else None})
+        if wants_json(request)
+        else redirect(_page(slug))
+    )
 
 
 # What comes in
 
 
-def _fields(request: HttpRequest) -> dict[str, str]:
+def _fields(request: Request) -> dict[str, str]:
     """The posted fields; a field that came several times is joined by newlines. JSON bodies carry the same fields."""
     if request.content_type != "application/json":
         return {name: "\n".join(values) for name, values in request.POST.lists()}
@@ -144,7 +155,11 @@ def _fields(request: HttpRequest) -> dict[str, str]:
         raise FormRefused("The body is not JSON.") from None
     if not isinstance(body, dict):
         raise FormRefused(f"The body must be one object of fields; got {type(body).__name__}.")
-    return {str(k): "\n".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in body.items() if v is not None}
+    return {
+        str(k): "\n".join(map(str, v)) if isinstance(v, list) else str(v)
+        for k, v in body.items()
+        if v is not None
+    }
 
 
 def _integer(name: str, text: str) -> int:
@@ -192,8 +207,14 @@ def _exposure(text: str) -> dict[str, Any] | None:
         return None
     if not isinstance(read, dict):
         return None
-    known = {key: read[key] for key in ("differences", "source", "free_scroll", "seen_a", "seen_b") if key in read}
-    return {key: value for key, value in known.items() if isinstance(value, bool | int | float) and -1 <= value <= 1}
+    known = {
+        key: read[key] for key in ("differences", "source", "free_scroll", "seen_a", "seen_b") if key in read
+    }
+    return {
+        key: value
+        for key, value in known.items()
+        if isinstance(value, bool | int | float) and -1 <= value <= 1
+    }
 
 
 # What goes out
@@ -203,7 +224,7 @@ def _page(slug: str) -> str:
     return f"/p/{slug}/annotate/"
 
 
-def _saved(request: HttpRequest) -> int | None:
+def _saved(request: Request) -> int | None:
     text = request.GET.get("saved", "")
     return int(text) if text.isdecimal() and len(text) < 19 else None
 

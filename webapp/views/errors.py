@@ -16,7 +16,9 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return error_page(request, 403, "This page was open for too long or came from elsewhere. Reload it and try again.")
+    return error_page(
+        request, 403, "This page was open for too long or came from elsewhere. Reload it and try again."
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

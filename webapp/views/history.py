@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.feedback import answers_from_form
 from annotation.selectors.judging import Judgeable, judgeable_list, own_answer_get, own_answers
 from annotation.services.corrections import annotation_correct
 from webapp.rendering import one_line
+from webapp.requests import Request
 from webapp.views.annotate import _fields, _item, _key
 
 
-def history(request: HttpRequest, slug: str) -> HttpResponse:
+def history(request: Request, slug: str) -> HttpResponse:
     before = request.GET.get("before", "")
     answers, more = own_answers(
         project=request.project,
@@ -33,7 +34,7 @@ def history(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "project/history.html", {"rows": rows, "more": more, "is_first": before == ""})
 
 
-def history_answer(request: HttpRequest, slug: str, annotation: int) -> HttpResponse:
+def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse:
     """One own answer with the texts it was about; a post corrects it by a new row."""
     answer = own_answer_get(project=request.project, user_id=request.user.pk, annotation_id=annotation)
     if request.method == "POST":

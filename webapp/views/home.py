@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -13,8 +13,9 @@ from annotation.models import Import, Project
 from annotation.selectors.access import project_list_for, roles_in
 from annotation.selectors.overview import Progress, imports_to_look_at, progress_of, questions_of, waiting_for
 from pipelines.models import TrainingRun
-from pipelines.selectors.overview import Running, latest_of, runs_to_look_at, running_in
+from pipelines.selectors.overview import Running, latest_of, running_in, runs_to_look_at
 from webapp.access import BUILDERS, CURATORS, JUDGES
+from webapp.requests import Request
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class Need:
     action: str
 
 
-def health(request: HttpRequest) -> HttpResponse:
+def health(request: Request) -> HttpResponse:
     """That this process answers; the database is not asked."""
     return JsonResponse({"ok": True})
 
 
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: Request) -> HttpResponse:
     projects = project_list_for(user=request.user)
     roles = roles_in(user=request.user, projects=projects)
     rows = _rows(request, projects, roles)
@@ -58,7 +59,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "home.html", context)
 
 
-def _rows(request: HttpRequest, projects: list[Project], roles: dict[int, frozenset[str]]) -> list[Row]:
+def _rows(request: Request, projects: list[Project], roles: dict[int, frozenset[str]]) -> list[Row]:
     progress, questions = progress_of(projects), questions_of(projects)
     waiting = waiting_for(user_id=request.user.pk, projects=projects)
     versions, runs = latest_of(projects=projects)
@@ -77,7 +78,9 @@ def _rows(request: HttpRequest, projects: list[Project], roles: dict[int, frozen
 
 
 def _form_words(questions: list[dict[str, object]]) -> str:
-    return ", ".join(f"{q['type']}, {q['steps']} steps" if "steps" in q else str(q["type"]) for q in questions)
+    return ", ".join(
+        f"{q['type']}, {q['steps']} steps" if "steps" in q else str(q["type"]) for q in questions
+    )
 
 
 def _needs(rows: list[Row]) -> list[Need]:
@@ -90,7 +93,9 @@ def _needs(rows: list[Row]) -> list[Need]:
             count = row.progress.held_back
             title = f"{count:,} comparison{' is' if count == 1 else 's are'} held back"
             url = reverse("comparisons", args=[row.project.slug]) + "?held=1"
-            sentence = f"{row.project.title}. Flagged or skipped as broken three times, or nobody could judge."
+            sentence = (
+                f"{row.project.title}. Flagged or skipped as broken three times, or nobody could judge."
+            )
             needs.append(Need("ring", "warn", title, sentence, url, "Look at them"))
     return needs
 
@@ -98,11 +103,20 @@ def _needs(rows: list[Row]) -> list[Need]:
 def _run_need(run: TrainingRun) -> Need:
     url = reverse("run", args=[run.project.slug, run.name])
     words = "ended without a word" if run.state == TrainingRun.State.DIED else "failed"
-    return Need("tri", "bad", f"Training run {run.name} {words}", f"{run.project.title}. {run.error[:200]}", url, "Open run")
+    return Need(
+        "tri",
+        "bad",
+        f"Training run {run.name} {words}",
+        f"{run.project.title}. {run.error[:200]}",
+        url,
+        "Open run",
+    )
 
 
 def _import_need(found: Import) -> Need:
     refused, rows = found.counts.get("refused", 0), found.counts.get("rows_in", 0)
     title = f"{found.file_name}: {refused:,} of {rows:,} rows can’t be used"
     url = reverse("import", args=[found.project.slug, found.pk])
-    return Need("sq", "warn", title, f"{found.project.title}. Nothing is imported before you decide.", url, "Decide")
+    return Need(
+        "sq", "warn", title, f"{found.project.title}. Nothing is imported before you decide.", url, "Decide"
+    )

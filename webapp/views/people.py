@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import NotAllowed
 from annotation.models import Role
 from annotation.selectors.people import people_list, person_get
+from annotation.services.people import (
+    CURATOR_GIVES,
+    link_allowed,
+    sign_in_link_create,
+    sign_in_link_url,
+    user_invite,
+)
 from annotation.services.people import membership_remove as membership_remove_service
-from annotation.services.people import CURATOR_GIVES, link_allowed, sign_in_link_create, sign_in_link_url, user_invite
+from webapp.requests import Request
 
 
-def people(request: HttpRequest, slug: str) -> HttpResponse:
+def people(request: Request, slug: str) -> HttpResponse:
     """The list; a post invites and shows a one-time link once, in this reply only."""
     may_invite = [role for role in Role if "project_admin" in request.roles or role.value in CURATOR_GIVES]
     context = {"may_invite": may_invite, "is_admin": "project_admin" in request.roles}
     if request.method == "POST":
         role, email = request.POST.get("role", ""), request.POST.get("email", "")
         if role not in {allowed.value for allowed in may_invite}:
-            raise NotAllowed("Curators invite annotators and reviewers; ask the project's admin for other roles.")
+            raise NotAllowed(
+                "Curators invite annotators and reviewers; ask the project's admin for other roles."
+            )
         user, token = user_invite(email=email, role=role, project=request.project, by_roles=request.roles)
         context |= {"invited": user, "invited_role": role, "link": sign_in_link_url(token) if token else ""}
     context["people"] = people_list(project=request.project)
@@ -29,17 +38,19 @@ def people(request: HttpRequest, slug: str) -> HttpResponse:
     return response
 
 
-def membership_remove(request: HttpRequest, slug: str, user_id: int, role: str) -> HttpResponse:
+def membership_remove(request: Request, slug: str, user_id: int, role: str) -> HttpResponse:
     membership_remove_service(project=request.project, user_id=user_id, role=role)
     messages.success(request, "The role was taken away; it counts from the next request on.")
     return redirect("people", slug)
 
 
-def sign_in_link(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
+def sign_in_link(request: Request, slug: str, user_id: int) -> HttpResponse:
     """A new one-time link for somebody who lost theirs or their password."""
     person = person_get(project=request.project, user_id=user_id)
     if not link_allowed(user=person, project=request.project, by_roles=request.roles):
-        raise NotAllowed("This account has roles elsewhere too; only a site administrator makes a link for it.")
+        raise NotAllowed(
+            "This account has roles elsewhere too; only a site administrator makes a link for it."
+        )
     context = {
         "people": people_list(project=request.project),
         "may_invite": list(Role),

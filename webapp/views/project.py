@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import Refused
@@ -16,9 +16,10 @@ from pipelines.selectors.overview import latest_of, pipeline_state, running_in
 from webapp.access import ACCESS, BUILDERS, JUDGES
 
 SCOPES = sorted({rule.scope for rule in ACCESS.values() if rule.scope})
+from webapp.requests import Request
 
 
-def project(request: HttpRequest, slug: str) -> HttpResponse:
+def project(request: Request, slug: str) -> HttpResponse:
     """How far the work is, and what comes next for the roles one has."""
     found, roles = request.project, request.roles
     context = {"question": overview.questions_of([found]).get(found.pk, [{}])[0]}
@@ -38,7 +39,7 @@ def project(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "project/overview.html", context)
 
 
-def project_create(request: HttpRequest) -> HttpResponse:
+def project_create(request: Request) -> HttpResponse:
     if request.method == "GET":
         return render(request, "project/new.html", {"templates": TEMPLATES})
     made = project_services.project_create(
@@ -51,22 +52,29 @@ def project_create(request: HttpRequest) -> HttpResponse:
     return redirect("project", made.slug)
 
 
-def guidelines(request: HttpRequest, slug: str) -> HttpResponse:
+def guidelines(request: Request, slug: str) -> HttpResponse:
     """The guidelines as annotators read them; a post makes a new revision."""
     if request.method == "POST":
         text = request.POST.get("text", "").replace("\r\n", "\n")
         revision = project_services.guidelines_revise(project=request.project, text=text)
-        messages.success(request, f"Guidelines, version {revision.number}, are in force. Answers name the version they saw.")
+        messages.success(
+            request,
+            f"Guidelines, version {revision.number}, are in force. Answers name the version they saw.",
+        )
         return redirect("guidelines", slug)
-    return render(request, "project/guidelines.html", {"guidelines": judging.guidelines_current(project=request.project)})
+    return render(
+        request,
+        "project/guidelines.html",
+        {"guidelines": judging.guidelines_current(project=request.project)},
+    )
 
 
-def guidelines_edit(request: HttpRequest, slug: str) -> HttpResponse:
+def guidelines_edit(request: Request, slug: str) -> HttpResponse:
     current = judging.guidelines_current(project=request.project)
     return render(request, "project/guidelines_edit.html", {"guidelines": current})
 
 
-def project_settings(request: HttpRequest, slug: str) -> HttpResponse:
+def project_settings(request: Request, slug: str) -> HttpResponse:
     if request.method == "POST":
         project_services.project_change(
             project=request.project,
@@ -85,14 +93,14 @@ def project_settings(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "project/settings.html", context)
 
 
-def project_archive(request: HttpRequest, slug: str) -> HttpResponse:
+def project_archive(request: Request, slug: str) -> HttpResponse:
     archived = request.POST.get("archived") == "1"
     project_services.project_archive(project=request.project, archived=archived)
     messages.success(request, "The project is archived." if archived else "The project is back.")
     return redirect("project_settings", slug)
 
 
-def service_token_create(request: HttpRequest, slug: str) -> HttpResponse:
+def service_token_create(request: Request, slug: str) -> HttpResponse:
     """Make a token; it is shown in this reply and never again."""
     scopes = request.POST.getlist("scopes")
     if not scopes or set(scopes) - set(SCOPES):
@@ -108,7 +116,7 @@ def service_token_create(request: HttpRequest, slug: str) -> HttpResponse:
     return response
 
 
-def service_token_revoke(request: HttpRequest, slug: str, token: int) -> HttpResponse:
+def service_token_revoke(request: Request, slug: str, token: int) -> HttpResponse:
     people_services.service_token_revoke(project=request.project, token_id=token)
     messages.success(request, "The token is revoked; the next call with it is refused.")
     return redirect("project_settings", slug)

@@ -6,14 +6,15 @@ from allauth.account.forms import LoginForm
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotation.services.people import account_change, sign_in_link_get, sign_in_link_use
+from webapp.requests import Request
 
 
-def sign_in(request: HttpRequest) -> HttpResponse:
+def sign_in(request: Request) -> HttpResponse:
     """Sign in by e-mail and password; allauth counts and slows down wrong tries."""
     next_url = request.POST.get("next") or request.GET.get("next") or ""
     if not url_has_allowed_host_and_scheme(next_url, {request.get_host()}, require_https=request.is_secure()):
@@ -25,15 +26,17 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         response: HttpResponse = form.login(request, redirect_url=next_url)
         request.session.set_expiry(settings.SESSION_COOKIE_AGE)
         return response
-    return render(request, "sign_in.html", {"form": form, "next": next_url}, status=400 if form.errors else 200)
+    return render(
+        request, "sign_in.html", {"form": form, "next": next_url}, status=400 if form.errors else 200
+    )
 
 
-def sign_out(request: HttpRequest) -> HttpResponse:
+def sign_out(request: Request) -> HttpResponse:
     logout(request)
     return redirect("sign_in")
 
 
-def welcome(request: HttpRequest, token: str) -> HttpResponse:
+def welcome(request: Request, token: str) -> HttpResponse:
     """A one-time link: opening it changes nothing, setting a password uses it up and signs in."""
     link = sign_in_link_get(token=token)
     if request.method == "GET":
@@ -54,7 +57,7 @@ def _private(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def account(request: HttpRequest) -> HttpResponse:
+def account(request: Request) -> HttpResponse:
     """One's name and password."""
     if request.method == "GET":
         return render(request, "account.html")

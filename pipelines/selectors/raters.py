@@ -1,0 +1,88 @@
+"""How reliable each rater is by the newest refit, and which side they choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+from django.db.models import Avg, Count, Q
+
+from annotation.models import Project, Rater
+from pipelines.models import AggregationRun, RaterEstimate
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A rater as the page lists it. Intervals are 95 %; None where there is nothing to estimate from."""
+
+    rater: Rater
+    name: str
+    votes: int
+    reliability: float | None
+    low: float | None
+    high: float | None
+    share_a: float | None
+    share_low: float | None
+    share_high: float | None
+    sided_votes: int
+    ties: int
+    active_seconds: float | None
+
+    @property
+    def favours_a_side(self) -> bool:
+        """Whether the interval of the share for A leaves out a half."""
+        return self.share_low is not None and not self.share_low <= 0.5 <= (self.share_high or 0)
+
+
+def newest_run(*, project: Project) -> AggregationRun | None:
+    return AggregationRun.objects.filter(project=project).order_by("-number").first()
+
+
+def rater_list(*, project: Project, run: AggregationRun | None) -> list[Shown]:
+    """Every rater that said something, the most reliable first. Two queries."""
+    said = (
+        Rater.objects.filter(project=project)
+        .select_related("participation__annotator", "model")
+        .annotate(
+            said=Count("annotations", filter=Q(annotations__state="current")),
+            active=Avg("annotations__active_seconds", filter=Q(annotations__state="current")),
+        )
+    )
+    estimates = {e.rater_id: e for e in RaterEstimate.objects.filter(run=run)} if run else {}
+    rows = [_shown(rater, estimates.get(rater.pk)) for rater in said if rater.said or rater.pk in estimates]
+    return sorted(rows, key=lambda row: (row.reliability is None, -(row.reliability or 0), row.name))
+
+
+def _shown(rater: Rater, estimate: RaterEstimate | None) -> Shown:
+    details = estimate.details if estimate else {}
+    share, n = details.get("share_for_a"), int(details.get("votes_with_side") or 0)
+    low, high = wilson(share, n) if share is not None and n else (None, None)
+    person = rater.participation.annotator if rater.participation else None
+    return Shown(
+        rater=rater,
+        name=str(person) if person else rater.name,
+        votes=estimate.votes if estimate else rater.said,  # type: ignore[attr-defined]
+        reliability=estimate.reliability if estimate else None,
+        low=estimate.low if estimate else None,
+        high=estimate.high if estimate else None,
+        share_a=share,
+        share_low=low,
+        share_high=high,
+        sided_votes=n,
+        ties=int(details.get("ties") or 0),
+        active_seconds=rater.active,  # type: ignore[attr-defined]
+    )
+
+
+def wilson(share: float, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """The Wilson score interval of a share of n, 95 % by default.
+
+    Example:
+        >>> [round(x, 3) for x in wilson(0.5, 100)]
+        [0.404, 0.596]
+
+    Source: Wilson 1927.
+    """
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,0 +1,70 @@
+"""Jobs that people started, with live progress; and starting the ones that need no form of their own."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+
+from annotation.errors import NotAllowed
+from pipelines.queue import job_cancel as job_cancel_service
+from pipelines.selectors.jobs import job_get, job_list
+from pipelines.services.aggregation import aggregate_start as aggregate_start_service
+from pipelines.services.judging import judge_start as judge_start_service
+from pipelines.services.scoring import score_start as score_start_service
+
+# What each kind of job is called where people read it.
+KINDS = {
+    "import.commit": "Read a file",
+    "judge": "Let a model judge",
+    "score": "Score by CHES",
+    "aggregate": "Aggregate",
+    "export": "Export",
+    "freeze": "Freeze a version",
+    "train": "Train",
+}
+from webapp.requests import Request
+
+
+def jobs(request: Request, slug: str) -> HttpResponse:
+    rows = [{"job": job, "title": KINDS.get(job.kind, job.kind)} for job in job_list(project=request.project)]
+    return render(request, "curate/jobs.html", {"rows": rows})
+
+
+def job(request: Request, slug: str, job_id: int) -> HttpResponse:
+    """One job; while it runs, the page asks again every two seconds for the same part."""
+    shown = job_get(project=request.project, job_id=job_id)
+    context = {"shown": shown, "title": KINDS.get(shown.job.kind, shown.job.kind)}
+    template = "curate/job_state.html" if request.headers.get("HX-Request") else "curate/job.html"
+    return render(request, template, context)
+
+
+def job_cancel(request: Request, slug: str, job_id: int) -> HttpResponse:
+    """Curators cancel any job; researchers those that they started."""
+    shown = job_get(project=request.project, job_id=job_id)
+    if "curator" not in request.roles and shown.job.created_by_id != request.user.pk:
+        raise NotAllowed("Only a curator may cancel what somebody else started.")
+    job_cancel_service(job_id=shown.job.pk)
+    messages.success(request, "Cancelled. What was stored before stays; the slice in hand stores nothing.")
+    return redirect("job", slug, job_id)
+
+
+def judge_start(request: Request, slug: str) -> HttpResponse:
+    started = judge_start_service(
+        project=request.project, model=request.POST.get("model", ""), created_by=request.user
+    )
+    return redirect("job", slug, started.pk)
+
+
+def score_start(request: Request, slug: str) -> HttpResponse:
+    started = score_start_service(
+        project=request.project, method="ches", model=request.POST.get("model", ""), created_by=request.user
+    )
+    return redirect("job", slug, started.pk)
+
+
+def aggregate_start(request: Request, slug: str) -> HttpResponse:
+    started = aggregate_start_service(
+        project=request.project, method=request.POST.get("method", ""), created_by=request.user
+    )
+    return redirect("job", slug, started.pk)
