@@ -35,7 +35,7 @@ from pipelines.models import Job, WorkerHeartbeat, WorkItem
 
 DEFAULT, ML = "default", "ml"
 QUEUES = (DEFAULT, ML)
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS, PLAN_ATTEMPTS = 3, 10
 OPEN = (WorkItem.State.READY, WorkItem.State.LEASED)
 LONGEST_WAIT_SECONDS = 600
 # Jobs whose work goes on outside the queue, and what stops it there.
@@ -101,8 +101,12 @@ def job_start(
     queue: str = DEFAULT,
     created_by: User | None = None,
     size: int = 0,
+    max_attempts: int = MAX_ATTEMPTS,
 ) -> Job:
-    """A job and its first item, of the same kind. The same job that still runs is returned instead of a second one."""
+    """A job and its first item, of the same kind. The same job that still runs is returned instead of a second one.
+
+    A first item that only plans may be tried more often than work that stores results.
+    """
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     running = Job.objects.filter(project=project, kind=kind, params=dict(params), state=Job.State.RUNNING)
     if (job := running.filter(cancel_requested=False).first()) is not None:
@@ -116,6 +120,7 @@ def job_start(
         params=params,
         size=size,
         job_id=job.pk,
+        max_attempts=max_attempts,
     )
     return job
 

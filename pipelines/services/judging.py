@@ -10,7 +10,7 @@ from pipelines.engine.params import params_hash
 from pipelines.extra import ml_reachable
 from pipelines.judges import JUDGES
 from pipelines.models import Job, Prediction
-from pipelines.queue import ML, Leased, job_start, work_finishing, work_plan
+from pipelines.queue import ML, PLAN_ATTEMPTS, Leased, job_start, work_finishing, work_plan
 from pipelines.selectors.texts import WorkKey, lengths_without_prediction, pairs_of
 from pipelines.services.model_work import follow, model_load, slices_of
 from pipelines.services.models import model_get
@@ -28,7 +28,14 @@ def judge_start(*, project: Project, model: str, created_by: User | None = None)
     found = model_get(name=model)
     ml_reachable()
     params = {"model": found.name, "fingerprint": found.fingerprint}
-    return job_start(project=project, kind="judge", params=params, queue=ML, created_by=created_by)
+    return job_start(
+        project=project,
+        kind="judge",
+        params=params,
+        queue=ML,
+        created_by=created_by,
+        max_attempts=PLAN_ATTEMPTS,
+    )
 
 
 def judge_plan(item: Leased) -> None:

@@ -9,7 +9,7 @@ from pipelines.engine.params import params_hash
 from pipelines.errors import InputRefused
 from pipelines.extra import ml_reachable
 from pipelines.models import Job, Score
-from pipelines.queue import ML, Leased, job_start, work_finishing, work_plan
+from pipelines.queue import ML, PLAN_ATTEMPTS, Leased, job_start, work_finishing, work_plan
 from pipelines.scoring import SCORERS
 from pipelines.selectors.texts import WorkKey, lengths_without_score, pairs_of
 from pipelines.services.model_work import follow, model_load, slices_of
@@ -44,7 +44,14 @@ def score_start(
         "fingerprint": found.fingerprint,
         "max_length": max_length,
     }
-    return job_start(project=project, kind="score", params=params, queue=ML, created_by=created_by)
+    return job_start(
+        project=project,
+        kind="score",
+        params=params,
+        queue=ML,
+        created_by=created_by,
+        max_attempts=PLAN_ATTEMPTS,
+    )
 
 
 def score_plan(item: Leased) -> None:

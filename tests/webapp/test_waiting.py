@@ -59,7 +59,8 @@ def test_an_interrupt_cancels_the_job(wait):
     assert queue.Job.objects.get().state == "cancelled"
 
 
-def test_a_job_is_not_left_where_no_worker_serves():
+def test_a_job_is_not_left_where_no_worker_serves(monkeypatch):
+    monkeypatch.setattr("webapp.management.waiting.WORKER_SECONDS", 0.0)
     project = Project.objects.create(slug="ada", title="Ada")
     job = queue.job_start(project=project, kind="test", params={})
     with pytest.raises(InputRefused, match="No worker serves"):

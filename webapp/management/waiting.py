@@ -18,6 +18,8 @@ from workers.loop import drain
 LOOK_SECONDS = 0.2
 SERVE_SECONDS = 1.0
 CANCEL_SECONDS = 30.0
+# Services that were started a moment ago may not have said so yet.
+WORKER_SECONDS = 10.0
 
 
 def no_wait_option(parser: CommandParser) -> None:
@@ -59,8 +61,11 @@ def _cancel(job: Job) -> None:
 
 def job_leave(job: Job) -> None:
     """For `--no-wait`: refuse to leave a job that no worker would do."""
+    end = time.monotonic() + WORKER_SECONDS
     for queue in job_progress(job.pk).waiting_queues:
-        if not queue_served(queue):
+        while not (served := queue_served(queue)) and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+        if not served:
             job_cancel(job_id=job.pk)
             raise InputRefused(
                 f"No worker serves the queue {queue!r}. Start the services (make up), or leave out --no-wait."
