@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.judges import JUDGES
@@ -46,6 +46,7 @@ def test_three_labels_may_tie_and_a_weak_win_goes_by_the_mean() -> None:
     assert verdict(logs(0.8, 0.1, 0.1), logs(0.8, 0.1, 0.1)).outcome == "inconsistent"
 
 
+@settings(deadline=None)
 @given(*[st.tuples(st.floats(0.01, 1), st.floats(0.01, 1))] * 2)
 def test_swapping_the_completions_swaps_the_verdict(ab: tuple[float, float], ba: tuple[float, float]) -> None:
     one = combine_orders(1, logs(*ab) - 1, logs(*ba) - 1, min_label_mass=0)

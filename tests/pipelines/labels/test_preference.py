@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.labels.errors import PosteriorMalformed, VotesMalformed
@@ -33,6 +33,7 @@ def test_equal_sides_are_a_tie() -> None:
     assert preferences(rows((0.4, 0.4, 0.2))).direction_keys() == ["tie"]
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.floats(0.01, 1.0)] * 3))
 def test_swapping_the_completions_flips_the_preference_and_nothing_else(
     mass: tuple[float, float, float],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.scoring import SCORERS
@@ -123,6 +123,7 @@ def table_distance(first: list[int], second: list[int]) -> int:
     return row[-1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=90), st.lists(st.integers(0, 4), max_size=90))
 def test_the_bit_parallel_distance_equals_the_table(first: list[int], second: list[int]) -> None:
     assert levenshtein(first, second) == table_distance(first, second) == levenshtein(second, first)

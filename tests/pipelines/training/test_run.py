@@ -1,0 +1,257 @@
+"""The training process: it trains, resumes, repeats, stops when asked or alone, and survives a hang-up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.engine.folder import inspect_folder
+from pipelines.training.folder import RunFolder, RunStatus
+from pipelines.training.job import TrainingJob
+from tests.tiny_model import save_tiny
+
+pytestmark = pytest.mark.slow
+
+CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: parquet/train.parquet
+  - split: validation
+    path: parquet/validation.parquet
+---
+"""
+
+
+def preference_rows(count: int, *, seed: int) -> list[dict[str, str]]:
+    """Chosen says yes and rejected says no, in many wordings: a lesson that a tiny model can learn."""
+    random = np.random.default_rng(seed)
+    words = "sun rock sand wind bird ring lamp bag hat box".split()
+    rows = []
+    for _ in range(count):
+        thing, colour = random.choice(words), random.choice(["red", "green", "black", "pink"])
+        rows.append(
+            {
+                "prompt": f"which {thing} is {colour} ? ",
+                "chosen": f"yes the {colour} {thing} .",
+                "rejected": f"no {random.choice(words)} .",
+            }
+        )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("model") / "tiny", hidden=32)
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "parquet").mkdir()
+    (folder / "README.md").write_text(CARD)
+    for name, count in (("train", 96), ("validation", 24)):
+        rows = preference_rows(count, seed=len(name))
+        if name == "train":
+            rows += [{"prompt": "sun " * 60, "chosen": "a", "rejected": "b"}]
+            rows += [{"prompt": "pick ", "chosen": "sun " * 60 + "yes", "rejected": "sun " * 60 + "no"}]
+        pq.write_table(pa.Table.from_pylist(rows), folder / "parquet" / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture
+def job(model: Path, export: Path) -> TrainingJob:
+    return TrainingJob(
+        model=str(model), dataset=str(export), learning_rate=5e-3, epochs=4, batch_size=16, seed=3,
+        max_length=40, device="cpu", save_steps=6,
+    )  # fmt: skip
+
+
+def wait_until(ready: Callable[[], bool], seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.05)
+
+
+def finished(folder: RunFolder) -> RunStatus:
+    wait_until(lambda: not folder.is_alive() and (folder.path / "process.json").exists())
+    status = folder.status()
+    assert status is not None
+    return status
+
+
+def started(path: Path, job: TrainingJob) -> RunFolder:
+    folder = RunFolder(path)
+    folder.write_job(job)
+    folder.start()
+    return folder
+
+
+def log_of(folder: RunFolder) -> str:
+    return (folder.path / "log.txt").read_text()
+
+
+def in_training(folder: RunFolder) -> bool:
+    return len(folder.metrics()) >= 2
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, model: Path, export: Path) -> RunFolder:
+    """One run from start to end, that several tests look at."""
+    job = TrainingJob(
+        model=str(model), dataset=str(export), learning_rate=5e-3, epochs=4, batch_size=16, seed=3,
+        max_length=40, device="cpu", save_steps=6, lease_seconds=240,
+    )  # fmt: skip
+    folder = started(tmp_path_factory.mktemp("runs") / "whole", job)
+    status = finished(folder)
+    assert status.state == "done", f"{status.error}\n{log_of(folder)}"
+    return folder
+
+
+def test_it_trains_and_leaves_everything_a_reader_needs(whole: RunFolder, model: Path) -> None:
+    status, result = whole.status(), whole.result()
+    assert status is not None and result is not None
+    assert (status.state, status.step, status.total_steps, status.error) == ("done", 24, 24, None)
+    assert result["steps"] == 24 and result["job"]["seed"] == 3
+    assert result["rows"]["train"] == {
+        "read": 98, "used": 96, "dropped": {"too_long": 1, "no_prompt": 0, "alike": 1}
+    }  # fmt: skip
+    assert result["train_seconds"] <= result["seconds"] and result["peak_memory_gib"] > 0
+    assert result["versions"]["trl"] == "1.16.0"
+    facts, base = inspect_folder(whole.checkpoint), inspect_folder(model)
+    assert result["checkpoint"]["fingerprint"] == facts.fingerprint != base.fingerprint
+    assert facts.tokenizer_hash == base.tokenizer_hash
+    assert not (whole.path / "trainer").exists()
+
+
+def test_the_lesson_is_learnt_and_measured_on_held_out_rows(whole: RunFolder) -> None:
+    result = whole.result()
+    assert result is not None
+    held_out = result["evaluations"]["validation"]
+    assert held_out["reward_accuracy"]["value"] > 0.9
+    assert held_out["ranking_accuracy_after"]["value"] >= held_out["ranking_accuracy_before"]["value"]
+    assert held_out["chosen_change"]["value"] > held_out["rejected_change"]["value"]
+    assert held_out["chosen_change"]["n"] == 24
+
+
+def test_curves_begin_at_the_reference_and_hold_log_probabilities(whole: RunFolder) -> None:
+    lines = whole.metrics()
+    first = next(line for line in lines if "loss" in line.values)
+    assert first.step == 1 and first.values["loss"] == pytest.approx(np.log(2), abs=1e-3)
+    assert {"logps/chosen", "logps/rejected", "rewards/margins", "rewards/accuracies"} <= set(first.values)
+    assert any("eval_loss" in line.values for line in lines)
+    last = [line for line in lines if "loss" in line.values][-1]
+    assert last.values["rewards/margins"] > 0.5  # type: ignore[operator]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    whole: RunFolder, job: TrainingJob, tmp_path: Path
+) -> None:
+    weights = (whole.checkpoint / "model.safetensors").read_bytes()
+    again = started(tmp_path / "again", job)
+    assert finished(again).state == "done"
+    assert (again.checkpoint / "model.safetensors").read_bytes() == weights
+    other = started(tmp_path / "other", replace(job, seed=4))
+    assert finished(other).state == "done"
+    assert (other.checkpoint / "model.safetensors").read_bytes() != weights
+
+
+def test_a_killed_run_goes_on_from_its_save_to_the_same_weights(
+    whole: RunFolder, job: TrainingJob, tmp_path: Path
+) -> None:
+    folder = started(tmp_path / "killed", job)
+    wait_until(lambda: any(folder.path.glob("trainer/checkpoint-*/complete")))
+    process = folder.process()
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not folder.is_alive())
+    status = folder.status()
+    assert status is not None and status.state == "running", (
+        "a killed process can say nothing; the watcher must see it"
+    )
+    folder.start()
+    wait_until(lambda: (found := folder.process()) is not None and found.attempt == 2)
+    assert finished(folder).state == "done", log_of(folder)
+    second = [line.step for line in folder.metrics() if line.attempt == 2 and "loss" in line.values]
+    assert min(second) > 6, "it did not begin again"
+    assert (folder.checkpoint / "model.safetensors").read_bytes() == (
+        whole.checkpoint / "model.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("how", ["file", "signal"])
+def test_it_stops_when_cancelled(how: str, job: TrainingJob, tmp_path: Path) -> None:
+    folder = started(tmp_path / "run", replace(job, epochs=500))
+    wait_until(lambda: in_training(folder))
+    process = folder.process()
+    assert process is not None
+    if how == "file":
+        folder.cancel()
+    else:
+        os.kill(process.pid, signal.SIGTERM)
+    status = finished(folder)
+    assert status.state == "cancelled" and status.error is not None and status.error.startswith("Cancelled")
+    assert not folder.checkpoint.exists() and folder.result() is None
+
+
+def test_it_stops_itself_when_nobody_watches(job: TrainingJob, tmp_path: Path) -> None:
+    folder = started(tmp_path / "run", replace(job, epochs=2000, lease_seconds=4))
+    beats = time.monotonic()
+    while not in_training(folder):
+        folder.beat()
+        assert time.monotonic() - beats < 240 and folder.status() is not None or not folder.metrics()
+        time.sleep(0.2)
+    status = finished(folder)
+    assert status.state == "failed" and status.error is not None
+    assert status.error == "Nobody watched this run for 4 seconds, so it stopped itself."
+
+
+def test_it_survives_a_hang_up_in_a_session_of_its_own(job: TrainingJob, tmp_path: Path) -> None:
+    folder = started(tmp_path / "run", job)
+    wait_until(lambda: in_training(folder))
+    process = folder.process()
+    assert process is not None and os.getsid(process.pid) == process.pid
+    os.kill(process.pid, signal.SIGHUP)
+    assert finished(folder).state == "done"
+
+
+def test_robust_labels_train_with_their_flip_rate(job: TrainingJob, tmp_path: Path) -> None:
+    folder = started(tmp_path / "run", replace(job, objective="rdpo", flip_rate=0.2, epochs=1))
+    assert finished(folder).state == "done", log_of(folder)
+    losses = [line.values["loss"] for line in folder.metrics() if "loss" in line.values]
+    assert losses[0] == pytest.approx(np.log(2), abs=1e-3), "log 2 before training, for every flip rate"
+
+
+def failing(path: Path, job: dict[str, Any]) -> str:
+    folder = RunFolder(path)
+    path.mkdir()
+    (path / "job.json").write_text(json.dumps(job))
+    folder.start()
+    status = finished(folder)
+    assert status.state == "failed" and status.error is not None
+    return status.error
+
+
+def test_each_fault_ends_in_one_clear_sentence(job: TrainingJob, tmp_path: Path) -> None:
+    plain = job.as_dict()
+    assert "unknown keys rate" in failing(tmp_path / "a", {**plain, "rate": 1})
+    assert "no config.json" in failing(tmp_path / "b", {**plain, "model": str(tmp_path)})
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "data set empty cannot be read" in failing(tmp_path / "c", {**plain, "dataset": str(empty)})
+    assert "none can be trained on (too_long: 98)" in failing(tmp_path / "d", {**plain, "max_length": 2})
+    assert "Lower the learning rate" in failing(tmp_path / "e", {**plain, "learning_rate": 1e30})
