@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-WORDS = (
-    "sun rock sand wind bird ring lamp bag hat box red green black pink old new is has the a of to and not "
-    "it write pick sort which better : ? . , A B C yes no please ask first sure sorry cannot help me you "
-    "good bad"
-).split()
+# fmt: off
+WORDS = [
+    "sun", "rock", "sand", "wind", "bird", "ring", "lamp", "bag", "hat", "box", "red", "green", "black", "pink", "old",
+    "new", "is", "has", "the", "a", "of", "to", "and", "not", "it", "write", "pick", "sort", "which", "better", ":",
+    "?", ".", ",", "A", "B", "C", "yes", "no", "please", "ask", "first", "sure", "sorry", "cannot", "help", "me", "you",
+    "good", "bad",
+]
+# fmt: on
 PAD, BEGIN, END, UNKNOWN = "<pad>", "<s>", "</s>", "<unk>"
 CHAT_TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} </s> {% endfor %}"
@@ -63,18 +66,18 @@ def tiny_model(
         return GPT2LMHeadModel(
             GPT2Config(vocab_size=vocabulary, n_embd=hidden, n_layer=layers, n_head=4, n_positions=256)
         ).eval()
-    shape = dict(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        max_position_embeddings=256,
-        initializer_range=0.1,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
+    shape = {
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "intermediate_size": 2 * hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 256,
+        "initializer_range": 0.1,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
     if architecture == "gemma2":
         return Gemma2ForCausalLM(Gemma2Config(**shape, num_key_value_heads=4, head_dim=8)).eval()
     return LlamaForCausalLM(LlamaConfig(**shape, tie_word_embeddings=True)).eval()

@@ -38,14 +38,14 @@ COMPLETE = "complete"
 Report = Callable[[str, int, int | None], None]
 
 
-class IdsTrainer(DPOTrainer):
+class IdsTrainer(DPOTrainer):  # type: ignore[misc]
     """TRL's trainer on rows that hold token ids already, the same ones that scorers see."""
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
         return dataset
 
 
-class Reporter(TrainerCallback):
+class Reporter(TrainerCallback):  # type: ignore[misc]
     """Writes what the trainer logs, marks complete saves, and stops the run when asked to."""
 
     def __init__(self, folder: RunFolder, attempt: int, report: Report, check: Callable[[], None]) -> None:

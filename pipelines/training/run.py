@@ -145,7 +145,7 @@ def run(job: TrainingJob, folder: RunFolder, status: Status, attempt: int) -> in
     except PipelineError as error:
         status.end("failed", str(error))
         return FAILED
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever ended it, the status must say that it ended
         traceback.print_exc()
         status.end("failed", f"The run ended with {type(error).__name__}: {error}. The log has the details.")
         return FAILED

@@ -122,8 +122,8 @@ def test_a_cut_completion_is_flagged_and_a_cut_prompt_refused() -> None:
 def test_what_training_could_not_use_is_refused() -> None:
     with pytest.raises(TruncationUnknown, match="keep_end"):
         TokenConfig(truncation="keep_end")
+    row = messages(PLAIN[0])
     with pytest.raises(ChatTemplateMissing):
-        row = messages(PLAIN[0])
         pair_tokens(tiny_tokenizer(), row["prompt"], row["chosen"], row["rejected"], TokenConfig())
     with pytest.raises(PromptWithoutToken):
         pair_tokens(byte_pair_tokenizer(), "", "sun", "rock", TokenConfig())

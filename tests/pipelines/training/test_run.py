@@ -1,8 +1,7 @@
-"""The training process: it trains, resumes, repeats, stops when asked or alone, and survives a hang-up."""
+"""Training for real: it learns, repeats by seed, and goes on to the same weights after a kill."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -14,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.engine.errors import ModelFolderMissing
 from pipelines.engine.folder import inspect_folder
+from pipelines.training.errors import DatasetUnreadable, LossNotFinite, NothingToTrainOn
 from pipelines.training.folder import RunFolder, RunStatus
 from pipelines.training.job import TrainingJob
-from tests.tiny_model import save_tiny
+from tests.tiny_model import WORDS, save_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,7 @@ configs:
 def preference_rows(count: int, *, seed: int) -> list[dict[str, str]]:
     """Chosen says yes and rejected says no, in many wordings: a lesson that a tiny model can learn."""
     random = np.random.default_rng(seed)
-    words = "sun rock sand wind bird ring lamp bag hat box".split()
+    words = WORDS[:10]
     rows = []
     for _ in range(count):
         thing, colour = random.choice(words), random.choice(["red", "green", "black", "pink"])
@@ -105,6 +106,10 @@ def log_of(folder: RunFolder) -> str:
     return (folder.path / "log.txt").read_text()
 
 
+def weights(folder: RunFolder) -> bytes:
+    return (folder.checkpoint / "model.safetensors").read_bytes()
+
+
 def in_training(folder: RunFolder) -> bool:
     return len(folder.metrics()) >= 2
 
@@ -158,16 +163,17 @@ def test_curves_begin_at_the_reference_and_hold_log_probabilities(whole: RunFold
     assert last.values["rewards/margins"] > 0.5  # type: ignore[operator]
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+def test_the_same_seed_gives_the_same_weights_through_a_hang_up_in_a_session_of_its_own(
     whole: RunFolder, job: TrainingJob, tmp_path: Path
 ) -> None:
-    weights = (whole.checkpoint / "model.safetensors").read_bytes()
-    again = started(tmp_path / "again", job)
-    assert finished(again).state == "done"
-    assert (again.checkpoint / "model.safetensors").read_bytes() == weights
-    other = started(tmp_path / "other", replace(job, seed=4))
-    assert finished(other).state == "done"
-    assert (other.checkpoint / "model.safetensors").read_bytes() != weights
+    folder = started(tmp_path / "run", job)
+    wait_until(lambda: in_training(folder))
+    process = folder.process()
+    assert process is not None
+    assert os.getsid(process.pid) == process.pid
+    os.kill(process.pid, signal.SIGHUP)
+    assert finished(folder).state == "done", log_of(folder)
+    assert weights(folder) == weights(whole)
 
 
 def test_a_killed_run_goes_on_from_its_save_to_the_same_weights(
@@ -180,78 +186,47 @@ def test_a_killed_run_goes_on_from_its_save_to_the_same_weights(
     os.kill(process.pid, signal.SIGKILL)
     wait_until(lambda: not folder.is_alive())
     status = folder.status()
-    assert status is not None and status.state == "running", (
-        "a killed process can say nothing; the watcher must see it"
-    )
+    assert status is not None
+    assert status.state == "running", "a killed process can say nothing; its watcher must see it"
     folder.start()
     wait_until(lambda: (found := folder.process()) is not None and found.attempt == 2)
     assert finished(folder).state == "done", log_of(folder)
     second = [line.step for line in folder.metrics() if line.attempt == 2 and "loss" in line.values]
     assert min(second) > 6, "it did not begin again"
-    assert (folder.checkpoint / "model.safetensors").read_bytes() == (
-        whole.checkpoint / "model.safetensors"
-    ).read_bytes()
+    assert weights(folder) == weights(whole)
 
 
-@pytest.mark.parametrize("how", ["file", "signal"])
-def test_it_stops_when_cancelled(how: str, job: TrainingJob, tmp_path: Path) -> None:
-    folder = started(tmp_path / "run", replace(job, epochs=500))
-    wait_until(lambda: in_training(folder))
-    process = folder.process()
-    assert process is not None
-    if how == "file":
-        folder.cancel()
-    else:
-        os.kill(process.pid, signal.SIGTERM)
-    status = finished(folder)
-    assert status.state == "cancelled" and status.error is not None and status.error.startswith("Cancelled")
-    assert not folder.checkpoint.exists() and folder.result() is None
+def trained(job: TrainingJob, path: Path) -> tuple[RunFolder, dict[str, Any]]:
+    """A run inside this process, for what needs no process of its own."""
+    from pipelines.training.dpo import train
+
+    path.mkdir(parents=True)
+    folder = RunFolder(path)
+    return folder, train(job, folder, attempt=1, report=lambda *_: None, check=lambda: None)
 
 
-def test_it_stops_itself_when_nobody_watches(job: TrainingJob, tmp_path: Path) -> None:
-    folder = started(tmp_path / "run", replace(job, epochs=2000, lease_seconds=4))
-    beats = time.monotonic()
-    while not in_training(folder):
-        folder.beat()
-        assert time.monotonic() - beats < 240 and folder.status() is not None or not folder.metrics()
-        time.sleep(0.2)
-    status = finished(folder)
-    assert status.state == "failed" and status.error is not None
-    assert status.error == "Nobody watched this run for 4 seconds, so it stopped itself."
-
-
-def test_it_survives_a_hang_up_in_a_session_of_its_own(job: TrainingJob, tmp_path: Path) -> None:
-    folder = started(tmp_path / "run", job)
-    wait_until(lambda: in_training(folder))
-    process = folder.process()
-    assert process is not None and os.getsid(process.pid) == process.pid
-    os.kill(process.pid, signal.SIGHUP)
-    assert finished(folder).state == "done"
-
-
-def test_robust_labels_train_with_their_flip_rate(job: TrainingJob, tmp_path: Path) -> None:
-    folder = started(tmp_path / "run", replace(job, objective="rdpo", flip_rate=0.2, epochs=1))
-    assert finished(folder).state == "done", log_of(folder)
+def test_another_seed_and_robust_labels_train_to_other_weights(
+    whole: RunFolder, job: TrainingJob, tmp_path: Path
+) -> None:
+    folder, result = trained(
+        replace(job, seed=4, objective="rdpo", flip_rate=0.2, epochs=1), tmp_path / "run"
+    )
     losses = [line.values["loss"] for line in folder.metrics() if "loss" in line.values]
     assert losses[0] == pytest.approx(np.log(2), abs=1e-3), "log 2 before training, for every flip rate"
-
-
-def failing(path: Path, job: dict[str, Any]) -> str:
-    folder = RunFolder(path)
-    path.mkdir()
-    (path / "job.json").write_text(json.dumps(job))
-    folder.start()
-    status = finished(folder)
-    assert status.state == "failed" and status.error is not None
-    return status.error
+    assert result["steps"] == 6
+    assert weights(folder) != weights(whole)
 
 
 def test_each_fault_ends_in_one_clear_sentence(job: TrainingJob, tmp_path: Path) -> None:
-    plain = job.as_dict()
-    assert "unknown keys rate" in failing(tmp_path / "a", {**plain, "rate": 1})
-    assert "no config.json" in failing(tmp_path / "b", {**plain, "model": str(tmp_path)})
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "data set empty cannot be read" in failing(tmp_path / "c", {**plain, "dataset": str(empty)})
-    assert "none can be trained on (too_long: 98)" in failing(tmp_path / "d", {**plain, "max_length": 2})
-    assert "Lower the learning rate" in failing(tmp_path / "e", {**plain, "learning_rate": 1e30})
+    faults: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"dataset": str(empty)}, DatasetUnreadable, "data set empty cannot be read"),
+        ({"max_length": 2}, NothingToTrainOn, r"none can be trained on \(too_long: 98\)"),
+        ({"learning_rate": 1e30}, LossNotFinite, "Lower the learning rate"),
+        ({"model": str(empty)}, ModelFolderMissing, "no config.json"),
+    ]
+    for row, (changes, error, words) in enumerate(faults):
+        with pytest.raises(error, match=words):
+            trained(replace(job, **changes), tmp_path / str(row))
+        assert not (tmp_path / str(row) / "checkpoint").exists()
