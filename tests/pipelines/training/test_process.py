@@ -56,7 +56,7 @@ class Counting:
         return self.folder
 
     def exit_status(self) -> int:
-        return self.processes[-1].wait(timeout=60)
+        return self.processes[-1].wait(timeout=120)
 
     def pid(self) -> int:
         wait_until(lambda: self.status().step > 2)
@@ -75,7 +75,7 @@ def counting(tmp_path: Path) -> Iterator[Counting]:
         process.wait()
 
 
-def wait_until(ready: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(ready: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, "it did not come to that in time"

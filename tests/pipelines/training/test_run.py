@@ -81,7 +81,7 @@ def job(model: Path, export: Path) -> TrainingJob:
     )  # fmt: skip
 
 
-def wait_until(ready: Callable[[], bool], seconds: float = 240) -> None:
+def wait_until(ready: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, "it did not come to that in time"
@@ -119,7 +119,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, model: Path, export: Path) -
     """One run from start to end, that several tests look at."""
     job = TrainingJob(
         model=str(model), dataset=str(export), learning_rate=5e-3, epochs=4, batch_size=16, seed=3,
-        max_length=40, device="cpu", save_steps=6, lease_seconds=240,
+        max_length=40, device="cpu", save_steps=6, lease_seconds=600,
     )  # fmt: skip
     folder = started(tmp_path_factory.mktemp("runs") / "whole", job)
     status = finished(folder)
