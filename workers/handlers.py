@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from pipelines.extra import ml_require
 from pipelines.queue import DEFAULT, ML, Leased
 
 
@@ -19,6 +20,9 @@ class Kind:
     path: str
 
     def load(self) -> Callable[[Leased], None]:
+        """The function; raises `MissingExtra` for what needs models where the extra is not installed."""
+        if self.queue == ML:
+            ml_require()
         module, name = self.path.split(":")
         function: Callable[[Leased], None] = getattr(import_module(module), name)
         return function
@@ -26,10 +30,10 @@ class Kind:
 
 HANDLERS: dict[str, Kind] = {
     "import.commit": Kind(DEFAULT, "pipelines.services.importing:import_work"),
-    "judge": Kind(ML, "pipelines.services.judging:judge_plan"),
-    "judge.slice": Kind(ML, "pipelines.services.judging:judge_slice"),
-    "score": Kind(ML, "pipelines.services.scoring:score_plan"),
-    "score.slice": Kind(ML, "pipelines.services.scoring:score_slice"),
+    "judge": Kind(ML, "pipelines.services.judging_work:judge_plan"),
+    "judge.slice": Kind(ML, "pipelines.services.judging_work:judge_slice"),
+    "score": Kind(ML, "pipelines.services.scoring_work:score_plan"),
+    "score.slice": Kind(ML, "pipelines.services.scoring_work:score_slice"),
     "aggregate": Kind(DEFAULT, "pipelines.services.aggregation:aggregate_work"),
     "preference.refresh": Kind(DEFAULT, "pipelines.services.aggregation:preference_refresh_work"),
 }

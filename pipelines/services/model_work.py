@@ -1,17 +1,13 @@
-"""What judging and scoring share: the model in this process, and slices of about a minute."""
+"""What judging and scoring share: the model in this process, and slices of about a minute. Needs the extra."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from annotation.models import LanguageModel
-from pipelines.extra import ml_require
+from pipelines.engine.models import LoadedModel, cached_model, stay_offline
 from pipelines.queue import Leased, Slice
 from pipelines.services.models import model_folder, model_get
-
-if TYPE_CHECKING:
-    from pipelines.engine.models import LoadedModel
 
 # A slice is about a minute: two operations a parameter and token, at what a device does at the least.
 SLICE_SECONDS = 60.0
@@ -21,10 +17,7 @@ SLICE_PAIRS = 500
 
 
 def model_load(name: str, fingerprint: str) -> tuple[LanguageModel, LoadedModel]:
-    """The registered model, loaded once a process; raises `MissingExtra` where nothing can be loaded."""
-    ml_require()
-    from pipelines.engine.models import cached_model, stay_offline
-
+    """The registered model, loaded once a process."""
     stay_offline()
     model = model_get(name=name)
     return model, cached_model(model_folder(model), fingerprint)

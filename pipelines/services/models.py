@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,7 @@ def model_register_hub(
 ) -> LanguageModel:
     """Register a hub model by id and revision, if this machine has it; nothing is downloaded."""
     _name_check(name)
-    ml_require()
-    from pipelines.engine.models import hub_folder
-
-    folder = hub_folder(hub, revision)
+    folder = _hub_folder(hub, revision)
     facts = inspect_folder(folder)
     chosen = dict(judge_settings or {})
     template_from_settings(chosen, has_chat_template=facts.has_chat_template)
@@ -113,9 +111,7 @@ def model_get(*, name: str) -> LanguageModel:
 def model_folder(model: LanguageModel) -> Path:
     """Where a model's files are on this machine; checks once a process that they are still the registered ones."""
     if model.kind == LanguageModel.Kind.HUB:
-        from pipelines.engine.models import hub_folder
-
-        folder = hub_folder(model.location, model.revision)
+        folder = _hub_folder(model.location, model.revision)
     else:
         folder = settings.MODELS_DIR / model.location
     _fingerprint_check(folder, model.fingerprint, model.name)
@@ -128,6 +124,13 @@ def _fingerprint_check(folder: Path, fingerprint: str, name: str) -> None:
         raise InputRefused(
             f"The files of {name} are not those that were registered. Register them under another name."
         )
+
+
+def _hub_folder(hub: str, revision: str) -> Path:
+    """Loaded by name: the web side, which imports this module, must not bring the extra with it."""
+    ml_require()
+    folder: Path = import_module("pipelines.engine.models").hub_folder(hub, revision)
+    return folder
 
 
 def _name_check(name: str) -> None:
