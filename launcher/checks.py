@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-TYPED = ("annotation", "pipelines", "workers", "webapp", "launcher", "manage.py")
+TYPED = ("annotation", "pipelines", "workers", "launcher", "manage.py")
 
 _BIN = Path(sys.executable).parent
 _MANAGE = (sys.executable, "manage.py")
