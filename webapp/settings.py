@@ -49,11 +49,10 @@ def _database(url: str) -> dict[str, object]:
         "pool": {"min_size": 1, "max_size": _int("WINNOW_DATABASE_POOL", 8), "timeout": 10},
         "server_side_binding": True,
         "prepare_threshold": 1,
-        "options": "-c statement_timeout=%d -c lock_timeout=%d -c idle_in_transaction_session_timeout=%d"
-        % (
-            _int("WINNOW_STATEMENT_TIMEOUT_MS", 0),
-            _int("WINNOW_LOCK_TIMEOUT_MS", 0),
-            _int("WINNOW_IDLE_TRANSACTION_TIMEOUT_MS", 0),
+        "options": (
+            f"-c statement_timeout={_int('WINNOW_STATEMENT_TIMEOUT_MS', 0)}"
+            f" -c lock_timeout={_int('WINNOW_LOCK_TIMEOUT_MS', 0)}"
+            f" -c idle_in_transaction_session_timeout={_int('WINNOW_IDLE_TRANSACTION_TIMEOUT_MS', 0)}"
         ),
     }
     if not _bool("WINNOW_USE_POOL", False):

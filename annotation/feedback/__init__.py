@@ -80,7 +80,7 @@ def answer_module(type_key: str) -> AnswerModule:
     if type_key not in FEEDBACK_TYPES:
         raise FormRefused(f"There is no feedback type {type_key!r}; known are {', '.join(FEEDBACK_TYPES)}.")
     module: Any = import_module(FEEDBACK_TYPES[type_key].answer)
-    return module  # type: ignore[no-any-return]
+    return module  # type: ignore[no-any-return]  # named as text in the table
 
 
 def questions_check(questions: Sequence[Mapping[str, Any]]) -> None:

@@ -50,7 +50,7 @@ class Demand(models.Model):
     promised = models.SmallIntegerField(default=0)
     held_back = models.BooleanField(default=False)
     is_open = models.GeneratedField(
-        expression=Q(done__lt=F("wanted") - F("leased")) & Q(held_back=False),
+        expression=Q(done__lt=F("wanted") - F("leased")) & Q(held_back=False),  # type: ignore[arg-type]  # the stubs forget Q
         output_field=models.BooleanField(),
         db_persist=True,
     )

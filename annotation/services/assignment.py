@@ -39,7 +39,12 @@ log = logging.getLogger(__name__)
 MOST_EXPIRED = 3
 MOST_GIVEN_BACK = 3
 MOST_FLAGS = 3
-SKIP_REASONS = {"broken": "Something is broken", "too_long": "Too long for now", "not_my_field": "Not my field", "other": "Other"}
+SKIP_REASONS = {
+    "broken": "Something is broken",
+    "too_long": "Too long for now",
+    "not_my_field": "Not my field",
+    "other": "Other",
+}
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def annotation_undo(*, annotation_id: int, user_id: int) -> AssignmentRow | None
     """
     annotation = _own(annotation_id, user_id)
     person = _holder_lock(annotation.assignment_id or 0, user_id)
-    assignment = Assignment.objects.select_for_update(no_key=True).get(pk=annotation.assignment_id)
+    assignment = Assignment.objects.select_for_update(no_key=True).get(pk=annotation.assignment_id or 0)
     annotation.refresh_from_db()
     if annotation.state == Annotation.State.WITHDRAWN:
         return None if assignment.state != Assignment.State.LEASED else _as_row(assignment)
@@ -122,7 +122,7 @@ def _correct(
 ) -> Submitted | KeptAsSurplus:
     old = _own(annotation_id, user_id)
     person = _holder_lock(old.assignment_id or 0, user_id)
-    assignment = Assignment.objects.select_for_update(no_key=True).get(pk=old.assignment_id)
+    assignment = Assignment.objects.select_for_update(no_key=True).get(pk=old.assignment_id or 0)
     old.refresh_from_db()
     assert old.form_revision is not None, "answers given here have a form"
     valid = answers_validate(old.form_revision.questions, answers)

@@ -58,7 +58,8 @@ def link_allowed(*, user: User, project: Project | None, by_roles: Collection[st
     if user.is_site_admin or project is None:
         return False
     held = list(Membership.objects.filter(user=user).values_list("project_id", "role"))
-    gives = frozenset(Role.values) if "project_admin" in by_roles else CURATOR_GIVES if "curator" in by_roles else frozenset()
+    curator_gives = CURATOR_GIVES if "curator" in by_roles else frozenset()
+    gives = frozenset(Role.values) if "project_admin" in by_roles else curator_gives
     return all(project_id == project.pk and role in gives for project_id, role in held)
 
 

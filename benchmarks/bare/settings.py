@@ -4,7 +4,7 @@ import os
 from urllib.parse import unquote, urlsplit
 
 parts = urlsplit(os.environ["DATABASE_URL"])
-SECRET_KEY = "only for measuring, on loopback, on made-up data"  # noqa: S105 - nothing is protected by it
+SECRET_KEY = "only for measuring, on loopback, on made-up data"  # Nothing is protected by it.
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "benchmarks.bare.urls"
 MIDDLEWARE: list[str] = []

@@ -68,7 +68,7 @@ class RowFile:
                 if not line.isspace():
                     yield number, _record(line, number)
 
-    def _start(self, stream: io.BufferedReader) -> None:
+    def _start(self, stream: io.BufferedReader[Any]) -> None:
         """Look at the first bytes of the text: its encoding, its line ends, and whether it is one array."""
         head = stream.peek(4096)[: 1 << 16]
         if (
@@ -201,7 +201,8 @@ def _record(line: bytes, number: int) -> Record | RowRefused:
         record = _DECODER.decode(line.decode())
     except UnicodeDecodeError as error:
         raise FileRefused(
-            f"Line {number:,} is not UTF-8 (byte 0x{line[error.start]:02X} at place {error.start + 1}); the file must be UTF-8."
+            f"Line {number:,} is not UTF-8 (byte 0x{line[error.start]:02X} at place {error.start + 1}); "
+            "the file must be UTF-8."
         ) from None
     except json.JSONDecodeError as error:
         raise FileRefused(

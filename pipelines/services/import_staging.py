@@ -223,7 +223,7 @@ def staging_load(
     *, project_id: int, import_id: int, wanted: int, sha256: bytes, rater_id: int | None, choices: str
 ) -> dict[str, int]:
     """Move what is staged into the tables, in the caller's transaction; returns taken, merged, comparisons, choices."""
-    values = {
+    values: dict[str, Any] = {
         "project": project_id, "import": import_id, "wanted": wanted, "sha256": sha256, "rater": rater_id
     }  # fmt: skip
     with connection.cursor() as cursor:

@@ -71,7 +71,7 @@ class WinnowCommand(BaseCommand):
         except KeyboardInterrupt:
             code = FAILED
             fields |= {"ok": False, "error": "Interrupted."}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the JSON says so
             traceback.print_exc()
             code = FAILED
             fields |= {"ok": False, "error": f"{type(error).__name__}: {error}"}

@@ -15,7 +15,11 @@ from annotation.feedback import Summary
 
 STEPS = (2, 3, 5, 7)
 SENTENCE_LIMIT = 2_000
-WORDS: dict[int, list[str]] = {1: ["better"], 2: ["slightly better", "better"], 3: ["slightly better", "better", "much better"]}
+WORDS: dict[int, list[str]] = {
+    1: ["better"],
+    2: ["slightly better", "better"],
+    3: ["slightly better", "better", "much better"],
+}
 
 
 def question_check(question: Mapping[str, Any]) -> None:

@@ -97,7 +97,7 @@ def kind_table(before: Measured, after: Measured, measure: str) -> dict[str, tup
     """Mean of a measure before and after for each kind of prompt."""
     kinds = np.array(before.kinds)
     return {
-        kind: tuple(float(each.means[measure][kinds == kind].mean()) for each in (before, after))  # type: ignore[misc]
+        kind: tuple(float(each.means[measure][kinds == kind].mean()) for each in (before, after))  # type: ignore[misc]  # a pair by construction
         for kind in KINDS
         if (kinds == kind).any()
     }

@@ -9,7 +9,15 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from annotation.errors import AlreadyAnswered, Conflict, FormRefused, KeptAsSurplus, KeyReused, NotFound, Refused
+from annotation.errors import (
+    AlreadyAnswered,
+    Conflict,
+    FormRefused,
+    KeptAsSurplus,
+    KeyReused,
+    NotFound,
+    Refused,
+)
 from annotation.models import Annotation, Assignment, Demand, OutboxEvent, Project
 from annotation.services.assignment import (
     assignment_heartbeat,
