@@ -52,7 +52,7 @@ def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
     """The progress of these projects by id. One query."""
     with connection.cursor() as cursor:
         cursor.execute(PROGRESS, [[project.pk for project in projects]])
-        return {row[0]: Progress(*(int(value) for value in row[1:10]), row[10]) for row in cursor.fetchall()}
+        return {row[0]: Progress(*row[1:]) for row in cursor.fetchall()}
 
 
 def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]:

@@ -135,7 +135,7 @@ def comparison_page(
     with connection.cursor() as cursor:
         cursor.execute(page, values)
         rows = [
-            Row(*row[:11], row[11] or [], row[12] or [], row[13] or 3, *row[14:]) for row in cursor.fetchall()
+            Row(*(*row[:11], row[11] or [], row[12] or [], row[13] or 3, *row[14:])) for row in cursor.fetchall()
         ]
         cursor.execute(count, values)
         total = cursor.fetchone()[0]
