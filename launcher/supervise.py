@@ -26,6 +26,7 @@ LOG_BYTES = 10_000_000
 BACK_OFF_SECONDS = (1, 2, 4, 8, 16, 30)
 STEADY_SECONDS = 60
 TICK_SECONDS = 0.25
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COLOURS = (36, 32, 33, 35, 34)
 
 
@@ -86,9 +87,7 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        previous = {
-            number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        previous = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         try:
             yield
         finally:

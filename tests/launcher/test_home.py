@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher.commands import bind_choose
+from launcher.commands import bind_choose, public_address
 from launcher.errors import HomeRefused, LauncherError
 from launcher.home import Home
 
@@ -44,6 +44,14 @@ def test_a_taken_port_is_replaced_unless_it_was_asked_for(
         with pytest.raises(LauncherError, match="another program listens"):
             bind_choose(home)
     assert bind_choose(home) == ("127.0.0.1", port)
+
+
+def test_another_address_than_loopback_needs_the_public_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert public_address("127.0.0.1", 8000) == "http://127.0.0.1:8000"
+    with pytest.raises(LauncherError, match="WINNOW_PUBLIC_URL"):
+        public_address("0.0.0.0", 8000)
+    monkeypatch.setenv("WINNOW_PUBLIC_URL", "https://winnow.example.org/")
+    assert public_address("0.0.0.0", 8000) == "https://winnow.example.org"
 
 
 def test_a_bind_without_a_port_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
