@@ -21,7 +21,7 @@ ParseRow = Callable[[Mapping[str, Any], Limits], Row]
 
 @dataclass(frozen=True)
 class Shape:
-    """One line of the table. `key` is stored in rows and never renamed; `path` and `looks_like` are loaded on first use.
+    """One line of the table. `key` is stored in rows and never renamed; `path` is loaded on first use.
 
     `fields`: what a record must hold. `has_choice`: whether a row names a preferred completion.
     """

@@ -76,9 +76,14 @@ def aggregate_current(*, project: Project, method: str | None = None) -> Aggrega
     """The newest run if nothing came since, else a new one by the same method (or `method`, where one is asked for)."""
     run = AggregationRun.objects.filter(project=project).order_by("-number").first()
     wanted = method or (run.method if run else DEFAULT_METHOD)
-    if run is not None and run.method == wanted and _mark_of(run) == watermark_of(project.pk):
+    if run is not None and run.method == wanted and aggregate_is_current(run):
         return run
     return aggregate_full(project=project, method=wanted)
+
+
+def aggregate_is_current(run: AggregationRun) -> bool:
+    """Whether nothing came since this run that another refit would see."""
+    return _mark_of(run) == watermark_of(run.project_id)
 
 
 def _method_check(method: str) -> None:

@@ -6,6 +6,7 @@ locked. Places, insert order and ids follow content hashes and lines, never a fi
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -29,13 +30,16 @@ TABLES = {
     "import_origin": "line bigint, prompt bytea, text bytea, model text, sampling jsonb",
 }
 TYPES = {
-    "import_text": ["bytea", "text", "text"],
     "import_pair": ["int8", "bytea", "bytea", "bytea", "bytea", "text", "bool", "bool"],
     "import_origin": ["int8", "bytea", "bytea", "text", "text"],
 }
+# Postgres's binary COPY format: a head, rows of a field count and fields each behind its length, an end.
+_COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
+_COPY_END = struct.pack("!h", -1)
+_FIRST, _LENGTH = struct.Struct("!hi"), struct.Struct("!i")
 # Texts that are already compressed stay so on their way to the table; lz4 costs a fifth of the server's default.
 USE_LZ4 = """
-SELECT set_config('default_toast_compression', 'lz4', false)
+SELECT set_config('default_toast_compression', 'lz4', %(in_transaction)s)
 FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)
 """
 
@@ -44,7 +48,7 @@ class Staging:
     """The temporary tables of one import, and the rows on their way into them. Use as a context manager."""
 
     def __init__(self) -> None:
-        self._texts: list[tuple[Any, ...]] = []
+        self._texts: list[bytes] = []
         self._pairs: list[tuple[Any, ...]] = []
         self._origins: list[tuple[Any, ...]] = []
         self._seen: set[bytes] = set()
@@ -53,7 +57,7 @@ class Staging:
 
     def __enter__(self) -> Self:
         with connection.cursor() as cursor:
-            cursor.execute(USE_LZ4)
+            cursor.execute(USE_LZ4, {"in_transaction": False})
             for table, columns in TABLES.items():
                 cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
                 cursor.execute(f"CREATE TEMPORARY TABLE {table} ({columns})")
@@ -91,7 +95,11 @@ class Staging:
             return
         self._seen.add(text.sha256)
         self._warned[text.sha256] = has_control_characters(text.body, text.encoded)
-        self._texts.append((text.sha256, text.form, text.body))
+        form = text.form.encode()
+        self._texts += (
+            _FIRST.pack(3, len(text.sha256)), text.sha256, _LENGTH.pack(len(form)), form,
+            _LENGTH.pack(len(text.encoded)), text.encoded,
+        )  # fmt: skip
         self._bytes += len(text.encoded)
 
     def _add_origin(self, line: int, prompt: TextValue, completion: CompletionValue) -> None:
@@ -101,15 +109,22 @@ class Staging:
     def flush(self) -> None:
         """Write what came together; texts are remembered, so as not to be sent twice, only up to here."""
         with connection.cursor() as cursor:
-            self._copy(cursor, "import_text", self._texts)
+            self._copy_texts(cursor)
             self._copy(cursor, "import_pair", self._pairs)
             # jsonb's binary form is text behind a version byte, which only COPY's text format writes for us.
             self._copy(cursor, "import_origin", self._origins, binary=False)
-        for rows in (self._texts, self._pairs, self._origins):
-            rows.clear()
+        self._texts.clear()
+        self._pairs.clear()
+        self._origins.clear()
         self._seen.clear()
         self._warned.clear()
         self._bytes = 0
+
+    def _copy_texts(self, cursor: Any) -> None:
+        """The bytes are at hand already: packing them here takes a third of the time of `write_row`."""
+        if self._texts:
+            with cursor.copy("COPY import_text FROM STDIN (FORMAT BINARY)") as copy:
+                copy.write(_COPY_HEAD + b"".join(self._texts) + _COPY_END)
 
     def _copy(self, cursor: Any, table: str, rows: list[tuple[Any, ...]], *, binary: bool = True) -> None:
         if not rows:
@@ -135,7 +150,9 @@ SELECT (SELECT count(*) FROM import_new),
        (SELECT count(DISTINCT line) FROM import_pair)
 """
 
-TEXTS = "INSERT INTO annotation_text (sha256, form, body) SELECT sha256, form, body FROM import_text ON CONFLICT DO NOTHING"
+TEXTS = """
+INSERT INTO annotation_text (sha256, form, body) SELECT sha256, form, body FROM import_text ON CONFLICT DO NOTHING
+"""
 
 PROMPTS = """
 INSERT INTO annotation_prompt (project_id, text_sha256)
@@ -148,7 +165,8 @@ INSERT INTO annotation_completion (prompt_id, text_sha256, model_id, sampling)
 SELECT p.id, u.text, m.id, o.sampling
 FROM (SELECT prompt, first AS text FROM import_new UNION SELECT prompt, second FROM import_new) u
 JOIN annotation_prompt p ON p.project_id = %(project)s AND p.text_sha256 = u.prompt
-LEFT JOIN (SELECT DISTINCT ON (prompt, text) prompt, text, model, sampling FROM import_origin ORDER BY prompt, text, line) o
+LEFT JOIN (SELECT DISTINCT ON (prompt, text) prompt, text, model, sampling
+           FROM import_origin ORDER BY prompt, text, line) o
   ON o.prompt = u.prompt AND o.text = u.text
 LEFT JOIN annotation_languagemodel m ON m.name = o.model
 ORDER BY p.id, u.text

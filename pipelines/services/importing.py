@@ -1,7 +1,7 @@
 """Imports: a file becomes comparisons and choices, in one transaction or not at all.
 
-`import_file` does it in this process. An upload is `import_stage` (keeps the file), then `import_run` by a worker, which
-leaves it staged where too many rows are refused, then `import_accept` or `import_discard` by a person.
+`import_file` does it in this process. An upload is `import_stage` (keeps the file), then `import_run` by a worker,
+which leaves it staged where too many rows are refused, then `import_accept` or `import_discard` by a person.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def import_file(
     confirm: Confirm | None = None,
     progress: Progress | None = None,
 ) -> Import:
-    """Read a file of this machine and import it. `confirm` is asked, with nothing locked, when too many rows are refused."""
+    """Import a file of this machine. `confirm` is asked when too many rows are refused, with nothing locked."""
     if not path.is_file():
         raise FileRefused(f"There is no file {str(path)!r}.")
     record = import_open(project=project, file_name=path.name, options=options, created_by=created_by)

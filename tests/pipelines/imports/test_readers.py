@@ -56,8 +56,9 @@ def test_it_reads_lines_gzip_and_parquet_alike(write, tmp_path):
 
 
 def test_parquet_messages_and_dictionaries_are_read(tmp_path):
-    record = {"prompt": [{"role": "user", "content": "hi", "name": None}], "chosen": [{"role": "assistant", "content": "a"}],
-              "rejected": [{"role": "assistant", "content": "b"}], "spare": 1}  # fmt: skip
+    prompt = [{"role": "user", "content": "hi", "name": None}]
+    chosen, rejected = ([{"role": "assistant", "content": text}] for text in "ab")
+    record = {"prompt": prompt, "chosen": chosen, "rejected": rejected, "spare": 1}
     pq.write_table(pa.Table.from_pylist([record] * 700), tmp_path / "f.parquet", row_group_size=300)
     rows, reading = read(tmp_path / "f.parquet")
     assert len(rows) == 700

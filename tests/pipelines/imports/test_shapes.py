@@ -15,6 +15,9 @@ LIMITS = Limits()
 USER = {"role": "user", "content": "Name a prime."}
 SEVEN = {"role": "assistant", "content": "7"}
 NINE = {"role": "assistant", "content": "9"}
+TOOLS = {**SEVEN, "tool_calls": [1]}
+BOSS = {"role": "boss", "content": ""}
+INFINITE = {"text": "b", "sampling": {"t": float("inf")}}
 EXAMPLES = {
     "trl-preference": {"prompt": "2+2=", "chosen": " 4", "rejected": " 5"},
     "trl-implicit": {"chosen": [USER, SEVEN], "rejected": [USER, NINE]},
@@ -27,6 +30,10 @@ EXAMPLES = {
         "completions": ["7", {"text": "9", "model": "m", "sampling": {"t": 1}}],
     },
 }
+
+
+def talk(question: str, answer: str) -> str:
+    return f"\n\nHuman: {question}\n\nAssistant: {answer}"
 
 
 def parse(key, record):
@@ -88,18 +95,18 @@ def test_other_columns_are_named_with_what_is_known():
         ("trl-preference", {"prompt": "p", "chosen": "a\ud800", "rejected": "b"}, "lone_surrogate"),
         ("trl-preference", {"prompt": [USER], "chosen": "a", "rejected": "b"}, "mixed_forms"),
         ("trl-preference", {"prompt": "p", "chosen": 3, "rejected": "b"}, "wrong_type"),
-        ("trl-preference", {"prompt": [{"role": "boss", "content": ""}], "chosen": [SEVEN], "rejected": [NINE]}, "wrong_type"),
-        ("trl-preference", {"prompt": [USER], "chosen": [{**SEVEN, "tool_calls": [1]}], "rejected": [NINE]}, "content_not_text"),
+        ("trl-preference", {"prompt": [BOSS], "chosen": [SEVEN], "rejected": [NINE]}, "wrong_type"),
+        ("trl-preference", {"prompt": [USER], "chosen": [TOOLS], "rejected": [NINE]}, "content_not_text"),
         ("trl-implicit", {"chosen": "yes", "rejected": "no"}, "no_common_prompt"),
         ("trl-implicit", {"chosen": [USER, SEVEN], "rejected": [SEVEN, USER]}, "no_common_prompt"),
         ("trl-implicit", {"chosen": [USER, SEVEN], "rejected": [USER]}, "empty_completion"),
         ("trl-implicit", {"chosen": [USER, SEVEN], "rejected": [USER, SEVEN]}, "chosen_equals_rejected"),
-        ("hh-rlhf", {"chosen": "\n\nHuman: a\n\nAssistant: 1", "rejected": "\n\nHuman: b\n\nAssistant: 2"}, "no_common_prompt"),
-        ("hh-rlhf", {"chosen": "\n\nHuman: a\n\nAssistant: ", "rejected": "\n\nHuman: a\n\nAssistant: 2"}, "empty_completion"),
+        ("hh-rlhf", {"chosen": talk("a", "1"), "rejected": talk("b", "2")}, "no_common_prompt"),
+        ("hh-rlhf", {"chosen": talk("a", ""), "rejected": talk("a", "2")}, "empty_completion"),
         ("prompt-completions", {"prompt": "p", "completions": ["a"]}, "completions_too_few"),
         ("prompt-completions", {"prompt": "p", "completions": ["a", "a"]}, "completions_equal"),
         ("prompt-completions", {"prompt": "p", "completions": ["a"] * 65}, "completions_too_many"),
-        ("prompt-completions", {"prompt": "p", "completions": ["a", {"text": "b", "sampling": {"t": float("inf")}}]}, "number_out_of_range"),
+        ("prompt-completions", {"prompt": "p", "completions": ["a", INFINITE]}, "number_out_of_range"),
     ],
 )  # fmt: skip
 def test_it_refuses_a_row_with_its_cause(key, record, expected):

@@ -242,9 +242,12 @@ def test_an_archived_project_takes_no_import(bring, project):
 def stage(project, rows, **options) -> Import:
     data = "".join(json.dumps(row) + "\n" for row in rows).encode()
     record, _ = import_stage(
-        project=project, chunks=[data[:50], data[50:]], file_name="../evil/na\u202eme.jsonl", options=ImportOptions(**options),
+        project=project,
+        chunks=[data[:50], data[50:]],
+        file_name="../evil/na\u202eme.jsonl",
+        options=ImportOptions(**options),
         created_by=None,
-    )  # fmt: skip
+    )
     return record
 
 

@@ -1,0 +1,48 @@
+"""From the rows of a version back to what people, models and files said: one query, shown as it is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+from pipelines.models import DatasetVersion
+
+LINEAGE = """
+SELECT row.position, row.split, encode(row.row_hash, 'hex') AS row_hash, revision.origin, revision.outcome,
+       encode(comparison.key, 'hex') AS comparison, file.file_name, comparison.source_line,
+       (SELECT array_agg(a.id ORDER BY a.id) FROM annotation_annotation a
+        WHERE a.comparison_id = comparison.id AND a.state = 'current'
+          AND a.created_at <= version.frozen_at) AS annotations,
+       (SELECT array_agg(p.id ORDER BY p.id) FROM pipelines_prediction p
+        WHERE p.comparison_id = comparison.id AND p.created_at <= version.frozen_at) AS predictions
+FROM pipelines_versionrow row
+JOIN pipelines_datasetversion version ON version.id = row.version_id
+JOIN pipelines_preferencerevision revision ON revision.id = row.revision_id
+JOIN pipelines_preference preference ON preference.id = revision.preference_id
+JOIN annotation_comparison comparison ON comparison.id = preference.comparison_id
+LEFT JOIN annotation_import file ON file.id = comparison.source_import_id
+WHERE row.version_id = %(version)s
+ORDER BY row.position
+"""
+
+
+def version_lineage(*, version: DatasetVersion, limit: int | None = None) -> list[dict[str, Any]]:
+    """Each row of a version with the annotations and predictions under it and the file and line it came from."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            LINEAGE + (" LIMIT %(limit)s" if limit is not None else ""),
+            {"version": version.pk, "limit": limit},
+        )
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def rows_untraced(*, version: DatasetVersion) -> int:
+    """Rows under which neither an annotation nor a prediction stands; 0 in a sound version."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM ({LINEAGE}) traced WHERE annotations IS NULL AND predictions IS NULL",
+            {"version": version.pk},
+        )
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,404 @@
+"""Dataset versions: preferences that pass recorded filters, frozen on one snapshot of the database.
+
+A version is built in three steps. Its name is taken (`building`), its rows are written in one transaction that sees one
+snapshot, and it is sealed (`frozen`), after which the database refuses every change. What fails in between is taken
+away again, and a version that a killed worker left half-built is built anew by the next attempt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from numpy.typing import NDArray
+
+from annotation.models import Project, User
+from pipelines.errors import Busy, InputRefused, NothingToDo
+from pipelines.models import AggregationRun, DatasetVersion, Job, VersionDrop
+from pipelines.queue import Leased, job_start, work_finishing
+from pipelines.selectors.freezing import (
+    Population,
+    evidence_of,
+    forms_of,
+    frozen_rows,
+    population_of,
+    scores_model,
+    sources_of,
+)
+from pipelines.services.aggregation import aggregate_current, aggregate_is_current
+from pipelines.services.import_staging import USE_LZ4
+from pipelines.versions.errors import NothingToFreeze
+from pipelines.versions.filters import Rule, rule_apply, rule_parse
+from pipelines.versions.forms import FORMS, in_form
+from pipelines.versions.rows import canonical_bytes, row_sha256
+from pipelines.versions.split_by_prompt import SPLITS
+
+JOB_KIND = "version.freeze"
+SCHEMA = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+CHUNK_BYTES = 4_000_000
+SNAPSHOT_TRIES = 5
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a recipe: what it left out, for which cause, and how many rows are left."""
+
+    cause: str
+    dropped: int
+    left: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a recipe selects: (k,) indices of the candidates that stay, in row order, and the steps that led there."""
+
+    population: Population
+    keeps: NDArray[np.int64]
+    steps: list[Step]
+    rules: list[dict[str, Any]]
+    form: str
+
+
+# Preview and freeze
+
+
+def filter_preview(*, project: Project, filters: Sequence[str]) -> list[Step]:
+    """What each step would drop now; changes nothing. Uses the preferences as they are, without a refit."""
+    rules = [rule_parse(text) for text in filters]
+    return _filtered(project, population_of(project=project, rules=rules), rules)[1]
+
+
+def version_freeze(
+    *,
+    project: Project,
+    name: str,
+    filters: Sequence[str] = (),
+    form: str | None = None,
+    created_by: User | None = None,
+    progress: Progress | None = None,
+) -> DatasetVersion:
+    """Freeze in this process. Raises `NothingToFreeze` where no preference is left; nothing is kept then."""
+    version_check(project=project, name=name, filters=filters, form=form)
+    version = _begin(project, name, created_by)
+    return _build(version, filters, form, progress, transaction.atomic)
+
+
+def version_freeze_start(
+    *,
+    project: Project,
+    name: str,
+    filters: Sequence[str] = (),
+    form: str | None = None,
+    created_by: User | None = None,
+) -> Job:
+    """Start the job that freezes; what can be refused at once is refused here."""
+    version_check(project=project, name=name, filters=filters, form=form)
+    params = {
+        "name": name,
+        "filters": list(filters),
+        "form": form,
+        "created_by": created_by and created_by.pk,
+    }
+    return job_start(project=project, kind=JOB_KIND, params=params, created_by=created_by)
+
+
+def version_freeze_work(item: Leased) -> None:
+    """Handler of `version.freeze`: build outside, seal in the transaction that closes the item."""
+    project = Project.objects.get(pk=item.project_id)
+    creator = User.objects.filter(pk=item.params["created_by"]).first()
+    version = _begin(project, item.params["name"], creator)
+
+    def progress(done: int, total: int) -> None:
+        item.size, item.progress = max(total, 1), done
+        item.check()
+
+    @contextmanager
+    def sealing() -> Iterator[None]:
+        item.result = {"version": version.name, "root_hash": version.root_hash}
+        item.counts.update(version_counts(version))
+        with work_finishing(item):
+            yield
+
+    _build(version, item.params["filters"], item.params["form"], progress, sealing)
+
+
+def version_check(*, project: Project, name: str, filters: Sequence[str], form: str | None) -> list[Rule]:
+    """Refuse at once what can never be frozen; returns the parsed filters."""
+    if project.archived_at is not None:
+        raise InputRefused(f"The project {project.slug} is archived; bring it back before freezing.")
+    if not NAME.fullmatch(name):
+        raise InputRefused(
+            "A version's name has 1 to 60 letters, digits, '.', '_' or '-' and starts with a letter or digit; "
+            f"got {name[:80]!r}."
+        )
+    if DatasetVersion.objects.filter(project=project, name=name, state=DatasetVersion.State.FROZEN).exists():
+        raise InputRefused(
+            f"There is a version {name!r} already, and a frozen one never changes; choose another name."
+        )
+    if form is not None and form not in FORMS:
+        raise InputRefused(f"The form is plain or messages; got {form!r}.")
+    rules = [rule_parse(text) for text in filters]
+    for rule in rules:
+        if rule.key.of_model:
+            scores_model(project=project, name=rule.model)
+    return rules
+
+
+def version_counts(version: DatasetVersion) -> dict[str, int]:
+    """The counts that a command prints: rows in, dropped and out, and rows a split."""
+    splits = {f"rows_{split}": version.manifest["counts"]["splits"][split]["rows"] for split in SPLITS}
+    dropped = version.rows_in - version.rows_out
+    return {"rows_in": version.rows_in, "rows_out": version.rows_out, "dropped": dropped, **splits}
+
+
+# The steps of a freeze
+
+
+def _begin(project: Project, name: str, created_by: User | None) -> DatasetVersion:
+    """Take the name. A version of that name that nobody finished is taken away."""
+    with transaction.atomic():
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        old = DatasetVersion.objects.filter(project=project, name=name).first()
+        if old is not None and old.state == DatasetVersion.State.FROZEN:
+            raise InputRefused(
+                f"There is a version {name!r} already, and a frozen one never changes; choose another name."
+            )
+        if old is not None:
+            _remove(old)
+        return DatasetVersion.objects.create(project=project, name=name, recipe={}, created_by=created_by)
+
+
+def _build(
+    version: DatasetVersion,
+    filters: Sequence[str],
+    form: str | None,
+    progress: Progress | None,
+    sealing: Callable[[], AbstractContextManager[Any]],
+) -> DatasetVersion:
+    rules = [rule_parse(text) for text in filters]
+    try:
+        for _ in range(SNAPSHOT_TRIES):
+            run = _refit(version.project)
+            with _snapshot():
+                # Votes that came after the refit would be seen through old eyes: refit again.
+                if aggregate_is_current(run):
+                    selection = _select(version.project, rules, form)
+                    root = _write_rows(version, selection, progress)
+                    _describe(version, selection, run, root)
+                    break
+        else:
+            raise Busy("Votes come faster than they can be aggregated; try again in a moment.")
+        with sealing():
+            version.state = DatasetVersion.State.FROZEN
+            DatasetVersion.objects.filter(pk=version.pk).update(
+                state=version.state, recipe=version.recipe, manifest=version.manifest, root_hash=version.root_hash,
+                run=run, rows_in=version.rows_in, rows_out=version.rows_out, frozen_at=Now(),
+            )  # fmt: skip
+    except BaseException:
+        _remove(version)
+        raise
+    version.refresh_from_db()
+    return version
+
+
+def _refit(project: Project) -> AggregationRun:
+    try:
+        return aggregate_current(project=project)
+    except NothingToDo:
+        raise NothingToFreeze(
+            f"There is nothing to freeze: {project.slug} has no votes and no predictions."
+        ) from None
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    """A transaction that sees one state of the database throughout."""
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute(USE_LZ4, {"in_transaction": True})
+        yield
+
+
+def _remove(version: DatasetVersion) -> None:
+    """Take away a version that was not sealed."""
+    if DatasetVersion.objects.filter(pk=version.pk, state=DatasetVersion.State.FROZEN).exists():
+        return
+    with connection.cursor() as cursor:
+        for table in ("pipelines_versionrow", "pipelines_versiondrop"):
+            cursor.execute(f"DELETE FROM {table} WHERE version_id = %s", [version.pk])
+    DatasetVersion.objects.filter(pk=version.pk).delete()
+
+
+def _filtered(
+    project: Project, population: Population, rules: Sequence[Rule]
+) -> tuple[NDArray[np.bool_], list[Step], list[dict[str, Any]]]:
+    """Which candidates pass, step by step, and the rules as they were applied."""
+    left = population.comparisons
+    steps = []
+    for cause, dropped in (
+        ("no judgement yet", population.unjudged),
+        ("ties", population.ties),
+        ("identical completions", population.identical),
+    ):
+        left -= dropped
+        steps.append(Step(cause, dropped, left))
+    keeps = np.ones(len(population.candidates), dtype=bool)
+    applied = []
+    for rule in rules:
+        scores = population.candidates.scores.get(rule.model) if rule.key.of_model else None
+        named = replace(rule, model=scores.model) if scores else rule
+        verdict = rule_apply(rule, population.candidates, scores)
+        passed = keeps & verdict.keeps
+        dropped = int(np.count_nonzero(keeps)) - int(np.count_nonzero(passed))
+        left -= dropped
+        steps.append(Step(named.text, dropped, left))
+        applied.append({
+            "filter": named.text, "splits": "train" if rule.train_only else "all", "without": verdict.without,
+            **({"fingerprint": scores.fingerprint} if scores else {}),
+        })  # fmt: skip
+        keeps = passed
+    return keeps, steps, applied
+
+
+def _select(project: Project, rules: Sequence[Rule], form: str | None) -> Selection:
+    population = population_of(project=project, rules=rules)
+    keeps, steps, applied = _filtered(project, population, rules)
+    if not keeps.any():
+        causes = "; ".join(f"{step.cause}: {step.dropped:,}" for step in steps if step.dropped)
+        raise NothingToFreeze(
+            f"There is nothing to freeze: no preference is left ({causes or 'no comparisons'})."
+        )
+    # Splits one after another, each ordered by content: no database id decides the order.
+    order = np.argsort(population.split, kind="stable")
+    chosen = order[keeps[order]].astype(np.int64)
+    return Selection(
+        population, chosen, steps, applied, form or _only_form(forms_of(population.form[chosen]))
+    )
+
+
+def _only_form(forms: dict[str, int]) -> str:
+    present = [name for name, count in forms.items() if count]
+    if len(present) > 1:
+        counts = " and ".join(f"{count:,} {name}" for name, count in forms.items())
+        raise InputRefused(
+            f"The preferences hold both forms ({counts}); say which one with --form plain or --form messages."
+        )
+    return present[0]
+
+
+def _write_rows(version: DatasetVersion, selection: Selection, progress: Progress | None) -> str:
+    """COPY the canonical rows in; returns the root hash. Memory holds one chunk."""
+    total, keeps = selection.keeps.size, selection.keeps
+    revision, split = selection.population.revision[keeps], selection.population.split[keeps]
+    root, chunk, size = hashlib.sha256(), [], 0
+    for position, row in enumerate(frozen_rows(revision)):
+        payload = canonical_bytes(replace(row, texts=in_form(row.texts, selection.form)))
+        row_hash = row_sha256(payload)
+        root.update(row_hash)
+        chunk.append(
+            _packed(version.pk, position, SPLITS[split[position]], int(revision[position]), row_hash, payload)
+        )
+        size += len(payload)
+        if size >= CHUNK_BYTES:
+            _copy(chunk)
+            chunk, size = [], 0
+            if progress is not None:
+                progress(position + 1, total)
+    _copy(chunk)
+    return root.hexdigest()
+
+
+def _packed(version: int, position: int, split: str, revision: int, row_hash: bytes, payload: bytes) -> bytes:
+    """One row in Postgres's binary COPY format: a field count, then each field behind its length."""
+    name = split.encode()
+    return b"".join((
+        struct.pack("!hiqiqi", 6, 8, version, 8, position, len(name)), name,
+        struct.pack("!iqi", 8, revision, len(row_hash)), row_hash, struct.pack("!i", len(payload)), payload,
+    ))  # fmt: skip
+
+
+def _copy(rows: list[bytes]) -> None:
+    if not rows:
+        return
+    columns = "version_id, position, split, revision_id, row_hash, payload"
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY pipelines_versionrow ({columns}) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.write(
+            b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0) + b"".join(rows) + struct.pack("!h", -1)
+        )
+
+
+def _describe(version: DatasetVersion, selection: Selection, run: AggregationRun, root: str) -> None:
+    """Recipe, counts, manifest and drops of a version that is about to be sealed."""
+    project, population = version.project, selection.population
+    version.root_hash = root
+    version.rows_in, version.rows_out = population.comparisons, int(selection.keeps.size)
+    version.recipe = {
+        "schema": SCHEMA,
+        "selection": "current preferences that have a direction",
+        "filters": selection.rules,
+        "form": selection.form,
+        "labels": {"method": run.method, "version": run.method_version},
+        "split": {
+            "train": project.split_train_percent,
+            "validation": project.split_validation_percent,
+            "test": 100 - project.split_train_percent - project.split_validation_percent,
+            "key": hashlib.sha256(project.split_salt.bytes).hexdigest()[:16],
+        },
+    }
+    version.manifest = {
+        "schema": SCHEMA,
+        "root_hash": root,
+        "recipe": version.recipe,
+        "counts": _counts(version, selection),
+        "lineage": _lineage(version),
+    }
+    VersionDrop.objects.bulk_create([
+        VersionDrop(version=version, step=number, cause=step.cause[:200], dropped=step.dropped, left=step.left)
+        for number, step in enumerate(selection.steps)
+    ])  # fmt: skip
+
+
+def _counts(version: DatasetVersion, selection: Selection) -> dict[str, Any]:
+    keeps, population = selection.keeps, selection.population
+    split, origins = population.split[keeps], Counter(population.candidates.origin[keeps].tolist())
+    return {
+        "rows_in": version.rows_in,
+        "rows_out": version.rows_out,
+        "drops": [
+            {"cause": step.cause, "dropped": step.dropped, "left": step.left} for step in selection.steps
+        ],
+        "splits": {
+            name: {"rows": int(np.count_nonzero(split == index))} for index, name in enumerate(SPLITS)
+        },
+        "origins": dict(sorted(origins.items())),
+    }
+
+
+def _lineage(version: DatasetVersion) -> dict[str, Any]:
+    """What the rows rest on, as counts and hashes over what was said: no person, time or id is in it."""
+    hashes = {"annotation": hashlib.sha256(), "prediction": hashlib.sha256()}
+    counts = Counter[str]()
+    for kind, said in evidence_of(version_id=version.pk):
+        hashes[kind].update("\t".join(said).encode() + b"\n")
+        counts[kind] += 1
+    files, judges = sources_of(version_id=version.pk)
+    return {
+        **{f"{kind}s": {"count": counts[kind], "sha256": hashes[kind].hexdigest()} for kind in hashes},
+        "files": files,
+        "judges": judges,
+    }
