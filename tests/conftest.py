@@ -30,6 +30,9 @@ def _prepare_environment() -> Path:
     for name in [name for name in os.environ if name.startswith("WINNOW_")]:
         if not name.startswith(("WINNOW_TEST_", "WINNOW_REFERENCE_DATA")):
             del os.environ[name]
+    if named := os.environ.get("WINNOW_TEST_POSTGRES_BIN"):
+        # The same tests on another major.
+        os.environ["WINNOW_POSTGRES_BIN"] = named
     os.environ.update(
         DJANGO_SETTINGS_MODULE="webapp.settings",
         DATABASE_URL="postgresql://winnow@127.0.0.1:1/winnow",
@@ -99,16 +102,11 @@ def _shared_folder(factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The session's Postgres, not durable; its address without a database's name.
-
-    WINNOW_TEST_POSTGRES_BIN chooses the programs, to run the same tests on another major.
-    """
+    """The session's Postgres, not durable; its address without a database's name."""
     from launcher.home import Home
     from launcher.postgres import Postgres
     from launcher.services import held
 
-    if named := os.environ.get("WINNOW_TEST_POSTGRES_BIN"):
-        os.environ["WINNOW_POSTGRES_BIN"] = named
     home = Home(_shared_folder(tmp_path_factory))
     home.prepare()
     postgres = Postgres(home, durable=False)
