@@ -63,16 +63,6 @@ def started(pid: int) -> str | None:
     return None if not words or words[0].startswith("Z") else " ".join(words[1:])
 
 
-def created(pid: int) -> float | None:
-    """When a process began, in seconds since 1970, as psutil gives it; None where /proc does not say."""
-    try:
-        ticks = int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
-        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
-    except (OSError, ValueError, StopIteration):
-        return None
-    return int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
-
-
 def command_line(pid: int) -> list[str]:
     """The arguments of a living process; empty if there is none or it may not be read."""
     path = Path(f"/proc/{pid}/cmdline")

@@ -10,6 +10,7 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from launcher.home import Home
-from launcher.processes import created, say, signal_group, started, stop_group, wait_until
+from launcher.processes import say, signal_group, started, stop_group, wait_until
 from launcher.services import Service, ensure, publish
 
 LOG_BYTES = 10_000_000
@@ -294,13 +295,12 @@ def stop_training(home: Home) -> None:
 
 
 def _training(home: Home) -> Iterator[tuple[int, str]]:
-    """Living training processes of this home; the note of each is written by pipelines/training."""
+    """Living training processes of this home; the note of each is written by pipelines/training/folder.py."""
     for note in sorted(home.runs.glob("*/process.json")):
         try:
             entry = json.loads(note.read_text())
-            pid, noted = int(entry["pid"]), float(entry["start_time"])
+            pid, start = int(entry["pid"]), f"{entry['boot_id'][:8]}-{int(entry['start_ticks'])}"
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        start, made = started(pid), created(pid)
-        if start and made is not None and abs(made - noted) < 1.0:
+        if entry.get("host") == socket.gethostname() and started(pid) == start:
             yield pid, start

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from launcher import supervise
 from launcher.home import ROOT, Home
-from launcher.processes import created, started, wait_until
+from launcher.processes import started, wait_until
 from launcher.supervise import Program, Supervisor, reclaim, stop_training
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
@@ -133,16 +134,21 @@ def test_what_a_killed_launcher_left_is_ended_by_pid_and_start_time(home: Home) 
 
 
 def test_training_processes_stop_and_a_reused_pid_is_left_alone(home: Home) -> None:
-    training = subprocess.Popen(
-        [sys.executable, "-c", SLEEP], stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    for name, entry in {
-        "1": {"pid": training.pid, "start_time": created(training.pid)},
-        "2": {"pid": os.getpid(), "start_time": 1.0},
-        "3": {},
-    }.items():
-        (home.runs / name).mkdir(parents=True)
-        (home.runs / name / "process.json").write_text(json.dumps(entry))
+    training = subprocess.Popen([sys.executable, "-c", SLEEP], stdout=subprocess.PIPE, start_new_session=True)
+    assert training.stdout
+    assert training.stdout.readline() == b"ready\n"
+    boot, _, ticks = (started(training.pid) or "").partition("-")
+    entry = {
+        "pid": training.pid,
+        "start_ticks": int(ticks),
+        "boot_id": boot + "-and-more",
+        "host": socket.gethostname(),
+    }
+    reused = {**entry, "pid": os.getpid()}
+    elsewhere = {**entry, "pid": os.getpid(), "host": "another"}
+    for number, written in enumerate([entry, reused, elsewhere, {}]):
+        (home.runs / str(number)).mkdir(parents=True)
+        (home.runs / str(number) / "process.json").write_text(json.dumps(written))
     threading.Thread(target=training.wait, daemon=True).start()
     stop_training(home)
     assert started(training.pid) is None
