@@ -19,8 +19,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.models import Project, User
-from pipelines.errors import InputRefused
-from pipelines.exports import EXPORTERS, ExportRequest, SplitRow
+from pipelines.errors import InputRefused, PipelineError
+from pipelines.exports import EXPORTERS, ExportedFile, ExportRequest, SplitRow
 from pipelines.models import DatasetVersion, Export, Job
 from pipelines.queue import Leased, job_start, work_finishing
 from pipelines.versions.forms import FORMS
@@ -149,30 +149,51 @@ def _check_empty(out: Path) -> None:
         )
 
 
-def _write(
-    export: Export, out: Path, progress: Progress | None, finishing: Callable[[], AbstractContextManager[Any]]
-) -> Export:
-    """Write beside `out`, sync, rename, and say so in the row."""
-    version = export.version
+def version_write(
+    *,
+    version: DatasetVersion,
+    format: str,
+    out: Path,
+    form: str | None = None,
+    progress: Progress | None = None,
+) -> list[ExportedFile]:
+    """The files of a version in `out`, a new or empty folder: written beside it, synced, then renamed.
+
+    Keeps no record; a training run writes its own data this way.
+    """
+    _check_empty(out)
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         partial.mkdir(parents=True)
-        request = ExportRequest(version.name, export.form, version.manifest)
+        request = ExportRequest(version.name, form or version.recipe["form"], version.manifest)
         rows = _reported(version_rows_stream(version=version), version.rows_out, progress)
-        files = EXPORTERS[export.format].load()(rows, partial, request)
+        files = EXPORTERS[format].load()(rows, partial, request)
         _sync_folders(partial)
         _check_empty(out)
         if out.exists():
             out.rmdir()
         partial.rename(out)
-        _sync_folder(out.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _sync_folder(out.parent)
+    return files
+
+
+def _write(
+    export: Export, out: Path, progress: Progress | None, finishing: Callable[[], AbstractContextManager[Any]]
+) -> Export:
+    """Write the files and say in the export's row how it ended."""
+    try:
+        files = version_write(
+            version=export.version, format=export.format, out=out, form=export.form, progress=progress
+        )
         export.files = [asdict(file) for file in files]
         with finishing():
             export.state, export.finished_at = DONE, timezone.now()
             export.save(update_fields=["state", "files", "finished_at"])
     except BaseException as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        sentence = str(error) if isinstance(error, InputRefused) else f"{type(error).__name__}: {error}"
+        sentence = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
         Export.objects.filter(pk=export.pk).exclude(state=DONE).update(
             state=FAILED, error=sentence, finished_at=timezone.now()
         )
