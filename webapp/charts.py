@@ -297,7 +297,8 @@ def lineage(
 
     left, right = column(sources, 1), column(results, 624)
     centre = Box(312, middle - 27, *now, is_now=True)
-    arrows, heads = [], []
+    arrows: list[str] = []
+    heads: list[tuple[float, float]] = []
     for index, box in enumerate(left):
         end = middle + (index - (len(left) - 1) / 2) * 10
         arrows.append(f"M181 {box.y + 27} C246 {box.y + 27} 246 {end} 306 {end}")

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from annotation.models import Project
 from webapp.access import ACCESS
 from webapp.requests import Request
 
@@ -43,7 +44,8 @@ def tabs_for(slug: str, roles: frozenset[str], view_name: str) -> list[Tab]:
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    project, roles = getattr(request, "project", None), getattr(request, "roles", frozenset())
+    project: Project | None = getattr(request, "project", None)
+    roles: frozenset[str] = getattr(request, "roles", frozenset())
     user = getattr(request, "user", None)
     match = request.resolver_match
     name = match.view_name if match else ""

@@ -13,7 +13,7 @@ class Request(HttpRequest):
     `roles` are the person's in this project, added up; `scopes` is None unless a service token came.
     """
 
-    user: User  # type: ignore[assignment]
+    user: User
     project: Project
     roles: frozenset[str]
     scopes: frozenset[str] | None

@@ -144,3 +144,11 @@ def own_answer_get(*, project: Project, user_id: int, annotation_id: int) -> Ann
     if found is None:
         raise NotFound("There is no such answer of yours.")
     return found
+
+
+def given_here(annotation: Annotation) -> tuple[list[dict[str, Any]], int, list[int]]:
+    """The questions, assignment and sides of an answer; answers given here have all three, imported ones none."""
+    form, assignment_id, order = annotation.form_revision, annotation.assignment_id, annotation.shown_order
+    if form is None or assignment_id is None or order is None:
+        raise NotFound("There is no such answer of yours.")
+    return form.questions, assignment_id, list(order)

@@ -217,24 +217,28 @@ def comparison_wanted(request: Request, slug: str, comparison_id: int) -> HttpRe
     return redirect("comparison", slug, comparison_id)
 
 
-def _dot(value: float | None, low: float | None, high: float | None, width: int) -> charts.Dot | None:
+def _other(share: float | None) -> float | None:
+    """The share of the other side."""
+    return None if share is None else 1 - share
+
+
+def _dot(value: float | None, low: float | None, high: float | None, *, width: int) -> charts.Dot | None:
     return None if value is None else charts.dot(value, low, high, span=(0.0, 1.0), width=width, zero=0.5)
 
 
 def raters(request: Request, slug: str) -> HttpResponse:
     run = newest_run(project=request.project)
     names = may(request, "people")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for shown in rater_list(project=request.project, run=run):
         is_person = shown.rater.kind == shown.rater.Kind.PERSON
-        to_b = [None if x is None else 1 - x for x in (shown.share_a, shown.share_high, shown.share_low)]
         rows.append(
             {
                 "shown": shown,
                 "name": shown.name if names or not is_person else f"annotator {shown.rater.name[:8]}",
                 "is_low": shown.high is not None and shown.high < 0.6,
-                "dot": _dot(shown.reliability, shown.low, shown.high, 220),
-                "side": _dot(*to_b, 96),
+                "dot": _dot(shown.reliability, shown.low, shown.high, width=220),
+                "side": _dot(*map(_other, (shown.share_a, shown.share_high, shown.share_low)), width=96),
             }
         )
     context = {

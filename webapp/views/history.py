@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.feedback import answers_from_form
-from annotation.selectors.judging import Judgeable, judgeable_list, own_answer_get, own_answers
+from annotation.selectors.judging import Judgeable, given_here, judgeable_list, own_answer_get, own_answers
 from annotation.services.corrections import annotation_correct
 from webapp.rendering import one_line
 from webapp.requests import Request
@@ -37,27 +38,28 @@ def history(request: Request, slug: str) -> HttpResponse:
 def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse:
     """One own answer with the texts it was about; a post corrects it by a new row."""
     answer = own_answer_get(project=request.project, user_id=request.user.pk, annotation_id=annotation)
+    questions, assignment_id, shown_order = given_here(answer)
     if request.method == "POST":
         fields = _fields(request)
         stored = annotation_correct(
             annotation_id=annotation,
             user_id=request.user.pk,
             submit_key=_key(fields.get("submit_key", "")),
-            answers=answers_from_form(answer.form_revision.questions, fields, answer.shown_order),
+            answers=answers_from_form(questions, fields, shown_order),
         )
         messages.success(request, "The correction counts instead of the earlier answer, which is kept.")
         return redirect("history_answer", slug, stored.annotation_id)
-    shown = judgeable_list(user_id=request.user.pk, assignment_ids=[answer.assignment_id])[0]
+    shown = judgeable_list(user_id=request.user.pk, assignment_ids=[assignment_id])[0]
     context = {
         "answer": answer,
         "words": answer_words(answer.outcome, answer.vote, answer.vote_scale, answer.shown_order),
-        "item": _item(_with_form(shown, answer.form_revision.questions)) | {"submit_key": uuid.uuid4()},
+        "item": _item(_with_form(shown, questions)) | {"submit_key": uuid.uuid4()},
         "can_correct": answer.state == answer.State.CURRENT,
     }
     return render(request, "project/history_answer.html", context)
 
 
-def _with_form(shown: Judgeable, questions: list[dict[str, object]]) -> Judgeable:
+def _with_form(shown: Judgeable, questions: list[dict[str, Any]]) -> Judgeable:
     """The answer is corrected on the form it was given on, not on the newest."""
     return Judgeable(**{**shown.__dict__, "questions": questions})
 

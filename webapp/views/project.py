@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -22,7 +24,7 @@ from webapp.requests import Request
 def project(request: Request, slug: str) -> HttpResponse:
     """How far the work is, and what comes next for the roles one has."""
     found, roles = request.project, request.roles
-    context = {"question": overview.questions_of([found]).get(found.pk, [{}])[0]}
+    context: dict[str, Any] = {"question": overview.questions_of([found]).get(found.pk, [{}])[0]}
     if roles & JUDGES:
         context["waiting"] = overview.waiting_for(user_id=request.user.pk, projects=[found])[found.pk]
         context["judged_today"] = judging.judged_today(project_id=found.pk, user_id=request.user.pk)

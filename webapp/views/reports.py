@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from django.conf import settings
 from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils import timezone
 
 from annotation.errors import NotFound
 from webapp.requests import Request
@@ -41,7 +41,7 @@ def reports(request: Request, slug: str) -> HttpResponse:
         for path in sorted(_folder(request).glob("*.html")):
             if NAME.fullmatch(path.stem) and not path.is_symlink():
                 stat = path.stat()
-                at = timezone.datetime.fromtimestamp(stat.st_mtime, tz=timezone.get_default_timezone())
+                at = datetime.fromtimestamp(stat.st_mtime, tz=UTC)
                 found.append({"name": path.stem, "at": at, "bytes": stat.st_size})
     return render(
         request, "versions/reports.html", {"reports": sorted(found, key=lambda r: r["at"], reverse=True)}

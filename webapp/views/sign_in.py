@@ -6,7 +6,7 @@ from allauth.account.forms import LoginForm
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -14,7 +14,7 @@ from annotation.services.people import account_change, sign_in_link_get, sign_in
 from webapp.requests import Request
 
 
-def sign_in(request: Request) -> HttpResponse:
+def sign_in(request: HttpRequest) -> HttpResponse:
     """Sign in by e-mail and password; allauth counts and slows down wrong tries."""
     next_url = request.POST.get("next") or request.GET.get("next") or ""
     if not url_has_allowed_host_and_scheme(next_url, {request.get_host()}, require_https=request.is_secure()):
