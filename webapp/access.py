@@ -89,7 +89,9 @@ ACCESS: dict[str, Rule] = {
     "job_cancel": Rule(post=BUILDERS),
     # versions and training
     "versions": Rule(get=BUILDERS),
+    "version_freeze": Rule(get=CURATORS, post=CURATORS),
     "version": Rule(get=BUILDERS),
+    "version_export": Rule(post=RESEARCHERS),
     "version_row": Rule(get=BUILDERS),
     "export_file": Rule(get=RESEARCHERS),
     "runs": Rule(get=BUILDERS),

@@ -80,6 +80,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "jobs/<int:job_id>/cancel", jobs.job_cancel, name="job_cancel"),
     # versions and training
     path(P + "versions/", versions.versions, name="versions"),
+    path(P + "versions/freeze/", versions.version_freeze, name="version_freeze"),
+    path(P + "versions/<str:name>/export", versions.version_export, name="version_export"),
     path(P + "versions/<str:name>/", versions.version, name="version"),
     path(P + "versions/<str:name>/rows/<int:position>/", versions.version_row, name="version_row"),
     path(P + "versions/<str:name>/exports/<int:export_id>/<int:index>", versions.export_file, name="export_file"),

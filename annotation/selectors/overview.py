@@ -52,15 +52,7 @@ def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
     """The progress of these projects by id. One query."""
     with connection.cursor() as cursor:
         cursor.execute(PROGRESS, [[project.pk for project in projects]])
-<<<<<<< HEAD
         return {row[0]: Progress(*row[1:]) for row in cursor.fetchall()}
-=======
-        return {row[0]: _progress(row) for row in cursor.fetchall()}
-
-
-def _progress(row: Any) -> Progress:
-    return Progress(*(value if index == 9 else int(value) for index, value in enumerate(row[1:])))
->>>>>>> 6541ae1 (wip7)
 
 
 def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]:

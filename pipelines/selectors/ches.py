@@ -60,11 +60,7 @@ def ches_drawn(
     if not rows.size:
         raise NothingToDo(f"No preference has a CHES score of {model.name} yet. Aggregate, then score.")
     scores = (table.ln_ches if by_length else table.ches)[rows]
-<<<<<<< HEAD
     dropped = scores >= threshold if threshold is not None else highest_share(scores, share or 0.0)
-=======
-    dropped = highest_share(scores, share) if share is not None else scores >= float(threshold or 0.0)
->>>>>>> 6541ae1 (wip7)
     edges = np.histogram_bin_edges(scores, bins=BINS)
     difference = np.abs(table.n_chosen - table.n_rejected)[rows]
     varied = rows.size > 2 and np.ptp(scores) > 0 and np.ptp(difference) > 0

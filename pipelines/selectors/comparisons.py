@@ -18,7 +18,6 @@ from pipelines.scoring.ches import PairProducts, ches_scores
 
 PAGE = 50
 EXACT_UP_TO = 10_000
-DEFAULT_SCALE = 3
 
 # What a filter adds to the WHERE clause; values are bound, never pasted.
 FILTERS: dict[str, str] = {
@@ -135,23 +134,14 @@ def comparison_page(
     count = f"SELECT count(*) FROM (SELECT 1 {FROM} WHERE {where} LIMIT {EXACT_UP_TO + 1}) x"
     with connection.cursor() as cursor:
         cursor.execute(page, values)
-<<<<<<< HEAD
         rows = [
             Row(*(*row[:11], row[11] or [], row[12] or [], row[13] or 3, *row[14:])) for row in cursor.fetchall()
         ]
-=======
-        rows = [_row(row) for row in cursor.fetchall()]
->>>>>>> 6541ae1 (wip7)
         cursor.execute(count, values)
         total = cursor.fetchone()[0]
     more = len(rows) > PAGE
     rows = rows[:PAGE]
     return Page(rows, _place_of(rows[-1]) if more else "", total if total <= EXACT_UP_TO else None)
-
-
-def _row(row: Any) -> Row:
-    head, (votes, others, scale), tail = row[:11], row[11:14], row[14:]
-    return Row(*head, votes or [], others or [], scale or DEFAULT_SCALE, *tail)
 
 
 def _place(after: str) -> tuple[float, int]:

@@ -283,6 +283,14 @@ def ches_preview(request: Request, slug: str) -> HttpResponse:
     return render(request, template, context)
 
 
+def _recipe_filter(model: str, by_length: bool, percent: float, threshold: float | None) -> str:
+    """The filter that keeps what the preview keeps, as a recipe writes it."""
+    key = "ches_ln" if by_length else "ches"
+    if threshold is not None:
+        return f"{key}:{model} < {threshold:g}"
+    return f"{key}_share:{model} <= {1 - percent / 100:g}"
+
+
 def _preview(request: Request, scored: list[LanguageModel]) -> dict[str, Any]:
     chosen = next((model for model in scored if model.name == request.GET.get("model")), scored[0])
     by_length = request.GET.get("form", "by_length") != "raw"
@@ -311,6 +319,7 @@ def _preview(request: Request, scored: list[LanguageModel]) -> dict[str, Any]:
         "chart": charts.histogram(drawn.edges, drawn.kept_counts, drawn.dropped_counts, drawn.cut),
         "kept": drawn.total - drawn.dropped,
         "share": drawn.dropped / drawn.total,
+        "recipe_filter": _recipe_filter(chosen.name, by_length, percent, threshold),
         "vanishing": [group for group in drawn.groups if group.before >= 5 and group.share >= 0.8],
         "bins": list(zip(drawn.edges, drawn.kept_counts, drawn.dropped_counts, strict=False)),
     }

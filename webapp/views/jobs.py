@@ -19,8 +19,8 @@ KINDS = {
     "judge": "Let a model judge",
     "score": "Score by CHES",
     "aggregate": "Aggregate",
-    "export": "Export",
-    "freeze": "Freeze a version",
+    "export.write": "Export a version",
+    "version.freeze": "Freeze a version",
     "train": "Train",
 }
 from webapp.requests import Request

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.http import FileResponse, HttpResponse
+from django.contrib import messages
+from django.http import FileResponse, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from annotation.errors import NotFound
+from pipelines.errors import InputRefused, NothingToDo
+from pipelines.models import VersionDrop
+from pipelines.selectors.scores import models_scored
 from pipelines.selectors.versions import (
     VersionShown,
     export_get,
@@ -21,9 +26,14 @@ from pipelines.selectors.versions import (
     version_row_get,
     version_rows,
 )
+from pipelines.services.exporting import export_start, version_frozen_get
+from pipelines.services.versions import Step, filter_preview, version_freeze_start
+from pipelines.versions.filters import FILTERS, rule_parse
+from pipelines.versions.forms import FORMS
 from webapp import charts
 from webapp.context import may
 from webapp.requests import Request
+from webapp.views.project import number
 
 
 def versions(request: Request, slug: str) -> HttpResponse:
@@ -42,7 +52,7 @@ def version(request: Request, slug: str, name: str) -> HttpResponse:
     context = {
         "shown": shown,
         "version": shown.version,
-        "steps": _steps(shown),
+        "steps": _step_rows(shown.version.rows_in, shown.drops),
         "dropped": shown.version.rows_in - shown.version.rows_out,
         "lineage": _lineage(request, shown),
         "recipe": json.dumps(shown.version.recipe, indent=2, ensure_ascii=False, sort_keys=True),
@@ -56,14 +66,29 @@ def version(request: Request, slug: str, name: str) -> HttpResponse:
     return render(request, "versions/version.html", context)
 
 
-def _steps(shown: VersionShown) -> list[dict[str, Any]]:
-    """Each step of the recipe with rows in, dropped and out, and a bar on the scale of the whole."""
-    whole = shown.version.rows_in or 1
-    rows, before = [], shown.version.rows_in
-    for drop in shown.drops:
-        kept, gone = 140 * drop.left / whole, 140 * drop.dropped / whole
-        rows.append({"drop": drop, "before": before, "kept": round(kept, 1), "gone": round(gone, 1)})
-        before = drop.left
+def _cause(cause: str) -> dict[str, str]:
+    """A filter as its label and, below it, as the recipe writes it; what is no filter as it is."""
+    try:
+        return {"words": rule_parse(cause).key.label, "rule": cause}
+    except InputRefused:
+        return {"words": cause, "rule": ""}
+
+
+def _step_rows(rows_in: int, steps: Iterable[Step | VersionDrop]) -> list[dict[str, Any]]:
+    """Each step of a recipe with rows in, dropped and out, and a bar on the scale of the whole."""
+    rows, before = [], rows_in
+    for step in steps:
+        kept, gone = (140 * count / (rows_in or 1) for count in (step.left, step.dropped))
+        rows.append(
+            {
+                **_cause(step.cause),
+                "step": step,
+                "before": before,
+                "kept": round(kept, 1),
+                "gone": round(gone, 1),
+            }
+        )
+        before = step.left
     return rows
 
 
@@ -126,5 +151,66 @@ def export_file(request: Request, slug: str, name: str, export_id: int, index: i
     )
 
 
-def after_start(slug: str, job_id: int) -> HttpResponse:
-    return redirect("job", slug, job_id)
+# Freeze and export
+
+
+def version_freeze(request: Request, slug: str) -> HttpResponse:
+    """The recipe as a form; its preview says what each step would drop before anything is frozen."""
+    fields = request.POST if request.method == "POST" else request.GET
+    filters = recipe_filters(fields)
+    if request.method == "POST" and "preview" not in fields:
+        job = version_freeze_start(
+            project=request.project,
+            name=fields.get("name", "").strip(),
+            filters=filters,
+            form=fields.get("form") or None,
+            created_by=request.user,
+        )
+        return redirect("job", slug, job.pk)
+    context = {
+        "fields": fields,
+        "filters": filters,
+        "others": "\n".join(fields.getlist("filter")) or fields.get("others", ""),
+        "keys": FILTERS.values(),
+        "models": models_scored(project_id=request.project.pk),
+        "forms": FORMS,
+        **_preview(request, filters),
+    }
+    template = "versions/preview.html" if request.headers.get("HX-Request") else "versions/freeze.html"
+    return render(request, template, context)
+
+
+def recipe_filters(fields: QueryDict) -> list[str]:
+    """The filters of the form: its own fields first, then those written one a line."""
+    filters = []
+    if flip := fields.get("flip", "").strip():
+        filters.append(f"flip < {number(flip, 'Flip probability'):g}")
+    if confidence := fields.get("judge_confidence", "").strip():
+        filters.append(f"judge_confidence >= {number(confidence, 'Confidence'):g}")
+    if percent := fields.get("ches_percent", "").strip():
+        model = fields.get("ches_model", "").strip()
+        kept = 1 - number(percent, "Percent to drop") / 100
+        filters.append(f"ches_ln_share{':' + model if model else ''} <= {kept:g}")
+    lines = fields.getlist("filter") or fields.get("others", "").splitlines()
+    return filters + [line.strip() for line in lines if line.strip()]
+
+
+def _preview(request: Request, filters: list[str]) -> dict[str, Any]:
+    """The steps as they would be now, or the sentence that says why there are none."""
+    try:
+        steps = filter_preview(project=request.project, filters=filters)
+    except (InputRefused, NothingToDo) as error:
+        return {"nothing": str(error)}
+    rows_in = steps[0].dropped + steps[0].left
+    return {"steps": _step_rows(rows_in, steps), "rows_in": rows_in, "rows_out": steps[-1].left}
+
+
+def version_export(request: Request, slug: str, name: str) -> HttpResponse:
+    export, job = export_start(
+        version=version_frozen_get(project=request.project, name=name),
+        format=request.POST.get("format", ""),
+        form=request.POST.get("form") or None,
+        created_by=request.user,
+    )
+    messages.success(request, f"Export {export.pk} is being written; its files appear on the page of {name}.")
+    return redirect("job", slug, job.pk)
