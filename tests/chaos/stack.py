@@ -58,7 +58,7 @@ class Stack:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "launcher", "up"], cwd=ROOT, env=self.environment(), stdout=log, stderr=log
         )
-        wait_for(lambda: _answers(f"{self.address}/health/"), "the web to answer", 90)
+        wait_for(lambda: _answers(f"{self.address}/health/"), "the web to answer", 180)
 
     def stop(self) -> int:
         """Ctrl-C, as a person would; the exit code."""

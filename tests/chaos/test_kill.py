@@ -38,8 +38,8 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     settings = {"WINNOW_WORK_LEASE_SECONDS": "4"} | ({"BROKER_URL": "none"} if request.param == "none" else {})
     made = Stack(tmp_path / "home", settings)
     made.folder.mkdir()
-    made.start()
     try:
+        made.start()
         made.manage("create_project", "chaos", "--wanted", str(WANTED))
         made.manage("import_comparisons", str(answers_file(tmp_path)), "--project", "chaos")
         made.manage("register_model", "tiny", "--path", str(save_tiny(tmp_path / "tiny")))
