@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from annotation.models import LanguageModel, Project
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.models import PreferenceRevision
-from pipelines.scoring.ranks import highest_share
+from pipelines.scoring.ranks import highest_share, rank_correlation
 from pipelines.selectors.scores import ChesTable, ches_table
 
 NEAR_COPY = 0.2
@@ -62,8 +61,7 @@ def ches_drawn(
     scores = (table.ln_ches if by_length else table.ches)[rows]
     dropped = scores >= threshold if threshold is not None else highest_share(scores, share or 0.0)
     edges = np.histogram_bin_edges(scores, bins=BINS)
-    difference = np.abs(table.n_chosen - table.n_rejected)[rows]
-    varied = rows.size > 2 and np.ptp(scores) > 0 and np.ptp(difference) > 0
+    longer = (table.n_chosen - table.n_rejected)[rows]
     return ChesDrawn(
         total=int(rows.size),
         unscored=len(table) - int(rows.size),
@@ -72,8 +70,8 @@ def ches_drawn(
         edges=[float(edge) for edge in edges],
         kept_counts=[int(n) for n in np.histogram(scores[~dropped], bins=edges)[0]],
         dropped_counts=[int(n) for n in np.histogram(scores[dropped], bins=edges)[0]],
-        groups=_groups(table, rows, difference, dropped),
-        length_correlation=float(spearmanr(scores, difference).statistic) if varied else None,
+        groups=_groups(table, rows, np.abs(longer), dropped),
+        length_correlation=rank_correlation(scores, longer.astype(np.float64)),
     )
 
 

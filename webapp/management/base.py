@@ -6,7 +6,7 @@ import json
 import sys
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandParser
 from tqdm import tqdm
@@ -27,6 +27,8 @@ class WinnowCommand(BaseCommand):
 
     needs_project = True
     requires_migrations_checks = False
+    # The checks load every view with all that it needs; `make check` and the web process run them, commands need not.
+    requires_system_checks: ClassVar[list[str]] = []
 
     def options(self, parser: CommandParser) -> None:
         """Add the command's own arguments."""
