@@ -38,4 +38,6 @@ HANDLERS: dict[str, Kind] = {
     "score.slice": Kind(ML, "pipelines.services.scoring_work:score_slice"),
     "aggregate": Kind(DEFAULT, "pipelines.services.aggregation:aggregate_work"),
     "preference.refresh": Kind(DEFAULT, "pipelines.services.aggregation:preference_refresh_work"),
+    "train": Kind(DEFAULT, "pipelines.services.training:training_launch"),
+    "train.tick": Kind(DEFAULT, "pipelines.services.training:training_tick"),
 }

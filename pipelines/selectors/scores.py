@@ -11,11 +11,10 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from annotation.models import LanguageModel
-from pipelines.errors import InputRefused, NothingToDo
 from pipelines.models import Score
 from pipelines.scoring import SCORERS
 from pipelines.scoring.ches import PairProducts, ches_scores
-from pipelines.scoring.ranks import QUANTILES, highest_share, percentiles
+from pipelines.scoring.ranks import percentiles
 
 FloatArray = NDArray[np.float64]
 
@@ -128,60 +127,6 @@ def _spread(values: FloatArray, known: NDArray[np.bool_], n: int, fill: float = 
     found = np.full(n, fill)
     found[known] = values
     return found
-
-
-@dataclass(frozen=True)
-class ChesPreview:
-    """What a filter on LN-CHES would drop. `dropped` are comparison ids, riskiest first."""
-
-    preferences: int
-    scored: int
-    unscored: int
-    dropped: list[int]
-    threshold: float | None
-    quantiles: dict[str, float]
-    length_correlation: float | None
-
-    @property
-    def kept(self) -> int:
-        return self.preferences - len(self.dropped)
-
-
-def ches_preview(
-    *, project_id: int, model: LanguageModel, share: float | None = None, threshold: float | None = None
-) -> ChesPreview:
-    """What would go if the riskiest `share`, or all at or above `threshold`, were left out; drops nothing.
-
-    Preferences without a score stay in. With neither argument it only describes.
-    """
-    if share is not None and threshold is not None:
-        raise InputRefused("Give a share or a threshold of LN-CHES, not both.")
-    table = ches_table(project_id=project_id, fingerprint=model.fingerprint)
-    rows = np.flatnonzero(table.scored)
-    if not rows.size:
-        raise NothingToDo(
-            f"No preference has a score of {model.name}. Score first: score --method ches --model {model.name}"
-        )
-    scores = table.ln_ches[rows]
-    dropped = np.zeros(rows.size, dtype=bool)
-    if share is not None:
-        dropped = highest_share(scores, share)
-    if threshold is not None:
-        dropped = scores >= threshold
-    order = np.argsort(-scores[dropped], kind="stable")
-    difference = (table.n_chosen - table.n_rejected)[rows].astype(np.float64)
-    varies = rows.size > 2 and scores.std() > 0 and difference.std() > 0
-    return ChesPreview(
-        preferences=len(table),
-        scored=int(rows.size),
-        unscored=len(table) - int(rows.size),
-        dropped=table.comparison[rows][dropped][order].tolist(),
-        threshold=float(scores[dropped].min()) if dropped.any() else None,
-        quantiles={
-            f"{q:g}": float(value) for q, value in zip(QUANTILES, np.quantile(scores, QUANTILES), strict=True)
-        },
-        length_correlation=float(np.corrcoef(scores, difference)[0, 1]) if varies else None,
-    )
 
 
 def models_scored(*, project_id: int, method: str = "ches") -> list[LanguageModel]:

@@ -11,6 +11,12 @@ import pytest
 from annotation.models import OutboxEvent, Project
 from pipelines import queue
 from pipelines.models import WorkItem
+from pipelines.services.models import model_register
+from pipelines.services.training import training_start
+from pipelines.services.versions import version_freeze
+from tests import cast
+from tests.pipelines.scene import annotate, rater
+from tests.tiny_model import save_tiny
 from tests.workers.conftest import CELERY, CLOCK, POLLER, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -105,3 +111,35 @@ def test_work_goes_on_when_a_killed_broker_is_back(project, start, tmp_path):
         assert worker.poll() is None
         redis.start()
         until(lambda: results() == list(range(20)), seconds=90)
+
+
+def test_a_training_run_outlives_its_worker_and_is_found_again(start, tmp_path):
+    project = cast.project()
+    ben = rater(project, "ben")
+    for n, pair in enumerate(cast.comparisons(project, 40, wanted=None)):
+        annotate(pair, ben, "first" if n % 2 else "second")
+    version_freeze(project=project, name="v1")
+    model_register(name=f"tiny-{tmp_path.name}", path=save_tiny(tmp_path / "tiny"))
+    run, job = training_start(
+        project=project,
+        version="v1",
+        model=f"tiny-{tmp_path.name}",
+        arguments={"epochs": 400.0, "batch_size": 4, "learning_rate": 1e-3},
+    )
+
+    def steps() -> int:
+        run.refresh_from_db()
+        return run.step if run.state == "running" else 0
+
+    worker = start(POLLER)
+    until(lambda: steps() > 3, seconds=300)
+    pid, before = run.pid, steps()
+    os.kill(worker.pid, signal.SIGKILL)
+    start(POLLER)
+    start(CLOCK)
+    until(lambda: steps() > before, seconds=120)
+    assert run.pid == pid
+    queue.job_cancel(job_id=job.pk)
+    until(lambda: queue.Job.objects.get(pk=job.pk).state == "cancelled", seconds=120)
+    run.refresh_from_db()
+    assert run.state == "cancelled"

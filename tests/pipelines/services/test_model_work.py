@@ -11,7 +11,8 @@ from annotation.models import Rater
 from pipelines import queue
 from pipelines.errors import InputRefused, MissingExtra, NothingToDo
 from pipelines.models import Prediction, Score, WorkItem
-from pipelines.selectors.scores import ches_preview, ches_table, models_scored
+from pipelines.selectors.ches import ches_drawn
+from pipelines.selectors.scores import ches_table, models_scored
 from pipelines.services import model_work
 from pipelines.services.aggregation import aggregate_full
 from pipelines.services.judging import judge_start
@@ -154,16 +155,14 @@ def test_a_preview_drops_the_riskiest_and_changes_nothing(project, pairs, tiny):
     for pair in pairs:
         annotate(pair, rater(project, "ben"), "first")
     aggregate_full(project=project)
-    with pytest.raises(NothingToDo, match="Score first"):
-        ches_preview(project_id=project.pk, model=tiny, share=0.2)
+    asked = {"project": project, "model": tiny, "by_length": True}
+    with pytest.raises(NothingToDo):
+        ches_drawn(**asked, share=0.2, threshold=None)
     score_start(project=project, method="ches", model="tiny")
     run_all()
-    preview = ches_preview(project_id=project.pk, model=tiny, share=0.2)
-    table = ches_table(project_id=project.pk, fingerprint=tiny.fingerprint)
-    assert len(preview.dropped) == 2 and preview.kept == len(pairs) - 2
-    assert preview.dropped[0] == table.comparison[table.ln_ches.argmax()]
-    same = ches_preview(project_id=project.pk, model=tiny, threshold=preview.threshold)
-    assert same.dropped == preview.dropped
+    drawn = ches_drawn(**asked, share=0.2, threshold=None)
+    assert (drawn.total, drawn.dropped) == (len(pairs), 2)
+    assert ches_drawn(**asked, share=None, threshold=drawn.cut).dropped == 2
     assert models_scored(project_id=project.pk) == [tiny]
 
 
