@@ -99,4 +99,20 @@ ACCESS: dict[str, Rule] = {
     "reports": Rule(get=BUILDERS),
     "report": Rule(get=BUILDERS),
     "report_file": Rule(get=BUILDERS),
+    # the API; a service token needs the scope named here besides its person's role
+    "api:openapi-json": Rule(get=SIGNED_IN, scope="read"),
+    "api:api-root": Rule(),  # ninja brings it along; there is nothing to see
+    "api:projects": Rule(get=SIGNED_IN, scope="read"),
+    "api:progress": Rule(get=BUILDERS, scope="read"),
+    "api:comparisons": Rule(get=READERS, scope="read"),
+    "api:versions": Rule(get=BUILDERS, post=CURATORS, scope="versions"),
+    "api:version": Rule(get=BUILDERS, scope="versions"),
+    "api:version_rows": Rule(get=BUILDERS, scope="versions"),
+    "api:version_exports": Rule(post=RESEARCHERS, scope="versions"),
+    "api:run": Rule(get=BUILDERS, scope="read"),
+    "api:judge": Rule(post=CURATORS, scope="jobs"),
+    "api:score": Rule(post=CURATORS, scope="jobs"),
+    "api:aggregate": Rule(post=CURATORS, scope="jobs"),
+    "api:job": Rule(get=BUILDERS, scope="read"),
+    "api:job_cancel": Rule(post=CURATORS, scope="jobs"),
 }

@@ -10,7 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 
@@ -163,6 +165,10 @@ def status_of(error: Exception) -> int:
     return 400 if isinstance(error, AnnotationError | PipelineError) else 500
 
 
+# These have pages of their own (`views/errors.py`).
+DJANGOS_OWN = (Http404, PermissionDenied, SuspiciousOperation, BadRequest, MultiPartParserError)
+
+
 class ErrorPages:
     """Our errors become a status with one sentence, as a page, a fragment or JSON; others a reference for the log."""
 
@@ -173,6 +179,8 @@ class ErrorPages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, DJANGOS_OWN):
+            return None
         if not isinstance(error, AnnotationError | PipelineError):
             return None if settings.DEBUG else error_page(request, 500, "", reference=_logged(error))
         return error_page(request, status_of(error), str(error), fields=_fields(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from webapp.api import api
 from webapp.views import (
     annotate,
     curate,
@@ -33,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", sign_in.account, name="account"),
     path("projects/new/", project.project_create, name="project_create"),
     path("models/", models.models, name="models"),
+    path("api/", api.urls),
     # a project
     path(P, project.project, name="project"),
     path(P + "guidelines/", project.guidelines, name="guidelines"),

@@ -1,0 +1,310 @@
+"""The curator's and the researcher's pages over a small project in which everything happened once."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Comparison,
+    Demand,
+    Import,
+    LanguageModel,
+    Project,
+    Rater,
+    User,
+)
+from annotation.services.assignment import assignment_next, assignment_submit
+from pipelines.models import (
+    DatasetVersion,
+    Export,
+    Job,
+    Prediction,
+    Score,
+    TrainingMetric,
+    TrainingRun,
+    VersionRow,
+)
+from pipelines.queue import DEFAULT
+from pipelines.services.aggregation import aggregate_full
+from pipelines.services.routing import route_budget, route_pilot
+from tests import cast
+from workers.loop import drain
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PAGES = [
+    "", "guidelines/", "guidelines/edit/", "settings/", "people/", "comparisons/", "raters/", "leases/", "imports/",
+    "routing/", "filter/", "jobs/", "versions/", "versions/freeze/", "runs/", "reports/", "history/", "annotate/",
+]  # fmt: skip
+
+
+@dataclass
+class Scene:
+    project: Project
+    ada: User
+    ben: User
+    model: LanguageModel
+
+
+def judged(project: Project, person: User, n: int) -> None:
+    for at in range(n):
+        row = assignment_next(project_id=project.pk, user_id=person.pk)[0]
+        vote = cast.vote([-3, -1, 2, 3, 0][at % 5])
+        assignment_submit(assignment_id=row.id, user_id=person.pk, submit_key=uuid.uuid4(), answers=vote)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """12 comparisons, votes of two people, a judge, CHES of every pair, a plan, a refit, a lease, a flagged one."""
+    project = cast.project("ours", wanted=2)
+    ada, ben = cast.person("Ada", project, "project_admin"), cast.person("Ben", project, "annotator")
+    model = LanguageModel.objects.create(name="base", kind="local", location="base-x", fingerprint="b" * 64)
+    judge = Rater.objects.create(project=project, kind="model", name="judge", model=model)
+    for at, comparison in enumerate(cast.comparisons(project, 12, wanted=2)):
+        Prediction.objects.create(
+            project=project, comparison=comparison, rater=judge, method="causal_labels", method_version="1",
+            outcome="inconsistent" if at == 3 else "first", p_first=0.55 + at / 30,
+        )  # fmt: skip
+        Score.objects.create(
+            project=project, comparison=comparison, method="ches", method_version="1", fingerprint=model.fingerprint,
+            params_hash="p", dtype="float32",
+            values={"s11": 40.0 + at, "s22": 50.0, "s12": 30.0 + 2 * at, "n1": 5 + at, "n2": 7, "edit_distance": 0.1,
+                    "last_hidden": 0.5, "flags": []},
+        )  # fmt: skip
+    route_pilot(project=project, share=0.5)
+    judged(project, ben, 5)
+    judged(project, ada, 5)
+    route_budget(project=project, budget=20)
+    aggregate_full(project=project, method="majority")
+    assignment_next(project_id=project.pk, user_id=ben.pk)
+    return Scene(project, ada, ben, model)
+
+
+@pytest.fixture
+def client(scene: Scene) -> Client:
+    client = Client()
+    client.force_login(scene.ada)
+    return client
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens(client: Client, page: str) -> None:
+    reply = client.get(f"/p/ours/{page}")
+    assert reply.status_code == 200
+    assert reply.content.count(b"<h1") == 1
+
+
+def test_comparisons_by_filter_sort_and_page(
+    client: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.selectors.comparisons.PAGE", 5)
+    for sort in ("new", "flip", "ches"):
+        seen, address = [], f"/p/ours/comparisons/?sort={sort}"
+        while address:
+            reply = client.get(address)
+            rows = reply.context["rows"]
+            seen += [line["row"].id for line in rows]
+            address = reply.context["next_address"] and f"/p/ours/comparisons/{reply.context['next_address']}"
+        assert sorted(seen) == sorted(Comparison.objects.values_list("id", flat=True))
+
+    def ids(query: str) -> list[int]:
+        return [line["row"].id for line in client.get(f"/p/ours/comparisons/?{query}").context["rows"]]
+
+    assert len(ids("q=Question+1+of")) == 1
+    assert ids("q=%25") == []
+    assert set(ids("origin=person")) <= set(Annotation.objects.values_list("comparison_id", flat=True))
+    assert client.get("/p/ours/comparisons/?outcome=left").status_code == 400
+    assert client.get("/p/ours/comparisons/?after=x").status_code == 400
+
+
+def test_a_list_of_comparisons_takes_the_same_few_statements_whatever_its_length(client: Client) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        client.get("/p/ours/comparisons/")
+    assert len(captured) <= 9
+
+
+def test_one_comparison_with_all_that_is_known(client: Client, scene: Scene) -> None:
+    of = Annotation.objects.filter(state="current").first()
+    page = client.get(f"/p/ours/comparisons/{of.comparison_id}/").content.decode()
+    for words in ("judge", "CHES, by length", "Flip probability", "Answer ", "pilot", "Ben"):
+        assert words in page
+    client.post(f"/p/ours/comparisons/{of.comparison_id}/wanted", {"wanted": "3"})
+    assert Demand.objects.get(comparison_id=of.comparison_id).wanted == 3
+    assert client.post(f"/p/ours/comparisons/{of.comparison_id}/wanted", {"wanted": "-1"}).status_code == 400
+
+
+def test_a_lease_is_shown_and_released(client: Client) -> None:
+    lease = Assignment.objects.get(state="leased")
+    assert b"Ben" in client.get("/p/ours/leases/").content
+    client.post(f"/p/ours/leases/{lease.pk}/release")
+    lease.refresh_from_db()
+    assert lease.state == "released"
+
+
+def test_a_researcher_reads_votes_without_names(scene: Scene) -> None:
+    reader = Client()
+    reader.force_login(cast.person("Rhea", scene.project, "researcher"))
+    of = Annotation.objects.filter(state="current", rater__participation__annotator=scene.ben).first()
+    for page in (f"comparisons/{of.comparison_id}/", "raters/"):
+        body = reader.get(f"/p/ours/{page}").content.decode()
+        assert "Ben" not in body and f"annotator {of.rater.name[:8]}" in body
+
+
+def test_the_ches_preview_drops_nothing_and_says_what_it_would(client: Client) -> None:
+    part = client.get("/p/ours/filter/?share=25", headers={"HX-Request": "true"}).content.decode()
+    assert "Would drop <b>" in part and "<html" not in part
+    assert client.get("/p/ours/filter/?share=200").status_code == 400
+
+
+def test_a_budget_below_zero_is_refused_in_one_sentence(client: Client) -> None:
+    reply = client.post("/p/ours/routing/plan", {"budget": "-200", "policy": "confidence"})
+    assert reply.status_code == 400
+    assert "-200" in reply.content.decode()
+
+
+def test_freeze_export_and_download(client: Client, scene: Scene, settings, tmp_path) -> None:
+    settings.EXPORTS_DIR = tmp_path
+    preview = client.get("/p/ours/versions/freeze/?flip=0.45&filter=votes+%3E%3D+0").content.decode()
+    assert "flip &lt; 0.45" in preview and "would be frozen" in preview
+    reply = client.post("/p/ours/versions/freeze/", {"name": "v1", "flip": "0.45"})
+    drain(queue=DEFAULT, worker="test")
+    assert b"v1 is frozen" in client.get(reply["Location"]).content
+    version = DatasetVersion.objects.get(name="v1")
+    page = client.get("/p/ours/versions/v1/").content.decode()
+    assert version.root_hash in page and "every row is accounted for" in page
+    row = VersionRow.objects.filter(version=version).first()
+    assert (
+        bytes(row.row_hash).hex() in client.get(f"/p/ours/versions/v1/rows/{row.position}/").content.decode()
+    )
+    client.post("/p/ours/versions/v1/export", {"format": "trl-preference"})
+    drain(queue=DEFAULT, worker="test")
+    export = Export.objects.get()
+    got = client.get(f"/p/ours/versions/v1/exports/{export.pk}/0")
+    assert got["Content-Disposition"].startswith("attachment")
+    assert len(b"".join(got.streaming_content)) == export.files[0]["bytes"]
+    assert client.get(f"/p/ours/versions/v1/exports/{export.pk}/99").status_code == 404
+
+
+def test_an_export_outside_the_home_is_not_downloadable(client: Client, scene: Scene, tmp_path) -> None:
+    version = DatasetVersion.objects.create(project=scene.project, name="v0", recipe={})
+    (tmp_path / "secret").write_text("x")
+    export = Export.objects.create(
+        version=version,
+        format="x",
+        form="plain",
+        state="done",
+        folder=str(tmp_path),
+        files=[{"path": "secret"}],
+    )
+    assert client.get(f"/p/ours/versions/v0/exports/{export.pk}/0").status_code == 404
+
+
+def test_an_upload_with_many_faults_waits_and_is_then_taken(client: Client, settings, tmp_path) -> None:
+    settings.UPLOADS_DIR = tmp_path
+    good = [{"prompt": f"P{n}", "chosen": "yes", "rejected": "no"} for n in range(4)]
+    lines = [*good, {"prompt": "P", "chosen": "same", "rejected": "same"}]
+    upload = SimpleUploadedFile("odd <b>.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    reply = client.post("/p/ours/imports/", {"file": upload, "choices": "annotations"})
+    drain(queue=DEFAULT, worker="test")
+    page = client.get(reply["Location"]).content.decode()
+    assert "1 of 5 rows can’t be used" in page and "<b>.jsonl" not in page
+    record = Import.objects.get()
+    client.post(f"/p/ours/imports/{record.pk}/commit")
+    drain(queue=DEFAULT, worker="test")
+    record.refresh_from_db()
+    assert (record.state, record.counts["taken"], record.counts["refused"]) == ("done", 4, 1)
+    client.post(f"/p/ours/imports/{record.pk}/remove")
+    record.refresh_from_db()
+    assert record.state == "removed"
+
+
+def test_an_upload_without_a_file_is_refused(client: Client) -> None:
+    assert client.post("/p/ours/imports/", {}).status_code == 400
+
+
+def test_a_run_shows_its_curves_and_says_when_chosen_falls(client: Client, scene: Scene) -> None:
+    version = DatasetVersion.objects.create(project=scene.project, name="v0", recipe={})
+    run = TrainingRun.objects.create(
+        project=scene.project,
+        name="r1",
+        version=version,
+        model=scene.model,
+        state="failed",
+        step=20,
+        total_steps=20,
+    )
+    for step in range(1, 21):
+        values = {"loss": 0.7 - step / 100, "logps/chosen": -50.0 - step, "logps/rejected": -50.0 - 3 * step}
+        TrainingMetric.objects.create(run=run, attempt=1, step=step, values=values)
+    page = client.get("/p/ours/runs/r1/").content.decode()
+    assert "became less likely" in page and page.count('role="img"') == 2
+    part = client.get("/p/ours/runs/r1/", headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part and 'id="run"' in part
+
+
+def test_reports_are_shown_in_a_sandbox(client: Client, settings, tmp_path) -> None:
+    settings.WINNOW_HOME = tmp_path
+    folder = tmp_path / "reports" / "ours"
+    folder.mkdir(parents=True)
+    (folder / "demo.html").write_text("<script>alert(1)</script>")
+    (tmp_path / "reports" / "other.html").write_text("secret")
+    assert b"demo" in client.get("/p/ours/reports/").content
+    reply = client.get("/p/ours/reports/demo/file")
+    assert (
+        "sandbox" in reply["Content-Security-Policy"] and "script-src" not in reply["Content-Security-Policy"]
+    )
+    for name in ("..%2Fother", "%2e%2e", "nope", "Demo"):
+        assert client.get(f"/p/ours/reports/{name}/file").status_code == 404
+
+
+def test_a_job_is_cancelled_only_by_those_who_may(client: Client, scene: Scene) -> None:
+    job = Job.objects.create(project=scene.project, kind="aggregate", created_by=scene.ada)
+    other = Client()
+    other.force_login(cast.person("Rhea", scene.project, "researcher"))
+    assert other.post(f"/p/ours/jobs/{job.pk}/cancel").status_code == 403
+    assert client.post(f"/p/ours/jobs/{job.pk}/cancel").status_code == 302
+    job.refresh_from_db()
+    assert job.state == "cancelled"
+
+
+def test_the_api_says_the_same_to_programs(scene: Scene) -> None:
+    from annotation.services.people import service_token_create
+
+    token = service_token_create(
+        user=scene.ada, project=scene.project, name="t", scopes=["read", "versions", "jobs"]
+    )
+    program, headers = Client(enforce_csrf_checks=True), {"Authorization": f"Bearer {token}"}
+    assert [p["slug"] for p in program.get("/api/projects", headers=headers).json()] == ["ours"]
+    assert len(program.get("/api/projects/ours/comparisons", headers=headers).json()["comparisons"]) == 12
+    body = {"name": "v1", "filters": []}
+    reply = program.post(
+        "/api/projects/ours/versions", body, content_type="application/json", headers=headers
+    )
+    assert reply.status_code == 202
+    drain(queue=DEFAULT, worker="test")
+    assert (
+        program.get(f"/api/projects/ours/jobs/{reply.json()['id']}", headers=headers).json()["state"]
+        == "done"
+    )
+    rows = program.get("/api/projects/ours/versions/v1/rows", headers=headers).json()["rows"]
+    assert len(rows) == DatasetVersion.objects.get(name="v1").rows_out
+    odd = {"name": "v2", "filters": ["nonsense"]}
+    refused = program.post(
+        "/api/projects/ours/versions", odd, content_type="application/json", headers=headers
+    )
+    assert refused.status_code == 400 and "filter" in refused.json()["error"]
+    unknown = {"name": "v2", "typo": 1}
+    again = program.post(
+        "/api/projects/ours/versions", unknown, content_type="application/json", headers=headers
+    )
+    assert again.status_code == 422
+    assert program.get("/api/openapi.json", headers=headers).status_code == 200
