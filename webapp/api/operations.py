@@ -19,6 +19,7 @@ from pipelines.services.aggregation import aggregate_start
 from pipelines.services.exporting import export_start, version_frozen_get
 from pipelines.services.judging import judge_start
 from pipelines.services.scoring import score_start
+from pipelines.services.training import training_start
 from pipelines.services.versions import version_freeze_start
 from webapp.api import api
 from webapp.api import schemas as s
@@ -122,6 +123,20 @@ def version_export(request: Request, slug: str, name: str, body: s.ExportIn) -> 
     """Start writing an export into the home; its files are downloaded from the version's page."""
     frozen = version_frozen_get(project=request.project, name=name)
     _, job = export_start(version=frozen, format=body.format, form=body.form, created_by=request.user)
+    return Status(202, _job(request, job))
+
+
+@api.post(P + "/runs", response={202: s.JobOut}, url_name="runs")
+def run_start(request: Request, slug: str, body: s.RunIn) -> Status[dict[str, Any]]:
+    """Train a model on a frozen version; the job watches the run."""
+    _, job = training_start(
+        project=request.project,
+        version=body.version,
+        model=body.model,
+        name=body.name,
+        arguments=body.arguments,
+        created_by=request.user,
+    )
     return Status(202, _job(request, job))
 
 

@@ -118,6 +118,15 @@ class VersionIn(Body):
     form: str | None = None
 
 
+class RunIn(Body):
+    version: str
+    model: str
+    name: str = ""
+    arguments: dict[str, Any] = Field(
+        {}, description="objective, beta, learning_rate, epochs, batch_size, seed, ..."
+    )
+
+
 class ExportIn(Body):
     format: str
     form: str | None = None

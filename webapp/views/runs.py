@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 
 from pipelines.models import Evaluation, TrainingRun
-from pipelines.selectors.runs import RunShown, run_get, run_list
+from pipelines.selectors.routing import usable_models
+from pipelines.selectors.runs import RunShown, run_get, run_list, run_named, versions_to_train
+from pipelines.services.training import training_cancel, training_restart, training_start
+from pipelines.training.job import OBJECTIVES, TrainingJob
 from webapp import charts
 from webapp.context import may
 from webapp.requests import Request
+from webapp.views.project import number, whole_number
 
 LIVE = {TrainingRun.State.PLANNED, TrainingRun.State.STARTING, TrainingRun.State.RUNNING}
 AGAIN = {TrainingRun.State.FAILED, TrainingRun.State.DIED, TrainingRun.State.CANCELLED}
@@ -148,6 +153,56 @@ def _table(shown: RunShown) -> dict[str, Any]:
     return {"keys": keys, "rows": [(int(step), [by_step[step].get(key) for key in keys]) for step in steps]}
 
 
-def done_with(request: Request, slug: str, name: str, words: str) -> HttpResponse:
-    messages.success(request, words)
+# Start, stop, start again
+
+
+def run_start(request: Request, slug: str) -> HttpResponse:
+    """Plan a run on a frozen version; the queue's task only starts and watches its process."""
+    if request.method == "POST":
+        started, _ = training_start(
+            project=request.project,
+            version=request.POST.get("version", ""),
+            model=request.POST.get("model", ""),
+            name=request.POST.get("name", "").strip(),
+            arguments=_arguments(request.POST),
+            created_by=request.user,
+        )
+        return redirect("run", slug, started.name)
+    context = {
+        "versions": versions_to_train(project=request.project),
+        "models": usable_models(),
+        "objectives": OBJECTIVES,
+        "chosen": request.GET.get("version", ""),
+        "defaults": {field.name: field.default for field in fields(TrainingJob)},
+    }
+    return render(request, "runs/start.html", context)
+
+
+WHOLE = {"batch_size": "Pairs a step", "max_length": "Longest sequence", "seed": "Seed"}
+DECIMAL = {"beta": "Beta", "learning_rate": "Learning rate", "epochs": "Epochs"}
+
+
+def _arguments(posted: QueryDict) -> dict[str, Any]:
+    """What was typed; what was left empty keeps the trainer's default."""
+    arguments: dict[str, Any] = {}
+    if objective := posted.get("objective", ""):
+        arguments["objective"] = objective
+    for key, words in WHOLE.items():
+        if text := posted.get(key, "").strip():
+            arguments[key] = whole_number(text, words)
+    for key, words in DECIMAL.items():
+        if text := posted.get(key, "").strip():
+            arguments[key] = number(text, words)
+    return arguments
+
+
+def run_cancel(request: Request, slug: str, name: str) -> HttpResponse:
+    training_cancel(run=run_named(project=request.project, name=name))
+    messages.success(request, "The run stops at its next step. What it logged and saved stays.")
+    return redirect("run", slug, name)
+
+
+def run_again(request: Request, slug: str, name: str) -> HttpResponse:
+    training_restart(run=run_named(project=request.project, name=name))
+    messages.success(request, "The run goes on from its newest complete save.")
     return redirect("run", slug, name)
