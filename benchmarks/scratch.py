@@ -35,7 +35,7 @@ def scratch() -> Iterator[Path]:
 
             django.setup()
             call_command("migrate", verbosity=0)
-            yield home.root if hasattr(home, "root") else Path(folder)
+            yield Path(folder)
             connections.close_all()
 
 

@@ -86,7 +86,9 @@ def vote_ours(person: Annotator, seconds: float) -> tuple[list[float], list[floa
             break
         fields = {"submit_key": assignment["submit_key"], "form": str(assignment["form"]), "preference": "2"}
         path = f"/p/{person.project}/annotate/{assignment['id']}/submit"
-        reply = timed(lambda path=path, fields=fields: person._until_answered("POST", path, fields), took_submit)
+        reply = timed(
+            lambda path=path, fields=fields: person._until_answered("POST", path, fields), took_submit
+        )
         assert reply.status_code == 201, reply.text[:200]
     return took_next, took_submit
 
@@ -101,7 +103,9 @@ def vote_bare(client: httpx.Client, seconds: float) -> tuple[list[float], list[f
     return took_next, took_submit
 
 
-def measure(vote: Callable[[Any, float], tuple[list[float], list[float]]], voters: list[Any], seconds: float) -> dict[str, Any]:
+def measure(
+    vote: Callable[[Any, float], tuple[list[float], list[float]]], voters: list[Any], seconds: float
+) -> dict[str, Any]:
     with ThreadPoolExecutor(len(voters)) as pool:
         parts = list(pool.map(lambda voter: vote(voter, seconds), voters))
     took_next = [t for part in parts for t in part[0]]
@@ -120,7 +124,17 @@ def start_bare(stack: Stack) -> tuple[subprocess.Popen[bytes], str]:
         "DATABASE_URL": Postgres(stack.home).url(),
         "DJANGO_SETTINGS_MODULE": "benchmarks.bare.settings",
     }
-    command = ["gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "2", "--worker-class", "gthread", "--threads", "4"]
+    command = [
+        "gunicorn",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--workers",
+        "2",
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "4",
+    ]
     application = "django.core.wsgi:get_wsgi_application()"
     process = subprocess.Popen(
         [sys.executable, "-m", *command, application], env=environment, stderr=subprocess.DEVNULL
@@ -195,7 +209,9 @@ def _report(figures: dict[str, Any], sizes: list[int]) -> None:
     for who in ("bare", "ours"):
         for key, row in figures[who].items():
             line = f"{who} {key:19}{row['next']['p50_ms']:>10}{row['next']['p95_ms']:>8}"
-            print(f"{line}{row['submit']['p50_ms']:>12}{row['submit']['p95_ms']:>8}{row['votes_per_second']:>9}")
+            print(
+                f"{line}{row['submit']['p50_ms']:>12}{row['submit']['p95_ms']:>8}{row['votes_per_second']:>9}"
+            )
     first, last = (figures["ours"][f"{size}/1"]["next"]["p50_ms"] for size in (sizes[0], sizes[-1]))
     figures["next_growth"] = round(last / first, 2)
     figures["share_of_bare_at_8"] = round(

@@ -22,7 +22,9 @@ def next_item(request: HttpRequest) -> JsonResponse:
 
 def submit(request: HttpRequest, item: int) -> JsonResponse:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("INSERT INTO bare_vote (item, vote) VALUES (%s, %s)", [item, int(request.POST["vote"])])
+        cursor.execute(
+            "INSERT INTO bare_vote (item, vote) VALUES (%s, %s)", [item, int(request.POST["vote"])]
+        )
     return JsonResponse({"ok": True})
 
 

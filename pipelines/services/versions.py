@@ -304,7 +304,8 @@ def _write_rows(version: DatasetVersion, selection: Selection, progress: Progres
     revision, split = selection.population.revision[keeps], selection.population.split[keeps]
     root, chunk, size = hashlib.sha256(), [], 0
     for position, row in enumerate(frozen_rows(revision)):
-        payload = canonical_bytes(replace(row, texts=in_form(row.texts, selection.form)))
+        texts = in_form(row.texts, selection.form)
+        payload = canonical_bytes(row if texts is row.texts else replace(row, texts=texts))
         row_hash = row_sha256(payload)
         root.update(row_hash)
         chunk.append(
