@@ -51,5 +51,16 @@ document.addEventListener("input", (event) => {
   if (out) out.textContent = event.target.value;
 });
 
+// Tables and charts that scroll on their own take focus, so that keys can scroll them.
+function scrollersTakeFocus() {
+  for (const box of document.querySelectorAll(".tw, pre.json")) {
+    if (box.scrollWidth > box.clientWidth || box.matches("pre")) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+}
+scrollersTakeFocus();
+addEventListener("resize", scrollersTakeFocus);
+document.addEventListener("htmx:afterSwap", scrollersTakeFocus);
+
 const tab = document.querySelector(".tabs [aria-current]");
 if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - 60;
