@@ -48,7 +48,7 @@ def model_of_3m(vocabulary: int) -> LoadedModel:
     model: Any = LlamaForCausalLM(config)
     model.eval()
     # The passes take token ids alone, so the tokenizer is never asked.
-    return LoadedModel(model, None, torch.device("cpu"), "float32", Path())  # type: ignore[arg-type]
+    return LoadedModel(model, None, torch.device("cpu"), "float32", Path())
 
 
 def sequences_of(pairs: int, vocabulary: int, seed: int = 0) -> list[TokenSequence]:

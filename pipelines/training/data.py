@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.errors import PromptTooLong, PromptWithoutToken
 from pipelines.engine.params import params_hash
 from pipelines.engine.tokens import TokenConfig, pair_tokens
 from pipelines.training.errors import DatasetUnreadable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 COLUMNS = ("prompt", "chosen", "rejected")
 
