@@ -8,16 +8,23 @@ from django.db import connection
 
 from pipelines.models import DatasetVersion
 
+# An annotation stands under a row if the refit behind the version saw it as it was then: what was corrected or taken
+# back since still led to the row. The run of a revision may be older than the votes that an online step put into it.
 LINEAGE = """
 SELECT row.position, row.split, encode(row.row_hash, 'hex') AS row_hash, revision.origin, revision.outcome,
        encode(comparison.key, 'hex') AS comparison, file.file_name, comparison.source_line,
        (SELECT array_agg(a.id ORDER BY a.id) FROM annotation_annotation a
-        WHERE a.comparison_id = comparison.id AND a.state = 'current'
-          AND a.created_at <= version.frozen_at) AS annotations,
+        WHERE a.comparison_id = comparison.id AND a.id <= run.annotations_until
+          AND (a.state = 'current'
+               OR EXISTS (SELECT FROM annotation_annotation later
+                          WHERE later.supersedes_id = a.id AND later.id > run.annotations_until)
+               OR EXISTS (SELECT FROM annotation_annotation later
+                          WHERE later.retracts_id = a.id AND later.id > run.annotations_until))) AS annotations,
        (SELECT array_agg(p.id ORDER BY p.id) FROM pipelines_prediction p
-        WHERE p.comparison_id = comparison.id AND p.created_at <= version.frozen_at) AS predictions
+        WHERE p.comparison_id = comparison.id AND p.id <= run.predictions_until) AS predictions
 FROM pipelines_versionrow row
 JOIN pipelines_datasetversion version ON version.id = row.version_id
+JOIN pipelines_aggregationrun run ON run.id = version.run_id
 JOIN pipelines_preferencerevision revision ON revision.id = row.revision_id
 JOIN pipelines_preference preference ON preference.id = revision.preference_id
 JOIN annotation_comparison comparison ON comparison.id = preference.comparison_id

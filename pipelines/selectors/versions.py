@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
 from annotation.errors import NotFound
 from annotation.models import Annotation, Import, Project
@@ -120,20 +121,26 @@ def version_row_get(*, project: Project, name: str, position: int) -> RowShown:
     if row is None:
         raise NotFound("There is no such row in this version.")
     comparison = row.revision.preference.comparison
-    run = row.revision.run
-    annotations = Annotation.objects.filter(comparison=comparison).exclude(state=Annotation.State.RETRACTION)
-    if run is not None:
-        annotations = annotations.filter(pk__lte=run.annotations_until)
+    annotations = Annotation.objects.filter(comparison=comparison)
+    predictions = Prediction.objects.filter(comparison=comparison)
+    if (run := version.run) is not None:
+        annotations = annotations.filter(_stood(run.annotations_until), pk__lte=run.annotations_until)
+        predictions = predictions.filter(pk__lte=run.predictions_until)
     decisions = RoutingDecision.objects.filter(comparison=comparison).select_related("plan").order_by("-id")
     return RowShown(
         row=row,
         payload=json.loads(bytes(row.payload)),
         comparison_id=comparison.pk,
         annotations=list(annotations.select_related("rater").order_by("id")),
-        predictions=list(
-            Prediction.objects.filter(comparison=comparison).select_related("rater").order_by("id")
-        ),
+        predictions=list(predictions.select_related("rater").order_by("id")),
         decisions=list(decisions),
+    )
+
+
+def _stood(until: int) -> Q:
+    """Annotations that were current when the refit saw the rows up to this one."""
+    return (
+        Q(state=Annotation.State.CURRENT) | Q(superseded_by__pk__gt=until) | Q(retracted_by__pk__gt=until)
     )
 
 

@@ -25,11 +25,14 @@ from pipelines.models import (
     VersionRow,
 )
 from pipelines.selectors.lineage import rows_untraced, version_lineage
+from pipelines.selectors.versions import version_row_get
+from pipelines.services.aggregation import aggregate_full, preference_refresh
 from pipelines.services.exporting import export_start, version_export, version_rows_stream
 from pipelines.services.importing import ImportOptions, import_file
 from pipelines.services.versions import filter_preview, version_freeze, version_freeze_start
 from pipelines.versions.errors import FilterRefused, NothingToFreeze
 from pipelines.versions.rows import root_hash
+from tests.pipelines.scene import annotate, rater, withdraw
 from workers.loop import drain
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -285,6 +288,23 @@ def test_every_row_is_traced_to_its_votes_and_its_line(project):
         (annotation_id,) = each["annotations"]
         assert Annotation.objects.get(pk=annotation_id).comparison.key.hex() == each["comparison"]
         assert (each["file_name"], each["source_line"]) == ("rows.jsonl", each["source_line"])
+
+
+def test_a_row_keeps_the_votes_that_made_it_whatever_is_corrected_later(project):
+    """The revision is an online step's, so it names the refit before the vote; the trace follows the version's refit."""
+    aggregate_full(project=project)
+    comparison = Comparison.objects.filter(project=project).earliest("pk")
+    voted = annotate(comparison, rater(project, "ben"), "first", -2)
+    preference_refresh(project_id=project.pk)
+    version = version_freeze(project=project, name="v1")
+    before = {each["comparison"]: each["annotations"] for each in version_lineage(version=version)}
+    withdraw(voted)
+    annotate(comparison, rater(project, "cy"), "second", 2)
+    after = {each["comparison"]: each["annotations"] for each in version_lineage(version=version)}
+    assert after == before and voted.pk in after[comparison.key.hex()]
+    row = VersionRow.objects.get(version=version, revision__preference__comparison=comparison)
+    shown = version_row_get(project=project, name="v1", position=row.position)
+    assert [each.pk for each in shown.annotations] == after[comparison.key.hex()]
 
 
 def test_a_worker_freezes_and_exports(project, settings):
