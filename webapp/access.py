@@ -68,6 +68,7 @@ ACCESS: dict[str, Rule] = {
     # curate
     "comparisons": Rule(get=READERS),
     "comparison": Rule(get=READERS),
+    "comparison_settle": Rule(post=CURATORS),
     "comparison_wanted": Rule(post=CURATORS),
     "raters": Rule(get=READERS),
     "leases": Rule(get=CURATORS),

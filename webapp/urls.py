@@ -61,6 +61,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # curate
     path(P + "comparisons/", curate.comparisons, name="comparisons"),
     path(P + "comparisons/<int:comparison_id>/", curate.comparison, name="comparison"),
+    path(P + "comparisons/<int:comparison_id>/settle", curate.comparison_settle, name="comparison_settle"),
     path(P + "comparisons/<int:comparison_id>/wanted", curate.comparison_wanted, name="comparison_wanted"),
     path(P + "raters/", curate.raters, name="raters"),
     path(P + "leases/", curate.leases, name="leases"),

@@ -34,15 +34,18 @@ class Judgeable:
     prompt: TextShown
     completions: list[TextShown]
     form_id: int
+    guidelines_id: int | None
     questions: list[dict[str, Any]]
 
 
 SHOWN = """
 SELECT a.id, a.token, a.comparison_id, a.lease_until, a.option_order, c.context, pt.form, pt.body,
-  array_agg(t.form::text ORDER BY pl.position), array_agg(t.body ORDER BY pl.position), f.id, f.questions::text
+  array_agg(t.form::text ORDER BY pl.position), array_agg(t.body ORDER BY pl.position), f.id,
+  (SELECT g.id FROM annotation_guidelinerevision g WHERE g.project_id = c.project_id ORDER BY g.number DESC LIMIT 1),
+  f.questions::text
 FROM annotation_assignment a
 JOIN annotation_participation p ON p.id = a.participation_id AND p.annotator_id = %(user)s
-JOIN annotation_comparison c ON c.id = a.comparison_id
+JOIN annotation_comparison c ON c.id = a.comparison_id AND c.project_id = %(project)s
 JOIN annotation_prompt pr ON pr.id = c.prompt_id
 JOIN annotation_text pt ON pt.sha256 = pr.text_sha256
 JOIN annotation_comparisoncompletion pl ON pl.comparison_id = c.id
@@ -56,12 +59,12 @@ ORDER BY a.id
 """
 
 
-def judgeable_list(*, user_id: int, assignment_ids: Sequence[int]) -> list[Judgeable]:
-    """These assignments of this person, in the order asked for, with the newest form. One query."""
+def judgeable_list(*, project_id: int, user_id: int, assignment_ids: Sequence[int]) -> list[Judgeable]:
+    """These assignments of this person in this project, in the order asked for, with the newest form. One query."""
     if not assignment_ids:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(SHOWN, {"user": user_id, "ids": list(assignment_ids)})
+        cursor.execute(SHOWN, {"project": project_id, "user": user_id, "ids": list(assignment_ids)})
         rows = {row[0]: _judgeable(row) for row in cursor.fetchall()}
     return [rows[key] for key in assignment_ids if key in rows]
 
@@ -79,6 +82,7 @@ def _judgeable(row: tuple[Any, ...]) -> Judgeable:
         forms,
         bodies,
         form_id,
+        guidelines_id,
         questions,
     ) = row
     stored = [TextShown(form, body) for form, body in zip(forms, bodies, strict=True)]
@@ -91,6 +95,7 @@ def _judgeable(row: tuple[Any, ...]) -> Judgeable:
         TextShown(prompt_form, prompt_body),
         [stored[position] for position in order],
         form_id,
+        guidelines_id,
         json.loads(questions),
     )
 

@@ -19,6 +19,7 @@ from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from annotation.errors import AlreadyAnswered, Conflict, KeptAsSurplus, KeyReused, NotFound, Refused
 from annotation.feedback import Validated, answers_validate
@@ -63,6 +64,7 @@ class Shown:
     """What the page measured, all optional. Seconds; `exposure` by side as shown."""
 
     form_revision_id: int | None = None
+    guideline_revision_id: int | None = None
     interface_language: str = ""
     active_seconds: float | None = None
     idle_seconds: float | None = None
@@ -89,7 +91,8 @@ class _Person:
 
 @dataclass(frozen=True)
 class _Holder(_Person):
-    """Who holds or held an assignment, with what it is about. `form_id` is None when no such form is the project's."""
+    """Who holds or held an assignment, with what it is about. `form_id` is None when no such form is the project's;
+    `known_id` is the answer that came with this key before."""
 
     comparison_id: int
     project_id: int
@@ -97,6 +100,7 @@ class _Holder(_Person):
     form_id: int | None
     questions: str
     guidelines_id: int | None
+    known_id: int | None
 
 
 def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -139,9 +143,24 @@ def _person_lock(project_id: int, user_id: int) -> tuple[_Person, bool]:
     return _Person(participation_id, rater_id, lease_seconds), resumes
 
 
-def _holder_lock(assignment_id: int, user_id: int, form_id: int | None = None) -> _Holder:
-    """The lock of the person who holds or held this assignment."""
-    rows = _rows(sql.PERSON_OF_ASSIGNMENT, {"assignment": assignment_id, "user": user_id, "form": form_id})
+def _holder_lock(
+    assignment_id: int,
+    user_id: int,
+    *,
+    project_id: int | None = None,
+    shown: Shown | None = None,
+    key: UUID | None = None,
+) -> _Holder:
+    """The lock of the person who holds or held this assignment; with `project_id`, only if it is of that project."""
+    parameters = {
+        "assignment": assignment_id,
+        "user": user_id,
+        "project": project_id,
+        "form": shown.form_revision_id if shown else None,
+        "guidelines": shown.guideline_revision_id if shown else None,
+        "key": key,
+    }
+    rows = _rows(sql.PERSON_OF_ASSIGNMENT, parameters)
     if not rows:
         raise NotFound("There is no such assignment for you.")
     participation_id, state, rater_id, lease_seconds, archived, *about = rows[0]
@@ -164,13 +183,12 @@ def assignment_next(*, project_id: int, user_id: int, prefetch: int = 1) -> list
     if resumes:
         lost = _rows(sql.RESUME, {"me": me, "k": missing, "lease": lease, "most_expired": MOST_EXPIRED})
         held += [AssignmentRow(*row) for row in lost]
-    for statement in (sql.PICK_FREE, sql.PICK_WAITING):
-        missing = prefetch - len(held)
-        if missing > 0:
-            picked = _rows(statement, {"project": project_id, "me": me, "k": missing, "lease": lease})
-            held += [AssignmentRow(*row) for row in picked]
-        if held:
-            break
+    pick = {"project": project_id, "me": me, "k": prefetch - len(held), "lease": lease}
+    if pick["k"] > 0:
+        held += [AssignmentRow(*row) for row in _rows(sql.PICK_FREE, pick)]
+    if not held:
+        # What is left may be locked this instant. Waiting for one row alone keeps to the lock order.
+        held += [AssignmentRow(*row) for row in _rows(sql.PICK_WAITING, {**pick, "k": 1})]
     return held
 
 
@@ -187,6 +205,8 @@ def _replay(rater_id: int, key: UUID, body_hash: bytes) -> Submitted | None:
         raise KeyReused("This submit key came before with another answer. Reload the page and answer again.")
     if known.state == Annotation.State.SURPLUS:
         raise KeptAsSurplus(_surplus_sentence(), known.pk)
+    if known.state == Annotation.State.WITHDRAWN:
+        raise Conflict("You took this answer back. Reload the page to answer again.")
     return Submitted(known.pk, replay=True, late=known.late)
 
 
@@ -223,11 +243,9 @@ def _submit(
     shown: Shown,
     project_id: int | None,
 ) -> Submitted | KeptAsSurplus:
-    holder = _holder_lock(assignment_id, user_id, shown.form_revision_id)
-    if project_id not in {None, holder.project_id}:
-        raise NotFound("There is no such assignment for you.")
-    if holder.form_id is None:
-        raise Refused("The form that was shown does not belong to this project. Reload the page.")
+    holder = _holder_lock(assignment_id, user_id, project_id=project_id, shown=shown, key=key)
+    if holder.form_id is None or (shown.guideline_revision_id is not None and holder.guidelines_id is None):
+        raise Refused("The form or guidelines shown do not belong to this project. Reload the page.")
     questions = json.loads(holder.questions)
     valid = answers_validate(questions, answers(questions, holder.option_order) if callable(answers) else answers)
     row = _annotation_parameters(holder, key, valid, shown) | {
@@ -235,7 +253,7 @@ def _submit(
         "gives_back": valid.gives_place_back,
         "most_given_back": MOST_GIVEN_BACK,
     }
-    stored = _rows(sql.SUBMIT, row)
+    stored = [] if holder.known_id else _rows(sql.SUBMIT, row)
     if stored:
         return Submitted(stored[0][0], replay=False, late=False)
     replay = _replay(holder.rater_id, key, row["body_hash"])
@@ -289,12 +307,15 @@ def _submit_without_lease(
         ordinal=done[0][0] if done else 0,
         active_seconds=row["active"],
         idle_seconds=row["idle"],
+        exposure=None if row["exposure"] is None else json.loads(row["exposure"]),
     )
     assignment.state = Assignment.State.SUBMITTED if done else Assignment.State.RELEASED
     assignment.closing_reason = "late" if done else "surplus"
     assignment.save(update_fields=["state", "closing_reason"])
     if not done:
         return KeptAsSurplus(_surplus_sentence(), annotation.pk)
+    if valid.gives_place_back:
+        hold_back_judge(comparison_id)
     outbox_add(project_id=row["project"], kind="annotation.submitted", subject_id=annotation.pk)
     return Submitted(annotation.pk, replay=False, late=True)
 
@@ -309,46 +330,69 @@ def _close(assignment: Assignment, state: str, reason: str) -> None:
 
 
 @transaction.atomic
-def assignment_skip(*, assignment_id: int, user_id: int, reason: str) -> None:
+def assignment_skip(*, assignment_id: int, user_id: int, reason: str, project_id: int | None = None) -> None:
     """End the lease; this person is not asked again. The third skip as broken holds the comparison back."""
     if reason not in SKIP_REASONS:
         raise Refused(f"The reason must be one of {', '.join(SKIP_REASONS)}; got {reason!r}.")
-    _holder_lock(assignment_id, user_id)
+    _holder_lock(assignment_id, user_id, project_id=project_id)
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=assignment_id)
     if assignment.state == Assignment.State.SKIPPED:
         return
     if assignment.state != Assignment.State.LEASED:
         raise Conflict("This comparison is no longer lent to you; nothing was skipped.")
     _close(assignment, Assignment.State.SKIPPED, reason)
-    _hold_back_if_broken(assignment.comparison_id)
+    hold_back_judge(assignment.comparison_id)
 
 
 @transaction.atomic
-def comparison_flag(*, assignment_id: int, user_id: int, reason: str) -> None:
+def comparison_flag(*, assignment_id: int, user_id: int, reason: str, project_id: int | None = None) -> None:
     """File a reason for the curator; the vote stays open. Three flags hold the comparison back."""
     reason = reason.strip()
     if not reason or len(reason) > 400 or "\x00" in reason:
         raise Refused("Say in up to 400 characters what is wrong with this comparison.")
-    holder = _holder_lock(assignment_id, user_id)
+    holder = _holder_lock(assignment_id, user_id, project_id=project_id)
     Flag.objects.update_or_create(
-        comparison_id=holder.comparison_id, participation_id=holder.participation_id, defaults={"reason": reason}
+        comparison_id=holder.comparison_id, participation_id=holder.participation_id, defaults={"reason": reason, "resolved_at": None}
     )
-    _hold_back_if_broken(holder.comparison_id)
+    hold_back_judge(holder.comparison_id)
 
 
-def _hold_back_if_broken(comparison_id: int) -> None:
-    flags = Flag.objects.filter(comparison_id=comparison_id, resolved_at=None).values_list("participation_id", flat=True)
+def hold_back_judge(comparison_id: int) -> None:
+    """Hold a comparison back when three people flag it, skip it as broken or cannot judge it; else let it go on."""
     skips = Assignment.objects.filter(
         comparison_id=comparison_id, state=Assignment.State.SKIPPED, closing_reason="broken"
-    ).values_list("participation_id", flat=True)
-    if len(set(flags) | set(skips)) >= MOST_FLAGS:
-        Demand.objects.filter(comparison_id=comparison_id).update(held_back=True)
-        log.info("comparison.held_back comparison=%d", comparison_id)
+    )
+    flags = Flag.objects.filter(comparison_id=comparison_id, resolved_at=None)
+    broken = set(flags.values_list("participation_id", flat=True)) | set(skips.values_list("participation_id", flat=True))
+    given_back = Annotation.objects.filter(
+        comparison_id=comparison_id,
+        assignment__counted=True,
+        state=Annotation.State.CURRENT,
+        outcome="cannot_judge",
+    ).count()
+    held = len(broken) >= MOST_FLAGS or given_back >= MOST_GIVEN_BACK
+    if Demand.objects.filter(comparison_id=comparison_id, held_back=not held).update(held_back=held):
+        log.info("comparison.held_back comparison=%d held=%s", comparison_id, held)
 
 
-def assignment_heartbeat(*, user_id: int, leases: Sequence[tuple[int, int]]) -> list[int]:
+@transaction.atomic
+def comparison_settle(*, project_id: int, comparison_id: int) -> None:
+    """A curator has looked: flags are resolved, and the comparison is handed out again."""
+    demand = Demand.objects.select_for_update(no_key=True).filter(project_id=project_id, comparison_id=comparison_id)
+    if demand.first() is None:
+        raise NotFound("This comparison is not open to people.")
+    Flag.objects.filter(comparison_id=comparison_id, resolved_at=None).update(resolved_at=Now())
+    demand.update(held_back=False)
+
+
+def assignment_heartbeat(*, project_id: int, user_id: int, leases: Sequence[tuple[int, int]]) -> list[int]:
     """Renew these (assignment, token) leases; the ids that do not come back are lost."""
-    parameters = {"ids": [lease[0] for lease in leases], "tokens": [lease[1] for lease in leases], "user": user_id}
+    parameters = {
+        "ids": [lease[0] for lease in leases],
+        "tokens": [lease[1] for lease in leases],
+        "user": user_id,
+        "project": project_id,
+    }
     return [row[0] for row in _rows(sql.HEARTBEAT, parameters)]
 
 

@@ -16,11 +16,15 @@ WHERE p.project_id = %(project)s AND p.annotator_id = %(user)s
 FOR NO KEY UPDATE OF p
 """
 
-# The same, starting from an assignment, with the form as shown (else the newest) and the guidelines in force.
+# The same, starting from an assignment, with form and guidelines as shown (else the newest), and the answer that came
+# with this key before, if the snapshot has it.
 PERSON_OF_ASSIGNMENT = """
 SELECT p.id, p.state, r.id, j.lease_seconds, j.archived_at IS NOT NULL, a.comparison_id, j.id, a.option_order,
   f.id, f.questions::text,
-  (SELECT g.id FROM annotation_guidelinerevision g WHERE g.project_id = j.id ORDER BY g.number DESC LIMIT 1)
+  (SELECT g.id FROM annotation_guidelinerevision g
+   WHERE g.project_id = j.id AND (%(guidelines)s::bigint IS NULL OR g.id = %(guidelines)s::bigint)
+   ORDER BY g.number DESC LIMIT 1),
+  (SELECT k.id FROM annotation_annotation k WHERE k.rater_id = r.id AND k.submit_key = %(key)s::uuid)
 FROM annotation_assignment a
 JOIN annotation_participation p ON p.id = a.participation_id
 JOIN annotation_project j ON j.id = p.project_id
@@ -30,6 +34,7 @@ LEFT JOIN LATERAL (
   WHERE f.project_id = j.id AND (%(form)s::bigint IS NULL OR f.id = %(form)s::bigint)
   ORDER BY f.number DESC LIMIT 1) f ON true
 WHERE a.id = %(assignment)s AND p.annotator_id = %(user)s
+  AND (%(project)s::bigint IS NULL OR p.project_id = %(project)s::bigint)
 FOR NO KEY UPDATE OF p
 """
 
@@ -125,12 +130,16 @@ SELECT id, ordinal FROM n
 """
 
 HEARTBEAT = """
-UPDATE annotation_assignment a
-SET lease_until = now() + make_interval(secs => j.lease_seconds)
-FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) AS live(id, token),
-     annotation_participation p JOIN annotation_project j ON j.id = p.project_id
-WHERE a.id = live.id AND a.token = live.token AND a.state = 'leased'
-  AND p.id = a.participation_id AND p.annotator_id = %(user)s
+WITH live AS (
+  SELECT a.id, j.lease_seconds FROM unnest(%(ids)s::bigint[], %(tokens)s::bigint[]) AS named(id, token)
+  JOIN annotation_assignment a ON a.id = named.id AND a.token = named.token AND a.state = 'leased'
+  JOIN annotation_participation p ON p.id = a.participation_id
+  JOIN annotation_project j ON j.id = p.project_id
+  WHERE p.annotator_id = %(user)s AND p.project_id = %(project)s
+  ORDER BY a.id FOR NO KEY UPDATE OF a
+)
+UPDATE annotation_assignment a SET lease_until = now() + make_interval(secs => live.lease_seconds)
+FROM live WHERE a.id = live.id AND a.state = 'leased'
 RETURNING a.id
 """
 

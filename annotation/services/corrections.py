@@ -23,6 +23,7 @@ from annotation.services.assignment import (
     _holder_lock,
     _replay,
     _surplus_sentence,
+    hold_back_judge,
 )
 
 
@@ -43,14 +44,14 @@ def _gives_place_back(annotation: Annotation) -> bool:
 
 
 @transaction.atomic
-def annotation_undo(*, annotation_id: int, user_id: int) -> AssignmentRow | None:
+def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None = None) -> AssignmentRow | None:
     """Withdraw one's latest answer and lend the comparison again; None where its place was taken meanwhile.
 
     Possible for `UNDO_SECONDS`. The sum of done and leased does not move, so it cannot fail for want of room, except for
     a "cannot judge", whose place was free for others.
     """
     annotation = _own(annotation_id, user_id)
-    person = _holder_lock(annotation.assignment_id or 0, user_id)
+    person = _holder_lock(annotation.assignment_id or 0, user_id, project_id=project_id)
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=annotation.assignment_id or 0)
     annotation.refresh_from_db()
     if annotation.state == Annotation.State.WITHDRAWN:
@@ -62,8 +63,11 @@ def annotation_undo(*, annotation_id: int, user_id: int) -> AssignmentRow | None
         raise Conflict("Only your latest answer can be undone. Correct earlier ones under History.")
     if timezone.now() - annotation.created_at > timedelta(seconds=settings.UNDO_SECONDS):
         raise Conflict("The time to undo this answer is over. You can correct it under History.")
-    placed = _place_taken_back(assignment, _gives_place_back(annotation))
+    gave_back = _gives_place_back(annotation)
     _withdraw(annotation)
+    if gave_back:
+        hold_back_judge(assignment.comparison_id)
+    placed = _place_taken_back(assignment, gave_back)
     if placed:
         assignment.state, assignment.closed_at, assignment.closing_reason = Assignment.State.LEASED, None, ""
         assignment.lease_until = timezone.now() + timedelta(seconds=person.lease_seconds)
@@ -157,6 +161,7 @@ def _correct(
     )
     if not placed:
         return KeptAsSurplus(_surplus_sentence(), new.pk)
+    hold_back_judge(person.comparison_id)
     outbox_add(project_id=person.project_id, kind="annotation.submitted", subject_id=new.pk)
     return Submitted(new.pk, replay=False, late=old.late)
 

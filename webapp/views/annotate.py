@@ -61,7 +61,7 @@ def annotate(request: Request, slug: str) -> HttpResponse:
     """The page with the comparison that is this person's turn; `?saved=ID` offers the undo of an answer just given."""
     project, user = request.project, request.user
     rows = assignment_next(project_id=project.pk, user_id=user.pk, prefetch=1)
-    shown = judgeable_list(user_id=user.pk, assignment_ids=[row.id for row in rows])
+    shown = judgeable_list(project_id=project.pk, user_id=user.pk, assignment_ids=[row.id for row in rows])
     context = {
         "item": _item(shown[0]) if shown else None,
         "saved": _saved(request),
@@ -82,7 +82,8 @@ def annotate_next(request: Request, slug: str) -> HttpResponse:
         have = _integers("have", request.GET.get("have", ""))[: MOST_AHEAD - 1]
         rows = assignment_next(project_id=project.pk, user_id=user.pk, prefetch=len(have) + 1)
         wanted = [row.id for row in rows if row.id not in have][:1]
-    shown = judgeable_list(user_id=user.pk, assignment_ids=wanted)
+    found = judgeable_list(project_id=project.pk, user_id=user.pk, assignment_ids=wanted)
+    shown = [item for item in found if item.lease_until is not None]
     if wants_json(request):
         return JsonResponse({"assignments": [_as_json(item) for item in shown]})
     if not shown:
@@ -109,14 +110,20 @@ def annotate_submit(request: Request, slug: str, assignment: int) -> HttpRespons
 
 def annotate_skip(request: Request, slug: str, assignment: int) -> HttpResponse:
     assignment_skip(
-        assignment_id=assignment, user_id=request.user.pk, reason=_fields(request).get("reason", "")
+        assignment_id=assignment,
+        user_id=request.user.pk,
+        project_id=request.project.pk,
+        reason=_fields(request).get("reason", ""),
     )
     return JsonResponse({"skipped": assignment}) if wants_json(request) else redirect(_page(slug))
 
 
 def annotate_flag(request: Request, slug: str, assignment: int) -> HttpResponse:
     comparison_flag(
-        assignment_id=assignment, user_id=request.user.pk, reason=_fields(request).get("reason", "")
+        assignment_id=assignment,
+        user_id=request.user.pk,
+        project_id=request.project.pk,
+        reason=_fields(request).get("reason", ""),
     )
     return (
         JsonResponse({"flagged": assignment}) if wants_json(request) else redirect(f"{_page(slug)}?flagged=1")
@@ -129,12 +136,17 @@ def annotate_heartbeat(request: Request, slug: str) -> HttpResponse:
     for pair in filter(None, _fields(request).get("leases", "").split(",")):
         id_, _, token = pair.partition(":")
         leases.append((_integer("lease", id_), _integer("token", token)))
-    return JsonResponse({"held": assignment_heartbeat(user_id=request.user.pk, leases=leases[:MOST_AHEAD])})
+    held = assignment_heartbeat(
+        project_id=request.project.pk, user_id=request.user.pk, leases=leases[:MOST_AHEAD]
+    )
+    return JsonResponse({"held": held})
 
 
 def annotate_undo(request: Request, slug: str, annotation: int) -> HttpResponse:
     """Withdraw one's latest answer; the reply names the assignment that is open again, if its place was still free."""
-    row = annotation_undo(annotation_id=annotation, user_id=request.user.pk)
+    row = annotation_undo(
+        annotation_id=annotation, user_id=request.user.pk, project_id=request.project.pk
+    )
     return (
         JsonResponse({"assignment": row.id if row else None})
         if wants_json(request)
@@ -181,9 +193,10 @@ def _key(text: str) -> UUID:
 
 def _measured(fields: dict[str, str], form_id: int) -> Shown:
     """What the page measured. Measurements are not answers, so an odd one is left out rather than refused."""
-    language = fields.get("interface_language", "")[:12]
+    language, guidelines = fields.get("interface_language", "")[:12], fields.get("guidelines", "")
     return Shown(
         form_revision_id=form_id,
+        guideline_revision_id=_integer("guidelines", guidelines) if guidelines else None,
         interface_language=language or "en",
         active_seconds=_seconds(fields.get("active_seconds", "")),
         idle_seconds=_seconds(fields.get("idle_seconds", "")),
@@ -239,6 +252,7 @@ def _item(item: Judgeable) -> dict[str, Any]:
         "lease_until": item.lease_until,
         "submit_key": uuid.uuid4(),
         "form_id": item.form_id,
+        "guidelines_id": item.guidelines_id,
         "context": item.context,
         "prompt": turns(item.prompt.form, item.prompt.body),
         "options": [
@@ -260,6 +274,7 @@ def _as_json(item: Judgeable) -> dict[str, Any]:
         "lease_until": item.lease_until.isoformat() if item.lease_until else None,
         "submit_key": str(uuid.uuid4()),
         "form": item.form_id,
+        "guidelines": item.guidelines_id,
         "questions": item.questions,
         "context": item.context,
         "prompt": [asdict(turn) for turn in turns(item.prompt.form, item.prompt.body)],

@@ -13,6 +13,7 @@ from annotation.errors import Refused
 from annotation.models import LanguageModel
 from annotation.selectors.leases import lease_list
 from annotation.services.assignment import assignment_release, comparison_wanted_set
+from annotation.services.assignment import comparison_settle as comparison_settle_service
 from pipelines.errors import NothingToDo
 from pipelines.selectors.ches import ches_drawn
 from pipelines.selectors.comparisons import Row, comparison_counts, comparison_get, comparison_page
@@ -214,6 +215,13 @@ def comparison_wanted(request: Request, slug: str, comparison_id: int) -> HttpRe
     messages.success(
         request, f"This comparison wants {wanted} answer{'' if wanted == 1 else 's'} of people now."
     )
+    return redirect("comparison", slug, comparison_id)
+
+
+def comparison_settle(request: Request, slug: str, comparison_id: int) -> HttpResponse:
+    """A curator has looked at the flags; the comparison is handed out again."""
+    comparison_settle_service(project_id=request.project.pk, comparison_id=comparison_id)
+    messages.success(request, "Settled. This comparison is handed out again.")
     return redirect("comparison", slug, comparison_id)
 
 

@@ -49,7 +49,9 @@ def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse
         )
         messages.success(request, "The correction counts instead of the earlier answer, which is kept.")
         return redirect("history_answer", slug, stored.annotation_id)
-    shown = judgeable_list(user_id=request.user.pk, assignment_ids=[assignment_id])[0]
+    shown = judgeable_list(
+        project_id=request.project.pk, user_id=request.user.pk, assignment_ids=[assignment_id]
+    )[0]
     context = {
         "answer": answer,
         "words": answer_words(answer.outcome, answer.vote, answer.vote_scale, answer.shown_order),

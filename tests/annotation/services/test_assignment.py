@@ -18,7 +18,8 @@ from annotation.errors import (
     NotFound,
     Refused,
 )
-from annotation.models import Annotation, Assignment, Demand, OutboxEvent, Project
+from annotation.models import Annotation, Assignment, Demand, Flag, OutboxEvent, Project
+from annotation.selectors.judging import judgeable_list
 from annotation.services.assignment import (
     assignment_heartbeat,
     assignment_next,
@@ -27,6 +28,7 @@ from annotation.services.assignment import (
     assignment_submit,
     assignment_sweep,
     comparison_flag,
+    comparison_settle,
     comparison_wanted_set,
 )
 from annotation.services.corrections import annotation_correct, annotation_undo
@@ -176,7 +178,10 @@ def test_a_heartbeat_renews_only_the_lease_it_names(project):
     cast.comparisons(project, 2)
     ben = cast.person("Ben", project, "annotator")
     one, two = lend(project, ben, 2)
-    assert assignment_heartbeat(user_id=ben.pk, leases=[(one.id, one.token), (two.id, two.token + 1)]) == [one.id]
+    held = assignment_heartbeat(
+        project_id=project.pk, user_id=ben.pk, leases=[(one.id, one.token), (two.id, two.token + 1)]
+    )
+    assert held == [one.id]
 
 
 def test_a_skip_gives_the_place_to_others_only(project):
@@ -227,6 +232,67 @@ def test_undo_lends_the_comparison_again_and_keeps_the_place(project):
     assert Annotation.objects.get(state="retraction").retracts_id == done.annotation_id
     assert submit(again, ben, +1).annotation_id != done.annotation_id
     assert broken_invariants() == {}
+
+
+def test_the_key_of_an_answer_taken_back_is_refused_and_blocks_nothing(project):
+    cast.comparisons(project, 1)
+    ben, key = cast.person("Ben", project, "annotator"), uuid4()
+    (row,) = lend(project, ben)
+    done = submit(row, ben, key=key)
+    annotation_undo(annotation_id=done.annotation_id, user_id=ben.pk)
+    with pytest.raises(Conflict, match="took this answer back"):
+        submit(row, ben, key=key)
+    submit(row, ben)
+    assert broken_invariants() == {}
+
+
+def test_a_key_used_on_another_comparison_is_refused(project):
+    cast.comparisons(project, 2)
+    ben, key = cast.person("Ben", project, "annotator"), uuid4()
+    first, second = lend(project, ben, 2)
+    submit(first, ben, -1, key=key)
+    with pytest.raises(KeyReused):
+        submit(second, ben, +1, key=key)
+    assert broken_invariants() == {}
+
+
+def test_the_third_cannot_judge_that_is_undone_lets_the_comparison_go_on(project):
+    (comparison,) = cast.comparisons(project, 1)
+    for name in ("Ben", "Dan", "Eve"):
+        user = cast.person(name, project, "annotator")
+        done = submit(lend(project, user)[0], user, answers=cast.CANNOT_JUDGE)
+    assert Demand.objects.get(comparison=comparison).held_back
+    assert annotation_undo(annotation_id=done.annotation_id, user_id=user.pk) is not None
+    assert not Demand.objects.get(comparison=comparison).held_back
+    assert broken_invariants() == {}
+
+
+def test_a_curator_who_settles_the_flags_hands_the_comparison_out_again(project):
+    (comparison,) = cast.comparisons(project, 1, wanted=5)
+    for name in ("Ben", "Dan", "Eve"):
+        user = cast.person(name, project, "annotator")
+        comparison_flag(assignment_id=lend(project, user)[0].id, user_id=user.pk, reason="Cut off.")
+    assert Demand.objects.get(comparison=comparison).held_back
+    comparison_settle(project_id=project.pk, comparison_id=comparison.pk)
+    assert not Demand.objects.get(comparison=comparison).held_back
+    assert not Flag.objects.filter(resolved_at=None).exists()
+
+
+def test_no_step_reaches_an_assignment_through_another_project(project):
+    cast.comparisons(project, 1)
+    other = cast.project()
+    ben = cast.person("Ben", project, "annotator")
+    (row,) = lend(project, ben)
+    elsewhere = {"assignment_id": row.id, "user_id": ben.pk, "project_id": other.pk}
+    for call in (
+        lambda: assignment_submit(**elsewhere, submit_key=uuid4(), answers=cast.vote(1)),
+        lambda: assignment_skip(**elsewhere, reason="other"),
+        lambda: comparison_flag(**elsewhere, reason="x"),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    assert assignment_heartbeat(project_id=other.pk, user_id=ben.pk, leases=[(row.id, row.token)]) == []
+    assert judgeable_list(project_id=other.pk, user_id=ben.pk, assignment_ids=[row.id]) == []
 
 
 def test_only_the_latest_answer_can_be_undone(project):
