@@ -17,7 +17,7 @@ RUN useradd --create-home --uid 10001 winnow \
  && install -d -o winnow -g winnow -m 700 /home/winnow/data
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
-COPY manage.py ./
+COPY manage.py pyproject.toml ./
 COPY launcher launcher
 COPY annotation annotation
 COPY pipelines pipelines

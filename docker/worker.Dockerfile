@@ -1,4 +1,4 @@
-# The worker of the queue `ml`: scoring, judging, training. torch is installed alone and first; the default build is
+# The worker of the queues `ml` (scoring, judging) and `train`. torch is installed alone and first; the default build is
 # for CUDA, and `--build-arg FIND_LINKS=...` lets a CPU build at hand be taken instead. Build from the checkout:
 #   docker build -f docker/worker.Dockerfile -t winnow-worker .
 ARG BASE=python:3.11-slim-bookworm
@@ -25,7 +25,7 @@ RUN useradd --create-home --uid 10001 winnow \
  && install -d -o winnow -g winnow -m 700 /home/winnow/data
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
-COPY manage.py ./
+COPY manage.py pyproject.toml ./
 COPY launcher launcher
 COPY annotation annotation
 COPY pipelines pipelines

@@ -60,7 +60,7 @@ def programs(bind: str) -> list[Program]:
     python = [sys.executable, "-m"]
     web = [*python, "gunicorn", "webapp.wsgi:application", "--bind", bind, "--workers", "2", "--threads", "4"]
     web += ["--worker-class", "gthread", "--graceful-timeout", "5", "--timeout", "60", "--no-control-socket"]
-    queues = ["default", "ml"] if importlib.util.find_spec("torch") else ["default"]
+    queues = ["default", "ml", "train"] if importlib.util.find_spec("torch") else ["default"]
     if len(queues) == 1:
         say(f"only the web side is installed{NO_ML}")
     workers = [Program(f"worker-{queue}", worker_command(queue), 2) for queue in queues]

@@ -20,7 +20,7 @@ def ml_require() -> None:
         raise MissingExtra(f"The machine-learning extra is not installed. Add it with: {COMMAND}")
 
 
-def ml_reachable() -> None:
-    """Raise `MissingExtra` when neither a worker nor this process could do the work."""
-    if not queue_served(ML):
+def ml_reachable(queue: str = ML) -> None:
+    """Raise `MissingExtra` when neither a worker of the queue nor this process could do the work."""
+    if not queue_served(queue):
         ml_require()

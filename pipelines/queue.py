@@ -33,8 +33,9 @@ from pipelines.bell import ring, ring_on_commit
 from pipelines.errors import Cancelled, Fenced, InputRefused, JobFailed, PipelineError
 from pipelines.models import Job, WorkerHeartbeat, WorkItem
 
-DEFAULT, ML = "default", "ml"
-QUEUES = (DEFAULT, ML)
+# `train` starts and watches training processes: it needs the extra, and must not wait for a long `ml` slice.
+DEFAULT, ML, TRAIN = "default", "ml", "train"
+QUEUES = (DEFAULT, ML, TRAIN)
 MAX_ATTEMPTS, PLAN_ATTEMPTS = 3, 10
 OPEN = (WorkItem.State.READY, WorkItem.State.LEASED)
 LONGEST_WAIT_SECONDS = 600

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from pipelines.extra import ml_require
-from pipelines.queue import DEFAULT, ML, Leased
+from pipelines.queue import DEFAULT, ML, TRAIN, Leased
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,6 @@ HANDLERS: dict[str, Kind] = {
     "score.slice": Kind(ML, "pipelines.services.scoring_work:score_slice"),
     "aggregate": Kind(DEFAULT, "pipelines.services.aggregation:aggregate_work"),
     "preference.refresh": Kind(DEFAULT, "pipelines.services.aggregation:preference_refresh_work"),
-    "train": Kind(DEFAULT, "pipelines.services.training:training_launch"),
-    "train.tick": Kind(DEFAULT, "pipelines.services.training:training_tick"),
+    "train": Kind(TRAIN, "pipelines.services.training:training_launch"),
+    "train.tick": Kind(TRAIN, "pipelines.services.training:training_tick"),
 }

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.poll", description=__doc__)
-    parser.add_argument("--queue", required=True, choices=["default", "ml"])
+    parser.add_argument("--queue", required=True, choices=["default", "ml", "train"])
     queue: str = parser.parse_args(arguments).queue
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")

@@ -26,7 +26,7 @@ from annotation.models import LanguageModel, Project, User
 from pipelines.errors import Cancelled, InputRefused, JobFailed, PipelineError
 from pipelines.extra import ml_reachable, ml_require
 from pipelines.models import DatasetVersion, Evaluation, Job, TrainingRun, WorkItem
-from pipelines.queue import DEFAULT, OPEN, Leased, job_start, work_add, work_finishing
+from pipelines.queue import OPEN, TRAIN, Leased, job_start, work_add, work_finishing
 from pipelines.services.exporting import version_export, version_frozen_get
 from pipelines.services.models import checkpoint_register, model_folder, model_get
 from pipelines.training.folder import MetricLine, RunFolder, RunProcess, RunStatus
@@ -67,7 +67,7 @@ def training_start(
     frozen = version_frozen_get(project=project, name=version)
     found = model_get(name=model)
     job = job_from_dict({"model": found.name, "dataset": version, **(arguments or {})})
-    ml_reachable()
+    ml_reachable(TRAIN)
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         run_name = name or _free_name(project, frozen)
@@ -81,7 +81,7 @@ def training_start(
 
 def training_restart(*, run: TrainingRun) -> Job:
     """Start a run again that died, failed or was cancelled; it goes on from its newest complete save."""
-    ml_reachable()
+    ml_reachable(TRAIN)
     with transaction.atomic():
         return _watch(TrainingRun.objects.select_for_update().get(pk=run.pk))
 
@@ -151,7 +151,7 @@ def _watch(run: TrainingRun) -> Job:
     run.token += 1
     run.lease_until = None
     run.save(update_fields=["state", "error", "cancel_requested", "finished_at", "token", "lease_until"])
-    return job_start(project=run.project, kind=JOB, params={"run_id": run.pk}, created_by=run.created_by)
+    return job_start(project=run.project, kind=JOB, params={"run_id": run.pk}, queue=TRAIN, created_by=run.created_by)
 
 
 @lru_cache(maxsize=1)
@@ -320,7 +320,7 @@ def _tick_plan(run: TrainingRun, job_id: int | None, *, lines: int) -> None:
     """Plan the next tick; those that are done go, since a long run has thousands."""
     WorkItem.objects.filter(job_id=job_id, kind=TICK, state=WorkItem.State.DONE).delete()
     work_add(
-        queue=DEFAULT,
+        queue=TRAIN,
         project_id=run.project_id,
         kind=TICK,
         key=f"run-{run.pk}",

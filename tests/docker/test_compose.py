@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from launcher import commands
+from pipelines.queue import DEFAULT, QUEUES
+from workers.handlers import HANDLERS
+
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker" / "compose.yaml"
-SERVICES = {"postgres", "broker", "migrate", "web", "worker-default", "worker-ml", "clock"}
+SERVICES = {"postgres", "broker", "migrate", "web", "worker-default", "worker-ml", "worker-train", "clock"}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,32 @@ def test_the_web_image_has_no_torch_and_secrets_come_from_outside(compose: dict[
     assert "torch.txt" not in (ROOT / "docker" / "web.Dockerfile").read_text()
     for name in ("WINNOW_SECRET_KEY", "DATABASE_URL"):
         assert ":?" in compose["services"]["web"]["environment"][name]
+
+
+def test_every_queue_is_served_and_what_needs_the_extra_by_the_image_that_has_it(compose: dict[str, Any]) -> None:
+    assert {kind.queue for kind in HANDLERS.values()} == set(QUEUES)
+    for queue in QUEUES:
+        serving = [
+            service
+            for service in compose["services"].values()
+            if f"-Q {queue} " in " ".join(service.get("command", []))
+        ]
+        assert len(serving) == 1, queue
+        assert serving[0]["image"] == ("winnow-web" if queue == DEFAULT else "winnow-worker")
+        assert ("worker.Dockerfile" in serving[0]["build"]["dockerfile"]) == (queue != DEFAULT)
+    assert HANDLERS["train"].queue != DEFAULT and HANDLERS["train.tick"].queue != DEFAULT
+
+
+def test_the_launcher_serves_every_queue_where_the_extra_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKER_URL", "none")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    names = {program.name for program in commands.programs("127.0.0.1:8000")}
+    assert names == {"web", "clock", *(f"worker-{queue}" for queue in QUEUES)}
+
+
+def test_both_images_hold_the_file_that_names_the_version() -> None:
+    for name in ("web", "worker"):
+        assert "pyproject.toml ./" in (ROOT / "docker" / f"{name}.Dockerfile").read_text()
 
 
 def test_only_the_web_is_published_and_on_the_loopback_address(compose: dict[str, Any]) -> None:

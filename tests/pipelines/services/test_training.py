@@ -82,7 +82,7 @@ def work(job: Job, until, seconds: float = 300) -> None:
         assert time.monotonic() < end, (
             f"still not true; {WorkItem.objects.filter(job=job).values('kind', 'state', 'error')}"
         )
-        if not drain(queue="default", worker="w", job_id=job.pk):
+        if not drain(queue="train", worker="w", job_id=job.pk):
             time.sleep(0.1)
 
 
@@ -123,10 +123,10 @@ def test_a_run_goes_on_without_its_worker_and_is_found_again(start):
     run, job = start(long=True)
     work(job, stepping(run))
     pid, step = run.pid, run.step
-    item = queue.work_take(queue="default", worker="killed", job_id=job.pk)
+    item = queue.work_take(queue="train", worker="killed", job_id=job.pk)
     while item is None:
         time.sleep(0.1)
-        item = queue.work_take(queue="default", worker="killed", job_id=job.pk)
+        item = queue.work_take(queue="train", worker="killed", job_id=job.pk)
     WorkItem.objects.filter(pk=item.id).update(lease_until="2000-01-01T00:00Z")
     queue.work_sweep()
     WorkItem.objects.filter(pk=item.id).update(due_at="2000-01-01T00:00Z")
