@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -16,7 +17,7 @@ from pipelines.services.training import training_start
 from pipelines.services.versions import version_freeze
 from tests import cast
 from tests.pipelines.scene import annotate, rater
-from tests.tiny_model import save_tiny
+from tests.tiny_model import WORDS, save_tiny
 from tests.workers.conftest import CELERY, CLOCK, POLLER, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -116,8 +117,11 @@ def test_work_goes_on_when_a_killed_broker_is_back(project, start, tmp_path):
 def test_a_training_run_outlives_its_worker_and_is_found_again(start, tmp_path):
     project = cast.project()
     ben = rater(project, "ben")
-    for n, pair in enumerate(cast.comparisons(project, 40, wanted=None)):
-        annotate(pair, ben, "first" if n % 2 else "second")
+    for a, b in itertools.combinations(WORDS[:10], 2):
+        pair = cast.comparison(
+            project, f"which is better : {a} or {b} ?", f"the {a} .", f"the {b} .", wanted=None
+        )
+        annotate(pair, ben, "first")
     version_freeze(project=project, name="v1")
     model_register(name=f"tiny-{tmp_path.name}", path=save_tiny(tmp_path / "tiny"))
     run, job = training_start(
