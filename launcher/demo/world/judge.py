@@ -38,7 +38,7 @@ class JudgeRecipe:
 
     steps: int = 320
     pairs: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     warm_up: int = 20
     last_rate: float = 0.02
     prompts: int = 1200
