@@ -60,8 +60,9 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def may(request: Request, view_name: str, method: str = "GET") -> bool:
-    """Whether this request's roles open another page of the same project: pages ask before they offer it."""
-    return bool(ACCESS[view_name].who(method) & request.roles)
+    """Whether this request opens another address of the same project: pages ask before they offer it."""
+    rule, scopes = ACCESS[view_name], getattr(request, "scopes", None)
+    return bool(rule.who(method) & request.roles) and (scopes is None or rule.scope in scopes)
 
 
 def _initials(name: str) -> str:

@@ -30,6 +30,7 @@ class Kind:
 
 HANDLERS: dict[str, Kind] = {
     "version.freeze": Kind(DEFAULT, "pipelines.services.versions:version_freeze_work"),
+    "version.train": Kind(DEFAULT, "pipelines.services.versions:version_train_work"),
     "export.write": Kind(DEFAULT, "pipelines.services.exporting:export_work"),
     "import.commit": Kind(DEFAULT, "pipelines.services.importing:import_work"),
     "judge": Kind(ML, "pipelines.services.judging_work:judge_plan"),

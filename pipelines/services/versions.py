@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from annotation.models import Project, User
 from pipelines.errors import Busy, InputRefused, NothingToDo
-from pipelines.models import AggregationRun, DatasetVersion, Job, VersionDrop
-from pipelines.queue import Leased, job_start, work_finishing
+from pipelines.extra import ml_reachable
+from pipelines.models import AggregationRun, DatasetVersion, Job, TrainingRun, VersionDrop
+from pipelines.queue import DEFAULT, Leased, job_start, work_add, work_finishing
 from pipelines.selectors.freezing import (
     Population,
     evidence_of,
@@ -36,13 +37,15 @@ from pipelines.selectors.freezing import (
 )
 from pipelines.services.aggregation import aggregate_current, aggregate_is_current
 from pipelines.services.import_staging import USE_LZ4
+from pipelines.services.models import model_get
+from pipelines.services.training import training_start
 from pipelines.versions.errors import NothingToFreeze
 from pipelines.versions.filters import Rule, rule_apply, rule_parse
 from pipelines.versions.forms import FORMS, in_form
 from pipelines.versions.rows import canonical_bytes, row_sha256
 from pipelines.versions.split_by_prompt import SPLITS
 
-JOB_KIND = "version.freeze"
+JOB_KIND, TRAIN_KIND = "version.freeze", "version.train"
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 CHUNK_BYTES = 4_000_000
@@ -100,17 +103,46 @@ def version_freeze_start(
     name: str,
     filters: Sequence[str] = (),
     form: str | None = None,
+    train: str = "",
+    run: str = "",
     created_by: User | None = None,
 ) -> Job:
-    """Start the job that freezes; what can be refused at once is refused here."""
+    """Start the job that freezes; what can be refused at once is refused here.
+
+    `train`: a model that the job then trains on the version, in a run named `run` or by itself.
+    """
     version_check(project=project, name=name, filters=filters, form=form)
+    _train_check(project, train, run)
     params = {
         "name": name,
         "filters": list(filters),
         "form": form,
+        "train": train,
+        "run": run,
         "created_by": created_by and created_by.pk,
     }
-    return job_start(project=project, kind=JOB_KIND, params=params, created_by=created_by)
+    with transaction.atomic():
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        # Two builders of one name would take each other's half-built version away.
+        running = Job.objects.filter(
+            project=project, kind=JOB_KIND, state=Job.State.RUNNING, params__name=name
+        )
+        if running.exclude(params=params, cancel_requested=False).exists():
+            raise InputRefused(
+                f"A version {name!r} is being frozen already. Wait for it or choose another name."
+            )
+        return job_start(project=project, kind=JOB_KIND, params=params, created_by=created_by)
+
+
+def _train_check(project: Project, train: str, run: str) -> None:
+    if not train:
+        if run:
+            raise InputRefused("A run's name needs the model to train.")
+        return
+    model_get(name=train)
+    ml_reachable()
+    if run and TrainingRun.objects.filter(project=project, name=run).exists():
+        raise InputRefused(f"There is a run {run!r} already. Choose another name.")
 
 
 def version_freeze_work(item: Leased) -> None:
@@ -129,8 +161,38 @@ def version_freeze_work(item: Leased) -> None:
         item.counts.update(version_counts(version))
         with work_finishing(item):
             yield
+            if item.params["train"]:
+                _train_plan(item)
 
     _build(version, item.params["filters"], item.params["form"], progress, sealing)
+
+
+def _train_plan(item: Leased) -> None:
+    """The run starts by an item of its own: what keeps it from starting must not take the version with it."""
+    names = {key: item.params[key] for key in ("name", "train", "run", "created_by")}
+    work_add(
+        queue=DEFAULT,
+        project_id=item.project_id,
+        kind=TRAIN_KIND,
+        key=item.key,
+        params=names,
+        size=0,
+        job_id=item.job_id,
+    )
+
+
+def version_train_work(item: Leased) -> None:
+    """Handler of `version.train`: start the run on the version that this job has frozen."""
+    params = item.params
+    with work_finishing(item):
+        run, job = training_start(
+            project=Project.objects.get(pk=item.project_id),
+            version=params["name"],
+            model=params["train"],
+            name=params["run"],
+            created_by=User.objects.filter(pk=params["created_by"]).first(),
+        )
+        item.result.update(run=run.name, train_job=job.pk)
 
 
 def version_check(*, project: Project, name: str, filters: Sequence[str], form: str | None) -> list[Rule]:
@@ -201,10 +263,14 @@ def _build(
             raise Busy("Votes come faster than they can be aggregated; try again in a moment.")
         with sealing():
             version.state = DatasetVersion.State.FROZEN
-            DatasetVersion.objects.filter(pk=version.pk).update(
+            sealed = DatasetVersion.objects.filter(pk=version.pk, state=DatasetVersion.State.BUILDING).update(
                 state=version.state, recipe=version.recipe, manifest=version.manifest, root_hash=version.root_hash,
                 run=run, rows_in=version.rows_in, rows_out=version.rows_out, frozen_at=Now(),
             )  # fmt: skip
+            if sealed != 1:
+                raise Busy(
+                    f"Another freeze took the name {version.name!r} meanwhile; look at the versions first."
+                )
     except BaseException:
         _remove(version)
         raise

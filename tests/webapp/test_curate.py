@@ -302,6 +302,11 @@ def test_the_api_says_the_same_to_programs(scene: Scene) -> None:
         "/api/projects/ours/versions", odd, content_type="application/json", headers=headers
     )
     assert refused.status_code == 400 and "filter" in refused.json()["error"]
+    trained = {"name": "v2", "train": "base"}
+    narrow = program.post(
+        "/api/projects/ours/versions", trained, content_type="application/json", headers=headers
+    )
+    assert narrow.status_code == 400 and "scope runs" in narrow.json()["error"]
     unknown = {"name": "v2", "typo": 1}
     again = program.post(
         "/api/projects/ours/versions", unknown, content_type="application/json", headers=headers

@@ -7,6 +7,7 @@ from typing import Any
 
 from ninja import Status
 
+from annotation.errors import Refused
 from annotation.selectors.access import project_list_for, roles_in
 from annotation.selectors.overview import Progress, progress_of
 from pipelines.models import DatasetVersion, Job
@@ -23,6 +24,7 @@ from pipelines.services.training import training_start
 from pipelines.services.versions import version_freeze_start
 from webapp.api import api
 from webapp.api import schemas as s
+from webapp.context import may
 from webapp.rendering import turns
 from webapp.requests import Request
 
@@ -87,10 +89,10 @@ def versions(request: Request, slug: str) -> list[DatasetVersion]:
 
 @api.post(P + "/versions", response={202: s.JobOut}, url_name="versions")
 def version_freeze(request: Request, slug: str, body: s.VersionIn) -> Status[dict[str, Any]]:
-    """Start freezing by a recipe of filters; the job's result names the version."""
-    job = version_freeze_start(
-        project=request.project, name=body.name, filters=body.filters, form=body.form, created_by=request.user
-    )
+    """Start freezing by a recipe of filters, and training on it; the job's result names the version and the run."""
+    if body.train and not may(request, "api:runs", "POST"):
+        raise Refused("Training on the version takes a researcher, and a token with the scope runs.")
+    job = version_freeze_start(project=request.project, created_by=request.user, **body.dict())
     return Status(202, _job(request, job))
 
 

@@ -116,6 +116,8 @@ class VersionIn(Body):
     name: str
     filters: list[str] = []
     form: str | None = None
+    train: str = Field("", description="a model to train on the version; takes the right to start runs")
+    run: str = Field("", description="the name of that run")
 
 
 class RunIn(Body):

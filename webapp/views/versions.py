@@ -14,9 +14,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from annotation.errors import NotFound
+from annotation.errors import NotFound, Refused
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.models import VersionDrop
+from pipelines.selectors.routing import usable_models
 from pipelines.selectors.scores import models_scored
 from pipelines.selectors.versions import (
     VersionShown,
@@ -159,15 +160,21 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
     fields = request.POST if request.method == "POST" else request.GET
     filters = recipe_filters(fields)
     if request.method == "POST" and "preview" not in fields:
+        train = fields.get("train", "")
+        if train and not may(request, "run_start", "POST"):
+            raise Refused("Training on the version takes a researcher; freeze without a model to train.")
         job = version_freeze_start(
             project=request.project,
             name=fields.get("name", "").strip(),
             filters=filters,
             form=fields.get("form") or None,
+            train=train,
+            run=fields.get("run", "").strip(),
             created_by=request.user,
         )
         return redirect("job", slug, job.pk)
     context = {
+        "to_train": usable_models() if may(request, "run_start", "POST") else [],
         "fields": fields,
         "filters": filters,
         "others": "\n".join(fields.getlist("filter")) or fields.get("others", ""),

@@ -14,13 +14,15 @@ from django.db import DatabaseError, connection, transaction
 
 from annotation.models import Annotation, Comparison, Project, Rater
 from annotation.services.projects import project_archive, project_create
-from pipelines.errors import InputRefused
+from pipelines.errors import Busy, InputRefused
 from pipelines.models import (
     AggregationRun,
     DatasetVersion,
     Export,
+    Job,
     Preference,
     Score,
+    TrainingRun,
     VersionDrop,
     VersionRow,
 )
@@ -319,6 +321,55 @@ def test_a_worker_freezes_and_exports(project, settings):
     export.refresh_from_db()
     assert (export.state, export.error) == ("done", "")
     assert (settings.EXPORTS_DIR / export.folder / "winnow.json").is_file()
+
+
+def test_a_freeze_starts_the_run_it_was_asked_for(project, monkeypatch):
+    monkeypatch.setattr("pipelines.services.versions.ml_reachable", lambda: None)
+    monkeypatch.setattr("pipelines.services.training.ml_reachable", lambda: None)
+    model = model_with_scores(project)
+    job = version_freeze_start(project=project, name="v1", train=model.name, run="first")
+    drain(queue="default", worker="test", job_id=job.pk)
+    job.refresh_from_db()
+    run = TrainingRun.objects.get(name="first")
+    assert (job.state, job.result["run"]) == ("done", "first")
+    assert (run.version.name, run.version.state, run.model) == ("v1", "frozen", model)
+    assert Job.objects.get(pk=job.result["train_job"]).params == {"run_id": run.pk}
+    with pytest.raises(InputRefused, match="run 'first' already"):
+        version_freeze_start(project=project, name="v2", train=model.name, run="first")
+    with pytest.raises(InputRefused, match="no model 'nobody'"):
+        version_freeze_start(project=project, name="v2", train="nobody")
+
+
+def test_a_run_that_cannot_start_leaves_the_version_frozen(project, monkeypatch):
+    monkeypatch.setattr("pipelines.services.versions.ml_reachable", lambda: None)
+    job = version_freeze_start(project=project, name="v1", train=model_with_scores(project).name)
+
+    def refuse(**_):
+        raise InputRefused("Nobody can train.")
+
+    monkeypatch.setattr("pipelines.services.versions.training_start", refuse)
+    drain(queue="default", worker="test")
+    job.refresh_from_db()
+    assert (job.state, job.error) == ("failed", "Nobody can train.")
+    assert DatasetVersion.objects.get(name="v1").state == "frozen"
+
+
+def test_one_name_is_frozen_by_one_job(project):
+    job = version_freeze_start(project=project, name="v1")
+    assert version_freeze_start(project=project, name="v1") == job
+    with pytest.raises(InputRefused, match="being frozen already"):
+        version_freeze_start(project=project, name="v1", filters=["flip < 0.4"])
+
+
+def test_a_version_that_was_taken_away_meanwhile_is_not_said_to_be_frozen(project, monkeypatch):
+    def taken(version, *rest):
+        DatasetVersion.objects.filter(pk=version.pk).delete()
+
+    monkeypatch.setattr("pipelines.services.versions._write_rows", lambda *_: "0" * 64)
+    monkeypatch.setattr("pipelines.services.versions._describe", taken)
+    with pytest.raises(Busy, match="took the name 'v1'"):
+        version_freeze(project=project, name="v1")
+    assert not DatasetVersion.objects.exists()
 
 
 def test_a_worker_that_cannot_freeze_says_why(project):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from pipelines.models import DatasetVersion
+from pipelines.models import DatasetVersion, Job
 from pipelines.services.versions import filter_preview, version_check, version_counts, version_freeze_start
 from pipelines.versions.filters import FILTERS
 from pipelines.versions.forms import FORMS
@@ -32,25 +32,43 @@ class Command(WinnowCommand):
         parser.add_argument(
             "--preview", action="store_true", help="say what each filter would drop, and stop"
         )
+        parser.add_argument(
+            "--train", default="", metavar="MODEL", help="then train this model on the version"
+        )
+        parser.add_argument("--run", default="", metavar="NAME", help="of the training run")
         no_wait_option(parser)
 
     def run(self, **options: Any) -> Mapping[str, Any]:
         project, name, filters = self.project(options), options["name"], options["filters"]
         if options["preview"]:
             return self._preview(project, name, filters, options["form"])
-        job = version_freeze_start(project=project, name=name, filters=filters, form=options["form"])
+        job = version_freeze_start(
+            project=project,
+            name=name,
+            filters=filters,
+            form=options["form"],
+            train=options["train"],
+            run=options["run"],
+        )
         if options["no_wait"]:
             job_leave(job)
             return {"job": job.pk, "version": name}
-        job_wait(job, self, title="Freezing", unit="rows")
+        job = job_wait(job, self, title="Freezing", unit="rows")
         version = DatasetVersion.objects.get(project=project, name=name)
         drops = version.manifest["counts"]["drops"]
         for drop in drops:
             self.say(f"{drop['cause']}: {drop['dropped']:,} dropped, {drop['left']:,} left")
         return {
             "counts": version_counts(version), "version": name, "root_hash": version.root_hash, "drops": drops,
-            "form": version.recipe["form"],
+            "form": version.recipe["form"], **self._trained(job),
         }  # fmt: skip
+
+    def _trained(self, job: Job) -> Mapping[str, Any]:
+        """The run that the freeze started, waited for as `train` does."""
+        if "train_job" not in job.result:
+            return {}
+        trained = job_wait(Job.objects.get(pk=job.result["train_job"]), self, title="Training", unit="steps")
+        return {"run": job.result["run"], "model": trained.result["model"]}
 
     def _preview(self, project: Any, name: str, filters: list[str], form: str | None) -> Mapping[str, Any]:
         version_check(project=project, name=name, filters=filters, form=form)
