@@ -35,7 +35,11 @@ def open_page(browser: Any, live_server: Any) -> Iterator[Opener]:
         page = context.new_page()
         page.on(
             "console",
-            lambda m: wrong.append(m.text) if m.type == "error" and "net::ERR_" not in m.text else None,
+            lambda m: (
+                wrong.append(m.text)
+                if m.type == "error" and not m.text.startswith("Failed to load resource")
+                else None
+            ),
         )
         page.on("pageerror", lambda e: wrong.append(str(e)))
         page.on("dialog", lambda d: wrong.append(f"dialog: {d.message}"))

@@ -120,6 +120,23 @@ def test_an_answer_survives_closing_the_page_before_it_was_sent(
     assert Annotation.objects.count() == 1
 
 
+@pytest.mark.parametrize("status", [200, 302, 404, 413, 502])
+def test_what_a_proxy_says_settles_no_answer(
+    open_page: Opener, place: Project, ben: User, status: int
+) -> None:
+    cast.comparisons(place, 3)
+    page = open_page(ben, PAGE)
+    headers = {"Location": "/sign-in/"} if status == 302 else {}
+    page.route(
+        "**/submit", lambda route: route.fulfill(status=status, body="<h1>portal</h1>", headers=headers)
+    )
+    page.keyboard.press("6")
+    page.get_by_text("1 answer kept on this device").first.wait_for()
+    page.unroute("**/submit")
+    wait_saved(page, 1)
+    assert Annotation.objects.count() == 1
+
+
 def test_the_loop_works_without_script(open_page: Opener, place: Project, ben: User) -> None:
     cast.comparisons(place, 2)
     page = open_page(ben, PAGE, java_script_enabled=False)

@@ -1,6 +1,9 @@
 // Answers on their way: kept in this browser until the server has said 2xx or has refused them for good.
 // Holds ids, choices and keys only, never a text that was judged. Resending is safe: the key makes it the same vote.
 
+// Refused for good, where the reply is the app's own.
+const REFUSALS = new Set([400, 404, 409, 422]);
+
 export class Outbox {
   constructor(name) {
     this.name = name;
@@ -62,18 +65,20 @@ export class Sender {
     } catch {
       return this.#later("offline");
     }
-    if (reply.ok) {
+    // Only what the app itself says settles an answer: a proxy, a portal or a redirect speaks for nobody.
+    const body = await reply.json().catch(() => null);
+    if (reply.ok && body?.annotation_id) {
       this.failures = 0;
-      const body = await reply.json();
       this.outbox.remove(entry);
       this.on.saved(entry, body);
       return true;
     }
-    if (reply.status === 401) return this.#later("signed-out");
-    if (reply.status === 403 || reply.status === 429 || reply.status >= 500) return this.#later("server");
-    this.outbox.remove(entry);
-    this.on.refused(entry, await sentence(reply));
-    return true;
+    if (REFUSALS.has(reply.status) && typeof body?.error === "string") {
+      this.outbox.remove(entry);
+      this.on.refused(entry, body.error);
+      return true;
+    }
+    return this.#later(reply.status === 401 ? "signed-out" : "server");
   }
 
   #later(why) {
