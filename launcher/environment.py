@@ -36,6 +36,7 @@ def ensure(level: str, arguments: list[str]) -> None:
 
     `arguments` are what Python is called with there. Returns only if the running Python already fits.
     """
+    keep_bytecode()
     if _is_project_python():
         if _stamped(level) or _complete(level):
             return
@@ -46,6 +47,12 @@ def ensure(level: str, arguments: list[str]) -> None:
             _install(level)
     os.environ.pop("PYTHONHOME", None)
     os.execv(PYTHON, [str(PYTHON), *arguments])
+
+
+def keep_bytecode() -> None:
+    """Keep compiled modules whatever the shell says: without them every process compiles torch anew, for 15 s."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def installed_level() -> str:

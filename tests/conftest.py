@@ -22,8 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def _prepare_environment() -> Path:
     """A home and settings that are the session's own; before Django reads its settings."""
+    from launcher.environment import keep_bytecode
     from launcher.home import Home
 
+    keep_bytecode()
     folder = Path(tempfile.mkdtemp(prefix="winnow-test-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     Home(folder).prepare()
