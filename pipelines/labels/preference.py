@@ -72,15 +72,26 @@ def preferences(posterior: FloatArray) -> Preferences:
     return Preferences(direction, flip, tie.copy(), first + tie / 2)
 
 
-def judge_posterior(p_first: FloatArray) -> FloatArray:
-    """(n, 3) posterior from a judge's calibrated P(first better), (n,), in [0, 1]; two labels never say tie.
+def judge_posterior(p_first: FloatArray, p_tie: FloatArray | None = None) -> FloatArray:
+    """(n, 3) posterior from a judge's calibrated probabilities.
+
+    Args:
+        p_first: (n,) P(first better, given that one is), in [0, 1].
+        p_tie: (n,) P(tie), in [0, 1]; None for a judge of two labels, which never says tie.
 
     Raises:
         PosteriorMalformed: a value outside [0, 1] or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> judge_posterior(np.array([0.75]), np.array([0.6])).round(2).tolist()
+        [[0.3, 0.1, 0.6]]
     """
-    if not (np.isfinite(p_first) & (p_first >= 0) & (p_first <= 1)).all():
-        raise PosteriorMalformed("P(first better) must lie in 0..1")
-    return np.stack([p_first, 1.0 - p_first, np.zeros_like(p_first)], axis=1)
+    tie = np.zeros_like(p_first) if p_tie is None else p_tie
+    for name, values in (("P(first better)", p_first), ("P(tie)", tie)):
+        if not (np.isfinite(values) & (values >= 0) & (values <= 1)).all():
+            raise PosteriorMalformed(f"{name} must lie in 0..1")
+    return np.stack([(1.0 - tie) * p_first, (1.0 - tie) * (1.0 - p_first), tie], axis=1)
 
 
 def chosen_soft_label(soft_label: FloatArray, direction: NDArray[np.int8]) -> FloatArray:

@@ -23,6 +23,7 @@ class Prediction(models.Model):
     rater = models.ForeignKey(Rater, models.PROTECT, related_name="predictions")
     outcome = models.CharField(max_length=12)
     p_first = models.FloatField(null=True)
+    p_tie = models.FloatField(null=True, help_text="half of it is in p_first; 0 for a judge of two labels")
     p_first_ab = models.FloatField(null=True)
     p_first_ba = models.FloatField(null=True)
     label_mass = models.FloatField(null=True, help_text="least of both orders")

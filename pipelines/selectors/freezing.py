@@ -239,7 +239,9 @@ JOIN annotation_comparison c ON c.id = p.comparison_id
 JOIN annotation_import i ON i.id = c.source_import_id WHERE w.version_id = %(version)s ORDER BY 1
 """
 JUDGES = """
-SELECT DISTINCT rater.name, x.fingerprint FROM pipelines_prediction x
+SELECT DISTINCT rater.name, x.fingerprint,
+  EXISTS (SELECT FROM pipelines_calibration fit WHERE fit.rater_id = rater.id)
+FROM pipelines_prediction x
 JOIN annotation_rater rater ON rater.id = x.rater_id JOIN pipelines_preference p ON p.comparison_id = x.comparison_id
 JOIN pipelines_versionrow w ON w.revision_id = p.current_id AND w.version_id = %(version)s
 WHERE x.fingerprint <> '' ORDER BY 1, 2
@@ -256,10 +258,11 @@ def evidence_of(*, version_id: int) -> Iterator[tuple[str, tuple[str, ...]]]:
                     yield kind, row
 
 
-def sources_of(*, version_id: int) -> tuple[list[str], list[dict[str, str]]]:
+def sources_of(*, version_id: int) -> tuple[list[str], list[dict[str, Any]]]:
     """SHA-256 of the files that a version's comparisons came from, and the judges under it."""
     with connection.cursor() as cursor:
         cursor.execute(IMPORTS, {"version": version_id})
         files = [row[0] for row in cursor.fetchall()]
         cursor.execute(JUDGES, {"version": version_id})
-        return files, [{"name": name, "fingerprint": fingerprint} for name, fingerprint in cursor.fetchall()]
+        names = ("name", "fingerprint", "calibrated")
+        return files, [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

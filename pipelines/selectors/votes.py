@@ -47,6 +47,11 @@ class VoteTable:
     def __len__(self) -> int:
         return int(self.comparison.size)
 
+    def of_people(self) -> VoteTable:
+        """The votes given here by people."""
+        columns = {name: getattr(self, name)[self.person] for name in self.__dataclass_fields__}
+        return VoteTable(**columns)
+
     def votes(self, comparisons: IntArray, raters: IntArray) -> Votes:
         """As indices into these sorted ids; every id of the table must be among them."""
         return Votes(
@@ -99,18 +104,20 @@ def _shown_as_a(outcome: str, position_of_a: int | None) -> float:
 class PredictionTable:
     """The newest readable prediction a comparison, sorted by comparison.
 
-    `p_first`: (n,) the judge's own P(first better), NaN where an imported one has none; `label` then says which side.
+    `p_first`: (n,) the judge's own P(first better, given that one is), NaN where an imported one has none; `label` then
+    says which side. `p_tie`: (n,) its P(tie), 0 where it knows no tie.
     """
 
     comparison: IntArray
     rater: IntArray
     p_first: FloatArray
+    p_tie: FloatArray
     label: IntArray
     inconsistent: BoolArray
 
 
 PREDICTIONS = """
-SELECT DISTINCT ON (p.comparison_id) p.comparison_id, p.rater_id, p.p_first, p.outcome
+SELECT DISTINCT ON (p.comparison_id) p.comparison_id, p.rater_id, p.p_first, p.outcome, coalesce(p.p_tie, 0)
 FROM pipelines_prediction p
 JOIN annotation_comparison c ON c.id = p.comparison_id
 WHERE p.project_id = %(project)s AND c.size = 2 AND p.outcome <> 'unreadable'
@@ -129,13 +136,24 @@ def predictions_of(
         ids = None if comparison_ids is None else list(comparison_ids)
         cursor.execute(PREDICTIONS, {"project": project_id, "rater": rater_id, "ids": ids})
         rows = cursor.fetchall()
+    p_tie = np.array([row[4] for row in rows], dtype=np.float64)
     return PredictionTable(
         comparison=np.array([row[0] for row in rows], dtype=np.int64),
         rater=np.array([row[1] for row in rows], dtype=np.int64),
-        p_first=np.array([np.nan if row[2] is None else row[2] for row in rows], dtype=np.float64),
+        p_first=_first_if_any(
+            np.array([np.nan if row[2] is None else row[2] for row in rows], dtype=np.float64), p_tie
+        ),
+        p_tie=p_tie,
         label=np.array([LABELS.get(row[3], TIE) for row in rows], dtype=np.int64),
         inconsistent=np.array([row[3] == "inconsistent" for row in rows], dtype=bool),
     )
+
+
+def _first_if_any(p_first: FloatArray, p_tie: FloatArray) -> FloatArray:
+    """P(first better, given that one is) from the stored one, which holds half of the tie; 0.5 for a sure tie."""
+    either = 1.0 - p_tie
+    known = np.divide(p_first - p_tie / 2, either, out=np.full(p_first.shape, 0.5), where=either > 0)
+    return np.where(np.isnan(p_first), np.nan, np.clip(known, 0.0, 1.0))
 
 
 def calibrations_of(project_id: int) -> dict[int, CalibrationFit]:

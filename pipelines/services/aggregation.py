@@ -36,7 +36,7 @@ from pipelines.selectors.votes import (
 from pipelines.services.preference_rows import Labels, labels_clear, labels_store
 
 DEFAULT_METHOD = "dawid_skene"
-JUDGE = "judge"
+JUDGE, UNCALIBRATED = "judge", "judge_uncalibrated"
 EVENTS = "annotation."
 REFIT_VOTES, REFIT_SHARE = 50, 0.1
 SMOOTHING = 0.5
@@ -262,15 +262,15 @@ def _judged(project_id: int, judged: PredictionTable, *, without: NDArray[np.int
         return None
     comparison, rater, label = judged.comparison[kept], judged.rater[kept], judged.label[kept]
     p_first = judged.p_first[kept]
-    calibrated = p_first.copy()
-    for rater_id, fit in calibrations_of(project_id).items():
+    calibrated, fits = p_first.copy(), calibrations_of(project_id)
+    for rater_id, fit in fits.items():
         calibrated[rater == rater_id] = fit.apply(p_first[rater == rater_id])
     # An imported prediction without a probability is worth one smoothed vote for its side.
     posterior = np.full((comparison.size, N_OUTCOMES), SMOOTHING)
     posterior[np.arange(comparison.size), label] += 1.0
     posterior /= posterior.sum(axis=1, keepdims=True)
     known = ~np.isnan(calibrated)
-    posterior[known] = judge_posterior(calibrated[known])
+    posterior[known] = judge_posterior(calibrated[known], judged.p_tie[kept][known])
     found = preferences(posterior)
     return Labels(
         comparison=comparison,
@@ -282,7 +282,7 @@ def _judged(project_id: int, judged: PredictionTable, *, without: NDArray[np.int
         agreement=np.full(comparison.size, np.nan),
         votes=np.zeros(comparison.size, dtype=np.int64),
         origin=np.full(comparison.size, "model"),
-        method=np.full(comparison.size, JUDGE, dtype="<U40"),
+        method=np.where(np.isin(rater, list(fits)), JUDGE, UNCALIBRATED).astype("<U40"),
         method_version=np.full(comparison.size, CALIBRATION_VERSION, dtype="<U20"),
     )
 

@@ -58,6 +58,7 @@ def judge_slice(item: Leased) -> None:
             rater_id=item.params["rater"],
             outcome=verdict.outcome,
             p_first=verdict.p_first,
+            p_tie=verdict.p_tie if verdict.p_first is not None else None,
             p_first_ab=verdict.p_first_ab,
             p_first_ba=verdict.p_first_ba,
             label_mass=verdict.label_mass,

@@ -305,7 +305,7 @@ def _calibrate(
     judged = dict(
         zip(predictions.comparison[known].tolist(), predictions.p_first[known].tolist(), strict=True)
     )
-    truth = _people_say(votes_of(project.pk), pilot_ids)
+    truth = _people_say(votes_of(project.pk).of_people(), pilot_ids)
     both = sorted(truth.keys() & judged.keys())
     if not both:
         raise NothingToCalibrate
@@ -326,8 +326,8 @@ def _calibrate(
 def _people_say(table: VoteTable, pilot_ids: NDArray[np.int64]) -> dict[int, float]:
     """P(first better) of each pilot comparison by its voters, weighted by reliability where that can be told.
 
-    Reliability is learnt from all votes. Where it cannot be told the mean vote stands: smoothing would make the judge
-    look worse than it is.
+    Reliability is learnt from all of the table's votes. Where it cannot be told the mean vote stands: smoothing would
+    make the judge look worse than it is.
     """
     ids = np.unique(table.comparison)
     if not ids.size:

@@ -100,7 +100,7 @@ FILTERS: dict[str, FilterKey] = {
         FilterKey("confidence", "probability of the direction", "number", lambda c, _: c.confidence),
         FilterKey(
             "judge_confidence",
-            "calibrated confidence of labels that a model gave",
+            "confidence of labels that a model gave, calibrated where a pilot was",
             "number",
             lambda c, _: np.where(c.origin == "model", c.confidence, np.nan),
             looks_at_model=True,

@@ -54,6 +54,12 @@ def test_a_judge_never_says_tie() -> None:
     assert found.p_tie.tolist() == [0, 0, 0]
 
 
+def test_a_judge_of_three_labels_may_say_tie() -> None:
+    found = preferences(judge_posterior(np.array([0.9, 0.9]), np.array([0.6, 0.3])))
+    assert found.direction_keys() == ["tie", "first"]
+    assert found.flip_probability[1] == pytest.approx(0.1)
+
+
 def test_strength_is_the_mean_vote_over_its_scale_and_unknown_without_graded_votes() -> None:
     found = signed_strength(np.array([0, 0, 2]), np.array([-3.0, -1.0, 2.0]), 3, scale=4)
     assert found[[0, 2]].tolist() == [-0.5, 0.5]

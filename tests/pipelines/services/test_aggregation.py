@@ -7,7 +7,7 @@ import pytest
 from annotation.models import Annotation
 from pipelines import queue
 from pipelines.errors import InputRefused, NothingToDo
-from pipelines.models import Calibration, Preference, PreferenceRevision, RaterEstimate
+from pipelines.models import Calibration, Prediction, Preference, PreferenceRevision, RaterEstimate
 from pipelines.services.aggregation import (
     aggregate_current,
     aggregate_full,
@@ -94,7 +94,7 @@ def test_votes_decide_and_the_judge_fills_the_rest(project):
     run = aggregate_full(project=project)
     assert (current(voted).outcome, current(voted).origin) == ("second", "person")
     row = current(judged)
-    assert (row.outcome, row.origin, row.method, row.votes) == ("first", "model", "judge", 0)
+    assert (row.outcome, row.origin, row.method, row.votes) == ("first", "model", "judge_uncalibrated", 0)
     assert row.confidence == pytest.approx(0.9) and row.flip_probability == pytest.approx(0.1)
     assert row.agreement is None and row.strength is None
     assert not Preference.objects.filter(comparison=nobody).exists()
@@ -116,6 +116,18 @@ def test_a_calibration_moves_the_judges_confidence_and_keeps_its_side(project):
     )
     aggregate_full(project=project)
     assert current(pair).confidence == pytest.approx(0.75)
+
+
+def test_a_judges_tie_is_no_directed_preference_and_leaves_the_direction_its_odds(project):
+    """Stored P(first better) holds half of the tie: 0.6 with a tie of 0.7 says 'first' with 0.25 to 0.05."""
+    tied, sided = cast.comparisons(project, 2)
+    for pair, p_first, p_tie, outcome in ((tied, 0.6, 0.7, "tie"), (sided, 0.7, 0.2, "first")):
+        made = predict(pair, judge(project), p_first, outcome)
+        Prediction.objects.filter(pk=made.pk).update(p_tie=p_tie)
+    aggregate_full(project=project)
+    assert (current(tied).outcome, current(tied).p_tie) == ("tie", pytest.approx(0.7))
+    assert current(sided).outcome == "first"
+    assert current(sided).flip_probability == pytest.approx(0.25)
 
 
 def test_the_newest_prediction_counts_and_inconsistent_is_no_tie(project):

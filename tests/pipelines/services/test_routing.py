@@ -189,6 +189,15 @@ def test_an_unanswered_pilot_cannot_calibrate(project, judged):
         route_budget(project=project, budget=15)
 
 
+def test_a_files_choices_are_no_peoples_answers(project, judged):
+    """A source said something about every pilot comparison; the calibration waits for people all the same."""
+    route_pilot(project=project, share=0.25)
+    for pair in judged:
+        annotate(pair, rater(project, "crowd", "source"), "first")
+    with pytest.raises(NothingToCalibrate):
+        route_budget(project=project, budget=10)
+
+
 def test_a_share_outside_its_range_is_refused(project, judged):
     with pytest.raises(InputRefused, match=r"got 1\.5"):
         route_pilot(project=project, share=1.5)
