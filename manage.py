@@ -54,8 +54,8 @@ def _run() -> None:
 def _needs_no_services(arguments: list[str]) -> bool:
     return (
         not arguments
-        or arguments[0] in WITHOUT_SERVICES
-        or bool({"--help", "-h", "--version"} & set(arguments))
+        or arguments[0] in WITHOUT_SERVICES | {"--version"}  # elsewhere it names a version to train on
+        or bool({"--help", "-h"} & set(arguments))
     )
 
 

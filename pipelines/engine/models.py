@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from pipelines.engine.errors import DeviceMissing, ModelNotHere, ModelUnreadable, TokenizerHasNoEnd
 from pipelines.engine.folder import check_folder
@@ -133,6 +134,8 @@ def choose_device(device: str) -> torch.device:
 def stay_offline() -> None:
     """Tells the libraries, before or after their import, that nothing is to be fetched in this process."""
     os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    # Commands draw a bar of their own.
+    disable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:
