@@ -234,7 +234,7 @@ SELECT c.project_id, c.id, %(rater)s, staged.outcome, 'imported', '1', '', '', '
 {CHOICES}
 """
 # Any number: imports share texts, and two that insert them in different orders would wait for each other.
-LOCK = "SELECT pg_advisory_xact_lock(7_461_301)"
+LOCK = "SELECT pg_advisory_xact_lock(7461301)"
 
 
 def staging_load(
