@@ -324,8 +324,8 @@ def test_a_worker_freezes_and_exports(project, settings):
 
 
 def test_a_freeze_starts_the_run_it_was_asked_for(project, monkeypatch):
-    monkeypatch.setattr("pipelines.services.versions.ml_reachable", lambda: None)
-    monkeypatch.setattr("pipelines.services.training.ml_reachable", lambda: None)
+    monkeypatch.setattr("pipelines.services.versions.ml_reachable", lambda *_: None)
+    monkeypatch.setattr("pipelines.services.training.ml_reachable", lambda *_: None)
     model = model_with_scores(project)
     job = version_freeze_start(project=project, name="v1", train=model.name, run="first")
     drain(queue="default", worker="test", job_id=job.pk)
@@ -341,7 +341,7 @@ def test_a_freeze_starts_the_run_it_was_asked_for(project, monkeypatch):
 
 
 def test_a_run_that_cannot_start_leaves_the_version_frozen(project, monkeypatch):
-    monkeypatch.setattr("pipelines.services.versions.ml_reachable", lambda: None)
+    monkeypatch.setattr("pipelines.services.versions.ml_reachable", lambda *_: None)
     job = version_freeze_start(project=project, name="v1", train=model_with_scores(project).name)
 
     def refuse(**_):
