@@ -1,6 +1,7 @@
 """One file that holds all a restore needs: the database, the secrets, and the files of the home.
 
-A plain tar, readable by its owner alone, whose first member says what is in it, with a hash of each file.
+A plain tar, readable by its owner alone, whose last member says what is in it, with a hash of each file. The home is
+in use meanwhile, so each file is read once, through one handle, as far as it reached when it was opened.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from launcher.errors import HomeRefused, LauncherError
@@ -24,11 +27,13 @@ from launcher.postgres import binaries_find
 from launcher.processes import run, say
 from launcher.services import services
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "backup.json"
 DUMP = "database.dump"
-# Rebuilt at need, or held in the dump.
-LEFT_OUT = {"postgres", "postgres.location", "redis", "run", "log", "backups", "static", "cache"}
+# Rebuilt at need, or held in the dump. What the demo leaves below `demo` and `demo-runs` is nobody's data.
+LEFT_OUT = {
+    "postgres", "postgres.location", "redis", "run", "log", "backups", "static", "cache", "demo", "demo-runs",
+}  # fmt: skip
 
 
 class BackupDamaged(LauncherError):
@@ -47,7 +52,9 @@ def backup_write(home: Home, target: Path | None = None) -> Path:
         with services(home):
             # The dump comes first: files that rows name are written before their rows, so none can be missing.
             _client("pg_dump", "--format=custom", f"--file={dump}")
-        members = {DUMP: dump, **{f"home/{path.relative_to(home.path)}": path for path in _files(home)}}
+        members = chain(
+            [(DUMP, dump)], ((f"home/{path.relative_to(home.path)}", path) for path in _files(home))
+        )
         draft = Path(folder) / "backup.tar"
         _pack(draft, members, now)
         _sync(draft)
@@ -86,32 +93,82 @@ def backup_restore(home: Home, source: Path) -> None:
 
 def _files(home: Home) -> Iterator[Path]:
     """The home's own files; links are refused rather than followed out of it."""
-    for entry in sorted(home.path.iterdir()):
-        if entry.name in LEFT_OUT:
-            continue
-        for path in sorted(entry.rglob("*")) if entry.is_dir() else [entry]:
+    for place, folders, names in os.walk(home.path, onerror=_walk_failed):
+        folder = Path(place)
+        kept = [
+            name
+            for name in sorted([*folders, *names])
+            if not _left_out((folder / name).relative_to(home.path))
+        ]
+        for path in (folder / name for name in kept):
             if path.is_symlink():
                 raise HomeRefused(
                     f"{path} is a link; a backup holds files only, so replace it by what it points to"
                 )
             if path.is_file():
                 yield path
+        folders[:] = [name for name in kept if name in folders]
 
 
-def _pack(draft: Path, members: dict[str, Path], now: datetime) -> None:
-    facts = {
-        "format": FORMAT,
-        "made": now.isoformat(timespec="seconds"),
-        "files": {name: _hash(path) for name, path in members.items()},
-    }
-    text = json.dumps(facts, indent=1).encode()
+def _walk_failed(error: OSError) -> None:
+    """A folder that vanished was a draft; one that cannot be read would be missing from the backup."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _left_out(path: Path) -> bool:
+    """Whether a file or folder, named below the home, is rebuilt at need, or a draft that somebody still writes."""
+    if path.name.startswith(".") or path.name.endswith(".partial"):
+        return True
+    # The trainer's own saves: without them a run that was under way begins anew.
+    return path.parts[0] in LEFT_OUT or (path.parts[0] == "runs" and path.parts[2:] == ("trainer",))
+
+
+class _HashedRead:
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(size)
+        self.sha256.update(data)
+        return data
+
+
+def _pack(draft: Path, members: Iterable[tuple[str, Path]], now: datetime) -> None:
+    """Write the members as they are read; one that vanished since it was listed was a draft, and is left out."""
+    files: dict[str, str] = {}
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
-        head = tarfile.TarInfo(MANIFEST)
-        head.size, head.mode = len(text), 0o600
-        archive.addfile(head, io.BytesIO(text))
-        for name, path in members.items():
-            archive.add(path, name, recursive=False, filter=_anonymous)
+        for name, path in members:
+            try:
+                opened = path.open("rb")
+            except FileNotFoundError:
+                continue
+            with opened:
+                files[name] = _pack_one(archive, opened, name)
+        text = json.dumps(
+            {"format": FORMAT, "made": now.isoformat(timespec="seconds"), "files": files}, indent=1
+        ).encode()
+        last = tarfile.TarInfo(MANIFEST)
+        last.size, last.mode = len(text), 0o600
+        archive.addfile(last, io.BytesIO(text))
+
+
+def _pack_one(archive: tarfile.TarFile, opened: BinaryIO, name: str) -> str:
+    """Add what the file held when it was opened; returns the hash of just that."""
+    member = _anonymous(archive.gettarinfo(arcname=name, fileobj=opened))
+    # A second name of the same file would be packed as a link to the first.
+    member.type, member.linkname, member.size = tarfile.REGTYPE, "", os.fstat(opened.fileno()).st_size
+    hashed = _HashedRead(opened)
+    try:
+        archive.addfile(member, cast("IO[bytes]", hashed))
+    except OSError as cause:
+        raise LauncherError(
+            f"{name} could not be read to its end ({cause}); make the backup again"
+        ) from cause
+    return hashed.sha256.hexdigest()
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -124,34 +181,42 @@ def _unpack(source: Path, target: Path) -> None:
     """Write the members below `target`, each checked against its hash; a stranger's names cannot lead elsewhere."""
     try:
         with tarfile.open(source) as archive:
-            head = archive.extractfile(archive.next() or MANIFEST)
-            facts = json.loads(head.read()) if head else {}
-            if facts.get("format") != FORMAT:
-                raise BackupDamaged(f"{source} is no backup of this version (format {facts.get('format')!r})")
-            missing = dict(facts["files"])
+            facts: dict[str, Any] | None = None
+            found: dict[str, str] = {}
             for member in archive:
-                if not member.isfile() or member.name == MANIFEST:
-                    continue
-                _unpack_one(archive, member, target, missing.pop(member.name, None))
+                stream = archive.extractfile(member)
+                if facts is not None or stream is None or member.name in found:
+                    raise BackupDamaged(f"the backup holds {member.name}, which its list does not name")
+                if member.name == MANIFEST:
+                    facts = _facts(stream.read(), source)
+                else:
+                    found[member.name] = _unpack_one(stream, member, target)
+            if facts is None:
+                raise BackupDamaged(f"{source} is cut short: its list of files is missing")
+            listed = dict(facts["files"])
     except (tarfile.TarError, ValueError, KeyError, AttributeError) as cause:
         raise BackupDamaged(f"{source} is not a backup, or is damaged: {cause}") from cause
-    if missing:
-        raise BackupDamaged(f"{source} is cut short: {len(missing)} files are missing, first {min(missing)}")
+    if wrong := {name for name in {*listed, *found} if listed.get(name) != found.get(name)}:
+        raise BackupDamaged(f"the backup's {min(wrong)} differs from what was written")
 
 
-def _unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path, digest: str | None) -> None:
+def _facts(text: bytes, source: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(text)
+    if facts.get("format") != FORMAT:
+        raise BackupDamaged(f"{source} is no backup of this version (format {facts.get('format')!r})")
+    return facts
+
+
+def _unpack_one(stream: IO[bytes], member: tarfile.TarInfo, target: Path) -> str:
+    """Write one member and return its hash; the list that it must agree with comes last."""
     path = (target / member.name.removeprefix("home/")).resolve()
-    if digest is None or not path.is_relative_to(target.resolve()):
+    if not path.is_relative_to(target.resolve()):
         raise BackupDamaged(f"the backup holds {member.name}, which its list does not name")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stream = archive.extractfile(member)
-    if stream is None:
-        raise BackupDamaged(f"the backup's {member.name} cannot be read")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, member.mode & 0o700 | 0o600)
     with open(descriptor, "wb") as file:
         shutil.copyfileobj(stream, file)
-    if _hash(path) != digest:
-        raise BackupDamaged(f"the backup's {member.name} differs from what was written")
+    return _hash(path)
 
 
 def _client(tool: str, *words: str | Path) -> str:

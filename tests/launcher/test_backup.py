@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher import backup
 from launcher.backup import BackupDamaged, backup_restore, backup_write
 from launcher.errors import HomeRefused
 from launcher.home import Home
@@ -73,6 +74,52 @@ def test_a_member_that_leads_out_of_the_home_is_refused(filled: Home, tmp_path: 
     with pytest.raises(BackupDamaged, match="does not name"):
         backup_restore(Home(tmp_path / "target"), written)
     assert not (tmp_path / "evil-written").exists()
+
+
+def test_what_is_written_meanwhile_is_kept_as_it_was_when_opened(
+    filled: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log grows while it is read, a draft is gone when its turn comes: the backup restores all the same."""
+    run = filled.path / "runs" / "7"
+    run.mkdir(parents=True)
+    log, gone = run / "log.txt", run / "gone.json"
+    log.write_text("one\n")
+    monkeypatch.setattr(backup, "_files", lambda home, files=backup._files: [*files(home), gone])
+    gettarinfo = tarfile.TarFile.gettarinfo
+
+    def growing(archive, *args, **more):
+        with log.open("a") as file:
+            file.write("more\n")
+        return gettarinfo(archive, *args, **more)
+
+    def read_late(self, size=-1, read=backup._HashedRead.read):
+        with log.open("a") as file:
+            file.write("later\n")
+        return read(self, size)
+
+    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", growing)
+    monkeypatch.setattr(backup._HashedRead, "read", read_late)
+    written = backup_write(filled)
+    other = Home(tmp_path / "other")
+    backup_restore(other, written)
+    kept = (other.path / "runs" / "7" / "log.txt").read_text()
+    assert kept.startswith("one\nmore\n") and log.read_text().startswith(kept) and kept != log.read_text()
+
+
+def test_drafts_and_scratch_are_left_out(filled: Home) -> None:
+    for name in (
+        "runs/7/trainer/w",
+        "runs/7/job.json",
+        "runs/7/checkpoint.partial/w",
+        "models/.new-a/w",
+        "demo/w",
+    ):
+        path = filled.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    names = {str(path.relative_to(filled.path)) for path in backup._files(filled)}
+    assert {"runs/7/job.json", "models/tiny/model.safetensors", "secrets/secret_key"} <= names
+    assert not [name for name in names if name.endswith("/w")]
 
 
 def test_a_link_is_not_followed_out_of_the_home(filled: Home) -> None:
