@@ -59,6 +59,30 @@ def test_an_interrupt_cancels_the_job(wait):
     assert queue.Job.objects.get().state == "cancelled"
 
 
+ASKED: list[int] = []
+
+
+def ask(job):
+    ASKED.append(job.pk)
+
+
+def test_an_interrupt_sees_a_job_out_whose_work_goes_on_elsewhere(wait, monkeypatch):
+    """A training process is asked to stop; the command stays until it has."""
+    monkeypatch.setitem(queue.CANCELLERS, "test", f"{__name__}:ask")
+    ASKED.clear()
+
+    def work(item):
+        if not ASKED:
+            raise KeyboardInterrupt
+        queue.Job.objects.filter(pk=item.job_id).update(cancel_requested=True)
+        raise Cancelled("The process has stopped.")
+
+    with pytest.raises(Cancelled, match="What was done is kept"):
+        wait(work)
+    job = queue.Job.objects.get()
+    assert (job.state, ASKED) == ("cancelled", [job.pk])
+
+
 def test_a_job_is_not_left_where_no_worker_serves(monkeypatch):
     monkeypatch.setattr("webapp.management.waiting.WORKER_SECONDS", 0.0)
     project = Project.objects.create(slug="ada", title="Ada")

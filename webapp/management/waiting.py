@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 from django.core.management.base import CommandParser
 
@@ -38,9 +39,11 @@ def job_wait(job: Job, command: WinnowCommand, *, title: str, unit: str = "compa
                     time.sleep(LOOK_SECONDS)
                 job.refresh_from_db()
     except KeyboardInterrupt:
-        job_cancel(job_id=job.pk)
+        with suppress(KeyboardInterrupt):
+            _cancel(job)
+        still = " It is still stopping." if job.state == Job.State.RUNNING else ""
         raise Cancelled(
-            f"Cancelled. What was done is kept; the same command goes on from there. (job {job.pk})"
+            f"Cancelled.{still} What was done is kept; the same command goes on from there. (job {job.pk})"
         ) from None
     if job.state == Job.State.CANCELLED:
         raise Cancelled(f"Job {job.pk} was cancelled.")
@@ -51,7 +54,8 @@ def job_wait(job: Job, command: WinnowCommand, *, title: str, unit: str = "compa
 
 def _cancel(job: Job) -> None:
     """Cancel, and see it through: a process takes a moment to stop. A second Ctrl-C leaves it."""
-    job = job_cancel(job_id=job.pk)
+    job_cancel(job_id=job.pk)
+    job.refresh_from_db()
     end = time.monotonic() + CANCEL_SECONDS
     while job.state == Job.State.RUNNING and time.monotonic() < end:
         if not _serve(job, job_progress(job.pk)):
