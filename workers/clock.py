@@ -1,7 +1,8 @@
 """What must happen though nobody asks: `python -m workers.clock`. Any number of clocks may run.
 
-Each five seconds: leases of dead workers and absent annotators are taken away, the outbox is turned into work, uploads
-that nobody answered for are let go, and the bell is rung for whatever is due, since bells get lost.
+Each five seconds: leases of dead workers and absent annotators are taken away, runs that nobody watches are marked,
+the outbox is turned into work, uploads that nobody answered for are let go, and the bell is rung for whatever is due,
+since bells get lost.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ def tick() -> None:
     from annotation.services.assignment import assignment_sweep
     from pipelines.queue import outbox_consume, ring_due, work_sweep
     from pipelines.services.importing import imports_expire
+    from pipelines.services.training import training_sweep
     from workers.loop import safely
 
-    for step in (work_sweep, assignment_sweep, outbox_consume, imports_expire, ring_due):
+    steps = (work_sweep, assignment_sweep, training_sweep, outbox_consume, imports_expire, ring_due)
+    for step in steps:
         safely(step.__name__, step)
 
 

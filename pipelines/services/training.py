@@ -26,6 +26,7 @@ from annotation.models import LanguageModel, Project, User
 from pipelines.errors import Cancelled, InputRefused, JobFailed, PipelineError
 from pipelines.extra import ml_reachable, ml_require
 from pipelines.models import DatasetVersion, Evaluation, Job, TrainingRun, WorkItem
+from pipelines.names import name_check
 from pipelines.queue import OPEN, TRAIN, Leased, job_start, work_add, work_finishing
 from pipelines.services.exporting import version_export, version_frozen_get
 from pipelines.services.models import checkpoint_register, model_folder, model_get
@@ -64,6 +65,8 @@ def training_start(
     `arguments`: fields of `TrainingJob` besides model and dataset, `objective` and `seed` among them. A name that is
     taken starts that run again if it died, failed or was cancelled and asks for the same; otherwise it is refused.
     """
+    if name:
+        name_check(name, of="run")
     frozen = version_frozen_get(project=project, name=version)
     found = model_get(name=model)
     job = job_from_dict({"model": found.name, "dataset": version, **(arguments or {})})
@@ -73,8 +76,9 @@ def training_start(
         run_name = name or _free_name(project, frozen)
         known = TrainingRun.objects.filter(project=project, name=run_name).first()
         if known is None:
+            _checkpoint_name_check(project, run_name)
             known = _run_create(project, run_name, frozen, found, job, created_by)
-        elif (known.version, known.model, known.arguments) != (frozen, found, _arguments(job)):
+        elif _asked(known) != (frozen, found, job.objective, job.seed, _arguments(job)):
             raise InputRefused(f"A run {run_name!r} with other settings exists already. Choose another name.")
         return known, _watch(known)
 
@@ -103,6 +107,24 @@ def training_cancel_of_job(job: Job) -> None:
 
 def run_folder(run: TrainingRun) -> RunFolder:
     return RunFolder(settings.RUNS_DIR / str(run.pk))
+
+
+def _asked(run: TrainingRun) -> tuple[DatasetVersion, LanguageModel, str, int, dict[str, Any]]:
+    return run.version, run.model, run.objective, run.seed, run.arguments
+
+
+def _checkpoint_name(project: Project, run_name: str) -> str:
+    return f"{project.slug}/{run_name}"
+
+
+def _checkpoint_name_check(project: Project, run_name: str) -> None:
+    """Refuse at the start what would be refused when all the training is done."""
+    name = _checkpoint_name(project, run_name)
+    if LanguageModel.objects.filter(name=name).exclude(kind=LanguageModel.Kind.NAMED).exists():
+        raise InputRefused(
+            f"A model {name!r} exists already, which is what this run's checkpoint would be called. "
+            "Choose another name."
+        )
 
 
 def _free_name(project: Project, version: DatasetVersion) -> str:
@@ -172,7 +194,11 @@ def code_version() -> str:
 def training_launch(item: Leased) -> None:
     """Handler of `train`: prepare the folder, start the process, or find one that runs already."""
     run = TrainingRun.objects.select_related("version", "model", "project").get(pk=item.params["run_id"])
+    if run.cancel_requested and run.state not in ENDED and not run_folder(run).is_alive():
+        _end(run, TrainingRun.State.CANCELLED, "")
+        run.refresh_from_db()
     if run.state in ENDED:
+        _conclude(run, item)
         return
     try:
         process = _launch(run, item)
@@ -188,8 +214,6 @@ def training_launch(item: Leased) -> None:
 
 def _launch(run: TrainingRun, item: Leased) -> RunProcess:
     folder = run_folder(run)
-    if run.cancel_requested:
-        raise JobFailed("Cancelled before it started.")
     if folder.is_alive() and (process := folder.process()) is not None:
         return process
     ml_require()
@@ -266,7 +290,12 @@ def training_tick(item: Leased) -> None:
             _tick_plan(run, item.job_id, lines=lines + len(metrics))
         return
     state, error = _ending(run, folder, status if said_last else None)
-    checkpoint = _checkpoint(run, folder) if state == TrainingRun.State.DONE else None
+    checkpoint = None
+    if state == TrainingRun.State.DONE:
+        try:
+            checkpoint = _checkpoint(run, folder)
+        except PipelineError as refused:
+            state, error = TrainingRun.State.FAILED, str(refused)
     if checkpoint is None:
         with transaction.atomic():
             _metrics_store(run, metrics)
@@ -280,6 +309,24 @@ def training_tick(item: Leased) -> None:
         _end(run, state, error)
         item.result.update(run=run.name, model=checkpoint.name)
         item.counts["steps"] = run.step
+
+
+def training_sweep() -> int:
+    """Runs that nobody watches any more, since their work item failed for good: died, or cancelled. Returns how many.
+
+    A living process among them stops itself when its lease is over, or is found again by the next start.
+    """
+    # Runs first: a tick's successor is planned in the transaction that closes it, so a later look finds one of both.
+    live = list(TrainingRun.objects.exclude(state__in=ENDED).only("id", "token", "project_id", "cancel_requested"))
+    items = WorkItem.objects.filter(kind__in=(JOB, TICK), state__in=OPEN)
+    watched = set(items.values_list("params__run_id", flat=True)) if live else set()
+    lost = [run for run in live if run.pk not in watched]
+    for run in lost:
+        job = Job.objects.filter(project_id=run.project_id, kind=JOB, params={"run_id": run.pk}).last()
+        reason = job.error if job is not None and job.error else "Its work was taken off the queue."
+        state = TrainingRun.State.CANCELLED if run.cancel_requested else TrainingRun.State.DIED
+        _end(run, state, "" if run.cancel_requested else f"Nobody watches this run any more: {reason}")
+    return len(lost)
 
 
 def _ending(run: TrainingRun, folder: RunFolder, status: RunStatus | None) -> tuple[str, str]:
@@ -352,7 +399,8 @@ def _running(run: TrainingRun, process: RunProcess | None, status: RunStatus | N
 
 
 def _end(run: TrainingRun, state: str, error: str) -> None:
-    TrainingRun.objects.filter(pk=run.pk, token=run.token).update(
+    """Close a run, once: not one that was started again, nor one that has ended meanwhile."""
+    TrainingRun.objects.filter(pk=run.pk, token=run.token).exclude(state__in=ENDED).update(
         state=state, error=error, lease_until=None, finished_at=Now()
     )
 
@@ -380,7 +428,7 @@ def _metrics_store(run: TrainingRun, lines: Sequence[MetricLine]) -> None:
 def _checkpoint(run: TrainingRun, folder: RunFolder) -> LanguageModel:
     """The tuned model in the registry; again it is the same one."""
     return checkpoint_register(
-        name=f"{run.project.slug}/{run.name}", path=folder.checkpoint, parent=run.model
+        name=_checkpoint_name(run.project, run.name), path=folder.checkpoint, parent=run.model
     )
 
 

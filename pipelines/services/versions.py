@@ -8,7 +8,6 @@ away again, and a version that a killed worker left half-built is built anew by 
 from __future__ import annotations
 
 import hashlib
-import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,8 @@ from annotation.models import Project, User
 from pipelines.errors import Busy, InputRefused, NothingToDo
 from pipelines.extra import ml_reachable
 from pipelines.models import AggregationRun, DatasetVersion, Job, TrainingRun, VersionDrop
-from pipelines.queue import DEFAULT, Leased, job_start, work_add, work_finishing
+from pipelines.names import name_check
+from pipelines.queue import DEFAULT, TRAIN, Leased, job_start, work_add, work_finishing
 from pipelines.selectors.freezing import (
     Population,
     evidence_of,
@@ -47,7 +47,6 @@ from pipelines.versions.split_by_prompt import SPLITS
 
 JOB_KIND, TRAIN_KIND = "version.freeze", "version.train"
 SCHEMA = 1
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 CHUNK_BYTES = 4_000_000
 SNAPSHOT_TRIES = 5
 Progress = Callable[[int, int], None]
@@ -139,8 +138,10 @@ def _train_check(project: Project, train: str, run: str) -> None:
         if run:
             raise InputRefused("A run's name needs the model to train.")
         return
+    if run:
+        name_check(run, of="run")
     model_get(name=train)
-    ml_reachable()
+    ml_reachable(TRAIN)
     if run and TrainingRun.objects.filter(project=project, name=run).exists():
         raise InputRefused(f"There is a run {run!r} already. Choose another name.")
 
@@ -199,11 +200,7 @@ def version_check(*, project: Project, name: str, filters: Sequence[str], form: 
     """Refuse at once what can never be frozen; returns the parsed filters."""
     if project.archived_at is not None:
         raise InputRefused(f"The project {project.slug} is archived; bring it back before freezing.")
-    if not NAME.fullmatch(name):
-        raise InputRefused(
-            "A version's name has 1 to 60 letters, digits, '.', '_' or '-' and starts with a letter or digit; "
-            f"got {name[:80]!r}."
-        )
+    name_check(name, of="version")
     if DatasetVersion.objects.filter(project=project, name=name, state=DatasetVersion.State.FROZEN).exists():
         raise InputRefused(
             f"There is a version {name!r} already, and a frozen one never changes; choose another name."

@@ -28,7 +28,7 @@ class TrainingJob:
         seed: of the order of rows; the same seed gives the same weights on the same machine.
         max_length: tokens of prompt and completion together; longer completions are cut, longer prompts
             dropped.
-        flip_rate: for `rdpo`, share of labels taken to be flipped, in [0, 0.5).
+        flip_rate: for `rdpo`, share of labels taken to be flipped, in (0, 0.5); otherwise 0.
         warmup_share, final_rate_share: share of steps of rising rate; rate at the end as a share of the peak.
         adam_beta2: second-moment decay; runs are short, so below Adam's usual 0.999.
         device: `auto`, `cpu` or `cuda`.
@@ -82,6 +82,8 @@ class TrainingJob:
             raise FlipRateTooHigh(self.flip_rate)
         if self.flip_rate and self.objective != "rdpo":
             raise JobMalformed("only the objective rdpo takes a flip_rate")
+        if self.objective == "rdpo" and not self.flip_rate:
+            raise JobMalformed("the objective rdpo needs a flip_rate above 0; with 0 it would be plain dpo")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

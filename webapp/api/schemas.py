@@ -125,7 +125,7 @@ class RunIn(Body):
     model: str
     name: str = ""
     arguments: dict[str, Any] = Field(
-        {}, description="objective, beta, learning_rate, epochs, batch_size, seed, ..."
+        {}, description="objective, beta, learning_rate, epochs, batch_size, seed, flip_rate (rdpo), ..."
     )
 
 

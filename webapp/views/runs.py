@@ -179,7 +179,7 @@ def run_start(request: Request, slug: str) -> HttpResponse:
 
 
 WHOLE = {"batch_size": "Pairs a step", "max_length": "Longest sequence", "seed": "Seed"}
-DECIMAL = {"beta": "Beta", "learning_rate": "Learning rate", "epochs": "Epochs"}
+DECIMAL = {"beta": "Beta", "learning_rate": "Learning rate", "epochs": "Epochs", "flip_rate": "Flip rate"}
 
 
 def _arguments(posted: QueryDict) -> dict[str, Any]:

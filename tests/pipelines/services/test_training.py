@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -16,7 +17,14 @@ from pipelines.errors import InputRefused, MissingExtra
 from pipelines.models import DatasetVersion, Evaluation, Job, TrainingMetric, TrainingRun, WorkItem
 from pipelines.services import training
 from pipelines.services.models import model_register
-from pipelines.services.training import run_folder, training_cancel, training_restart, training_start
+from pipelines.services.training import (
+    run_folder,
+    training_cancel,
+    training_restart,
+    training_start,
+    training_sweep,
+)
+from pipelines.training.folder import RunProcess
 from tests import cast
 from workers.loop import drain
 
@@ -58,14 +66,15 @@ def start(project, version, tiny_folder):
     model_register(name="tiny", path=tiny_folder)
     started: list[TrainingRun] = []
 
-    def start(long: bool = False, **more):
+    def start(long: bool = False, name: str = "", **asked):
         arguments = {
             "learning_rate": 1e-3,
             "batch_size": 4,
             "epochs": 400.0 if long else 2.0,
             "max_length": 64,
+            **asked,
         }
-        run, job = training_start(project=project, version="v1", model="tiny", arguments=arguments, **more)
+        run, job = training_start(project=project, version="v1", model="tiny", name=name, arguments=arguments)
         started.append(run)
         return run, job
 
@@ -146,6 +155,58 @@ def test_a_cancelled_run_stops_and_says_so(start):
     work(job, lambda: not run_folder(run).is_alive())
 
 
+def test_a_run_cancelled_before_it_started_is_cancelled_and_starts_no_process(start):
+    run, job = start()
+    training_cancel(run=run)
+    work(job, ended(job))
+    run.refresh_from_db()
+    assert (run.state, run.error, job.state) == ("cancelled", "", "cancelled")
+    assert run_folder(run).process() is None
+
+
+def test_a_run_whose_work_failed_for_good_has_died_and_can_be_started_again(start, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    run, job = start()
+    assert training_sweep() == 0
+    WorkItem.objects.filter(job=job).update(max_attempts=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "_prepare", full)
+        work(job, ended(job))
+    run.refresh_from_db()
+    assert (run.state, job.state) == ("starting", "failed")
+    assert training_sweep() == 1 and training_sweep() == 0
+    run.refresh_from_db()
+    assert run.state == "died" and "no space left" in run.error
+    assert training_restart(run=run) != job and training_sweep() == 0
+
+
+def test_the_name_of_a_registered_model_is_not_taken_by_a_run(start, tiny_folder):
+    model_register(name="ada/first", path=tiny_folder)
+    with pytest.raises(InputRefused, match="'ada/first' exists already"):
+        start(name="first")
+    assert not TrainingRun.objects.exists()
+
+
+def test_a_run_whose_checkpoint_is_refused_fails_and_says_why(start, monkeypatch):
+    def refused(**_):
+        raise InputRefused("The name stands for another model already.")
+
+    def launched(run, item):
+        run_folder(run).path.mkdir(parents=True)
+        return RunProcess(1, 1, "", socket.gethostname(), 0.0, 1)
+
+    monkeypatch.setattr(training, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(training, "_launch", launched)
+    monkeypatch.setattr(training, "_ending", lambda *_: ("done", ""))
+    monkeypatch.setattr(training, "checkpoint_register", refused)
+    run, job = start()
+    work(job, ended(job))
+    run.refresh_from_db()
+    assert (run.state, job.state) == ("failed", "failed") and "another model" in run.error
+
+
 def test_a_killed_run_is_marked_and_can_be_started_again(start):
     run, job = start(long=True)
     work(job, stepping(run))
@@ -164,6 +225,9 @@ def test_a_killed_run_is_marked_and_can_be_started_again(start):
 def test_starting_a_living_run_again_joins_it(start):
     run, job = start(long=True, name="one")
     assert start(long=True, name="one") == (run, job)
+    for other in ({"seed": 7}, {"objective": "rdpo", "flip_rate": 0.2}):
+        with pytest.raises(InputRefused, match="other settings"):
+            start(long=True, name="one", **other)
     with pytest.raises(InputRefused, match="other settings"):
         start(long=False, name="one")
 
@@ -183,6 +247,12 @@ def test_unusual_arguments_and_names_are_refused(project, version, tiny_folder):
     with pytest.raises(Exception, match="beta must be above 0"):
         training_start(project=project, version="v1", model="tiny", arguments={"beta": -1.0})
     assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["a/b", "start", "x" * 61, "a\x00", "a b", ".a", "-"])
+def test_a_run_whose_name_cannot_stand_in_an_address_is_refused(project, name):
+    with pytest.raises(InputRefused, match="name|called"):
+        training_start(project=project, version="v1", model="tiny", name=name)
 
 
 def test_without_the_extra_nothing_is_started(project, version, tiny_folder, monkeypatch):

@@ -236,6 +236,8 @@ def test_a_name_is_taken_once_and_what_cannot_be_frozen_is_refused(project):
         version_freeze(project=project, name="v1")
     with pytest.raises(InputRefused, match="1 to 60 letters"):
         version_freeze(project=project, name="../evil")
+    with pytest.raises(InputRefused, match="a meaning of its own"):
+        version_freeze(project=project, name="freeze")
     with pytest.raises(FilterRefused):
         version_freeze_start(project=project, name="v2", filters=["nonsense"])
     project_archive(project=project)

@@ -39,6 +39,7 @@ def test_a_job_survives_its_file(tmp_path: Path) -> None:
         ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"objective": "ppo"}, "objective must be one of dpo, rdpo"),
         ({"flip_rate": 0.2}, "only the objective rdpo"),
+        ({"objective": "rdpo"}, "needs a flip_rate above 0"),
         ({"warmup_share": 2}, "warmup_share must lie in 0..1"),
         ({"max_length": 1}, "max_length must be 2 or more"),
     ],

@@ -13,7 +13,7 @@ from pipelines.training.job import OBJECTIVES
 from webapp.management.base import WinnowCommand
 from webapp.management.waiting import job_leave, job_wait, no_wait_option
 
-ARGUMENTS = ("objective", "beta", "learning_rate", "epochs", "batch_size", "max_length", "seed")
+ARGUMENTS = ("objective", "beta", "learning_rate", "epochs", "batch_size", "max_length", "seed", "flip_rate")
 
 
 class Command(WinnowCommand):
@@ -36,6 +36,9 @@ class Command(WinnowCommand):
         parser.add_argument("--batch-size", type=int)
         parser.add_argument("--max-length", type=int, metavar="TOKENS")
         parser.add_argument("--seed", type=int)
+        parser.add_argument(
+            "--flip-rate", type=float, metavar="SHARE", help="for rdpo: of labels taken to be flipped"
+        )
         no_wait_option(parser)
 
     def run(self, **options: Any) -> Mapping[str, Any]:
