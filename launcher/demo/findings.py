@@ -285,8 +285,18 @@ def _section_routing(run: Run) -> Section:
             f"{run.routing['budget']} votes; {run.left_open} places were left open for you. Decisions: {counts}."
         ),
         Table(("kinds of prompt where the judge was", "comparisons", "sent to people"), rows),
+        _routing_sentence(*(float(labels.to_people[mask].mean()) for mask in (~planted, planted))),
     ]
     return Section("Who judged what", blocks)
+
+
+def _routing_sentence(taught_well: float, taught_wrongly: float) -> str:
+    if taught_wrongly > taught_well:
+        return "Routing by the judge's confidence finds its faults: it sends people more of what it was taught wrongly."
+    return (
+        "Routing by the judge's own confidence does not find its faults: it is surer where it was taught wrongly, and "
+        "people see less of that. Only people's labels on a random pilot can show it."
+    )
 
 
 def _section_filters(run: Run) -> Section:

@@ -186,3 +186,9 @@ def test_help_needs_no_services(environment: dict[str, str]) -> None:
     assert shown.returncode == 0
     assert "--template" in shown.stdout
     assert not (Path(environment["WINNOW_HOME"]) / "postgres").exists()
+
+
+def test_a_command_may_have_a_version_of_its_own() -> None:
+    from manage import _needs_no_services
+
+    assert _needs_no_services(["--version"]) and not _needs_no_services(["train", "--version", "first"])
