@@ -1,4 +1,4 @@
-"""From a posterior over outcomes to a preference: direction, flip probability, soft label, strength."""
+"""From a posterior over outcomes to a preference: direction, flip probability, soft label."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.labels.errors import PosteriorMalformed, VotesMalformed
+from pipelines.labels.errors import PosteriorMalformed
 from pipelines.labels.votes import FIRST, N_OUTCOMES, SECOND, TIE, FloatArray
 
 DIRECTIONS = ("first", "second", "tie")
@@ -92,36 +92,3 @@ def judge_posterior(p_first: FloatArray, p_tie: FloatArray | None = None) -> Flo
         if not (np.isfinite(values) & (values >= 0) & (values <= 1)).all():
             raise PosteriorMalformed(f"{name} must lie in 0..1")
     return np.stack([(1.0 - tie) * p_first, (1.0 - tie) * (1.0 - p_first), tie], axis=1)
-
-
-def chosen_soft_label(soft_label: FloatArray, direction: NDArray[np.int8]) -> FloatArray:
-    """(n,) P(chosen better) for an export: the soft label turned where second is chosen; ties stay."""
-    return np.where(direction == SECOND, 1.0 - soft_label, soft_label)
-
-
-def signed_strength(item: NDArray[np.int64], vote: FloatArray, n_items: int, *, scale: int) -> FloatArray:
-    """Mean graded vote of each comparison over its scale: the stored strength of a preference.
-
-    Args:
-        item: (v,) int64, index of each graded vote's comparison, 0..n_items-1.
-        vote: (v,) stored votes, -scale..scale, negative = first completion better.
-        scale: steps to one side, m of the form, 1 or more.
-
-    Returns:
-        (n_items,) -1 (first clearly better) to 1 (second clearly better); NaN where no vote is graded. Where
-        reliable raters outweigh many others its sign can differ from the direction.
-
-    Raises:
-        VotesMalformed: a vote outside its scale.
-
-    Example:
-        >>> import numpy as np
-        >>> signed_strength(np.array([0, 0]), np.array([-3.0, -1.0]), 2, scale=4).tolist()
-        [-0.5, nan]
-    """
-    if scale < 1 or (np.abs(vote) > scale).any():
-        raise VotesMalformed(f"graded votes must lie in -{scale}..{scale}")
-    counts = np.bincount(item, minlength=n_items)
-    sums = np.bincount(item, weights=vote, minlength=n_items)
-    strength: FloatArray = np.divide(sums, counts * scale, out=np.full(n_items, np.nan), where=counts > 0)
-    return strength

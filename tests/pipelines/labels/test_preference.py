@@ -1,4 +1,4 @@
-"""From posterior to preference: signs, flips, ties, strength."""
+"""From posterior to preference: signs, flips, ties."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.labels.errors import PosteriorMalformed, VotesMalformed
-from pipelines.labels.preference import chosen_soft_label, judge_posterior, preferences, signed_strength
+from pipelines.labels.errors import PosteriorMalformed
+from pipelines.labels.preference import judge_posterior, preferences
 
 
 def rows(*values: tuple[float, float, float]) -> np.ndarray:
@@ -20,7 +20,6 @@ def test_the_heavier_side_is_chosen_and_the_flip_is_the_other_sides_share() -> N
     assert found.direction_keys() == ["first", "second"]
     assert found.flip_probability.tolist() == pytest.approx([0.25, 0.125])
     assert found.soft_label.tolist() == pytest.approx([0.7, 0.2])
-    assert chosen_soft_label(found.soft_label, found.direction).tolist() == pytest.approx([0.7, 0.8])
 
 
 def test_half_or_more_mass_on_tie_is_a_tie_even_where_one_side_leads() -> None:
@@ -58,14 +57,6 @@ def test_a_judge_of_three_labels_may_say_tie() -> None:
     found = preferences(judge_posterior(np.array([0.9, 0.9]), np.array([0.6, 0.3])))
     assert found.direction_keys() == ["tie", "first"]
     assert found.flip_probability[1] == pytest.approx(0.1)
-
-
-def test_strength_is_the_mean_vote_over_its_scale_and_unknown_without_graded_votes() -> None:
-    found = signed_strength(np.array([0, 0, 2]), np.array([-3.0, -1.0, 2.0]), 3, scale=4)
-    assert found[[0, 2]].tolist() == [-0.5, 0.5]
-    assert np.isnan(found[1])
-    with pytest.raises(VotesMalformed, match="-3..3"):
-        signed_strength(np.array([0]), np.array([5.0]), 1, scale=3)
 
 
 @pytest.mark.parametrize(
