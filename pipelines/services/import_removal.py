@@ -44,7 +44,16 @@ OF_COMPARISONS = (
     "annotation_demand",
     "annotation_comparisoncompletion",
 )
+# Only what the import named is looked at: the lock is held meanwhile, and texts are shared by all projects.
 STATEMENTS = (
+    "DROP TABLE IF EXISTS pg_temp.removed_prompt, pg_temp.removed_text",
+    """CREATE TEMPORARY TABLE removed_prompt ON COMMIT DROP AS
+       SELECT DISTINCT prompt_id AS id FROM annotation_comparison WHERE source_import_id = %(import)s""",
+    """CREATE TEMPORARY TABLE removed_text ON COMMIT DROP AS
+       SELECT p.text_sha256 AS sha256 FROM annotation_prompt p JOIN removed_prompt own ON own.id = p.id
+       UNION SELECT c.text_sha256 FROM annotation_completion c JOIN removed_prompt own ON own.id = c.prompt_id""",
+    "ANALYZE removed_prompt",
+    "ANALYZE removed_text",
     f"UPDATE pipelines_preference SET current_id = NULL WHERE comparison_id IN ({TOUCHED})",
     f"""DELETE FROM pipelines_preferencerevision WHERE preference_id IN (
           SELECT id FROM pipelines_preference WHERE comparison_id IN ({TOUCHED}))""",
@@ -53,15 +62,16 @@ STATEMENTS = (
     "DELETE FROM pipelines_prediction WHERE source_import_id = %(import)s",
     *(f"DELETE FROM {table} WHERE comparison_id IN ({OWN})" for table in OF_COMPARISONS),
     "DELETE FROM annotation_comparison WHERE source_import_id = %(import)s",
-    """DELETE FROM annotation_completion c USING annotation_prompt p, annotation_import i
-       WHERE p.id = c.prompt_id AND p.project_id = i.project_id AND i.id = %(import)s
+    """DELETE FROM annotation_completion c USING removed_prompt own
+       WHERE c.prompt_id = own.id
          AND NOT EXISTS (SELECT FROM annotation_comparisoncompletion x WHERE x.completion_id = c.id)""",
-    """DELETE FROM annotation_prompt p USING annotation_import i
-       WHERE p.project_id = i.project_id AND i.id = %(import)s
+    """DELETE FROM annotation_prompt p USING removed_prompt own
+       WHERE p.id = own.id
          AND NOT EXISTS (SELECT FROM annotation_comparison c WHERE c.prompt_id = p.id)
          AND NOT EXISTS (SELECT FROM annotation_completion c WHERE c.prompt_id = p.id)""",
-    """DELETE FROM annotation_text t
-       WHERE NOT EXISTS (SELECT FROM annotation_prompt p WHERE p.text_sha256 = t.sha256)
+    """DELETE FROM annotation_text t USING removed_text own
+       WHERE t.sha256 = own.sha256
+         AND NOT EXISTS (SELECT FROM annotation_prompt p WHERE p.text_sha256 = t.sha256)
          AND NOT EXISTS (SELECT FROM annotation_completion c WHERE c.text_sha256 = t.sha256)""",
 )
 

@@ -30,6 +30,7 @@ from pipelines.services.import_staging import Progress, Staging, staging_load
 
 ANNOTATIONS, PREDICTIONS = "annotations", "predictions"
 STAGED_HOURS = 24
+SETTLED = (Import.State.DONE, Import.State.REFUSED)
 JOB_KIND = "import.commit"
 
 
@@ -305,7 +306,8 @@ def import_work(item: Leased) -> None:
         _save(record, Import.State.REFUSED, "Cancelled.")
         raise
     finally:
-        if record.state != Import.State.READING:
+        # What is committed decides: a load that was rolled back is tried again and needs the file.
+        if Import.objects.filter(pk=record.pk, state__in=SETTLED).exists():
             upload_forget(record)
 
 
@@ -335,7 +337,7 @@ def import_discard(*, record: Import) -> Import:
 def upload_forget(record: Import) -> None:
     """Delete the kept file of an import that is settled."""
     name = record.options.get("upload")
-    if name and record.state != Import.State.STAGED:
+    if name:
         (settings.UPLOADS_DIR / name).unlink(missing_ok=True)
 
 
@@ -345,7 +347,15 @@ def imports_expire() -> int:
     waiting = Import.objects.filter(
         state__in=[Import.State.STAGED, Import.State.READING], created_at__lt=before
     )
+    expired = 0
     for record in waiting:
-        _save(record, Import.State.REFUSED, f"Not answered or not finished within {STAGED_HOURS} hours.")
-        upload_forget(record)
-    return len(waiting)
+        # Somebody may have accepted it, or a worker loaded it, since it was read.
+        changed = waiting.filter(pk=record.pk).update(
+            state=Import.State.REFUSED,
+            error=f"Not answered or not finished within {STAGED_HOURS} hours.",
+            finished_at=timezone.now(),
+        )
+        if changed:
+            upload_forget(record)
+        expired += changed
+    return expired

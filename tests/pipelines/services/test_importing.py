@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
+from django.utils.timezone import now
 
 from annotation.models import (
     Annotation,
@@ -19,9 +22,10 @@ from annotation.models import (
     Text,
 )
 from annotation.services.projects import project_archive, project_create
-from pipelines.errors import InputRefused
+from pipelines.errors import Busy, InputRefused
 from pipelines.imports.errors import FileRefused
-from pipelines.models import Prediction, RoutingPlan
+from pipelines.models import Prediction, RoutingPlan, WorkItem
+from pipelines.services import importing
 from pipelines.services.import_removal import import_remove
 from pipelines.services.importing import (
     ImportOptions,
@@ -34,6 +38,7 @@ from pipelines.services.importing import (
     imports_expire,
 )
 from tests import cast
+from workers.clock import tick
 from workers.loop import drain
 
 pytestmark = pytest.mark.django_db
@@ -283,6 +288,40 @@ def test_a_staged_upload_can_be_discarded_and_expires(project):
     assert imports_expire() == 1
     with pytest.raises(InputRefused):
         import_accept(record=waiting)
+
+
+@committed
+def test_a_load_that_was_rolled_back_keeps_its_file_and_is_tried_again(project, monkeypatch):
+    record = stage(project, [row(n) for n in range(3)])
+    real = importing._save
+
+    def fail(record, state, error=""):
+        real(record, state, error)
+        raise Busy("The database went away.")
+
+    monkeypatch.setattr(importing, "_save", fail)
+    drain(queue="default", worker="test", seconds=0)
+    record.refresh_from_db()
+    assert record.state == "reading" and import_upload_path(record).is_file()
+    monkeypatch.setattr(importing, "_save", real)
+    WorkItem.objects.update(due_at=Now())
+    drain(queue="default", worker="test")
+    record.refresh_from_db()
+    assert record.state == "done" and Comparison.objects.filter(project=project).count() == 3
+    with pytest.raises(FileRefused):
+        import_upload_path(record)
+
+
+@committed
+def test_the_clock_refuses_what_waited_a_day_and_leaves_what_somebody_accepted(project):
+    rows = [row(n) for n in range(9)] + [{"prompt": "p"}] * 3
+    waited, accepted = run(stage(project, rows)), run(stage(project, rows))
+    Import.objects.filter(pk__in=[waited.pk, accepted.pk]).update(created_at=now() - timedelta(hours=25))
+    import_accept(record=accepted)
+    drain(queue="default", worker="test")
+    tick()
+    states = dict(Import.objects.values_list("pk", "state"))
+    assert states[waited.pk] == "refused" and states[accepted.pk] == "done"
 
 
 def test_an_upload_over_the_limit_leaves_no_file(project, settings):
