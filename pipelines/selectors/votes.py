@@ -173,23 +173,30 @@ class Watermark:
     """What an aggregation rests on; equal marks mean that nothing came or went."""
 
     annotations: int
+    predictions: int
     annotations_until: int
     predictions_until: int
     calibration: int
 
     @property
     def fields(self) -> dict[str, Any]:
-        return {"annotations": self.annotations, "calibration": self.calibration}
+        return {
+            "annotations": self.annotations,
+            "predictions": self.predictions,
+            "calibration": self.calibration,
+        }
 
 
 def watermark_of(project_id: int) -> Watermark:
-    """Ids become visible out of order, so the count of current annotations stands beside the highest id."""
+    """Ids become visible out of order, so the counts stand beside the highest ids."""
+    predictions = Prediction.objects.filter(project_id=project_id).aggregate(n=Count("id"), until=Max("id"))
     annotations = Annotation.objects.filter(project_id=project_id).aggregate(
         n=Count("id", filter=Q(state=Annotation.State.CURRENT)), until=Max("id")
     )
     return Watermark(
         annotations=annotations["n"],
+        predictions=predictions["n"],
         annotations_until=annotations["until"] or 0,
-        predictions_until=Prediction.objects.filter(project_id=project_id).aggregate(n=Max("id"))["n"] or 0,
+        predictions_until=predictions["until"] or 0,
         calibration=Calibration.objects.filter(project_id=project_id).aggregate(n=Max("id"))["n"] or 0,
     )

@@ -151,7 +151,11 @@ def _preferences_lock(project_id: int) -> None:
 
 def _mark_of(run: AggregationRun) -> Watermark:
     return Watermark(
-        run.params["annotations"], run.annotations_until, run.predictions_until, run.params["calibration"]
+        run.params["annotations"],
+        run.params["predictions"],
+        run.annotations_until,
+        run.predictions_until,
+        run.params["calibration"],
     )
 
 

@@ -186,6 +186,16 @@ def test_nothing_new_means_no_new_run(project):
     assert (again.number, again.method) == (2, "majority")
 
 
+def test_a_prediction_that_went_means_a_new_run(project):
+    """The newest prediction stays, so only the count tells that an older one went with its import."""
+    older, newer = cast.comparisons(project, 2)
+    gone = predict(older, judge(project), 0.9)
+    predict(newer, judge(project), 0.9)
+    run = aggregate_full(project=project)
+    gone.delete()
+    assert aggregate_current(project=project).number == run.number + 1
+
+
 def test_a_new_vote_is_applied_online_and_only_there(project):
     pairs = cast.comparisons(project, 2)
     for pair in pairs:
