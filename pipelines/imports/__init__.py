@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from pipelines.imports.errors import FileRefused
-from pipelines.imports.rows import Limits, Row
+from pipelines.imports.rows import Limits, Row, shown
 
 ParseRow = Callable[[Mapping[str, Any], Limits], Row]
 
@@ -110,5 +110,5 @@ def shape_detect(records: Iterable[Mapping[str, Any]]) -> Shape:
         raise FileRefused("The file has no rows.")
     known = "; ".join(f"{shape.key}: {', '.join(shape.fields)}" for shape in SHAPES.values())
     raise FileRefused(
-        f"The file has the columns {', '.join(list(fields)[:12])}, which fit no known shape ({known})."
+        f"The file has the columns {', '.join(map(shown, list(fields)[:12]))}, which fit no known shape ({known})."
     )

@@ -54,10 +54,11 @@ def _completion(item: object, prompt: TextValue, number: int, limits: Limits) ->
     if text.form != prompt.form:
         raise RowRefused("mixed_forms", f"{field} is a list of messages and the prompt is a text")
     if model is not None and (
-        not isinstance(model, str) or not 0 < len(model) <= MODEL_NAME_LENGTH or "\x00" in model
+        not isinstance(model, str) or not 0 < len(model) <= MODEL_NAME_LENGTH or not model.isprintable()
     ):
         raise RowRefused(
-            "wrong_type", f"the model of {field} must be a name of at most {MODEL_NAME_LENGTH} characters"
+            "wrong_type",
+            f"the model of {field} must be a name of 1 to {MODEL_NAME_LENGTH} printable characters",
         )
     if sampling is not None and not isinstance(sampling, dict):
         raise RowRefused("wrong_type", f"sampling of {field} must be an object")

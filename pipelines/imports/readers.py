@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipelines.imports.errors import FileRefused, RowRefused
-from pipelines.imports.rows import Limits
+from pipelines.imports.rows import Limits, shown
 
 Record = Mapping[str, Any]
 NumberedRecord = tuple[int, Record | RowRefused]
@@ -106,7 +106,7 @@ class RowFile:
                     file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)
                 )
                 if spare := [name for name in columns if name not in wanted]:
-                    self.notices.append(f"Columns that were not read: {', '.join(spare)}.")
+                    self.notices.append(f"Columns that were not read: {', '.join(map(shown, spare[:12]))}.")
                 size = max(
                     1, min(_PARQUET_BATCH_ROWS, _PARQUET_BATCH_BYTES * max(rows, 1) // max(unpacked, 1))
                 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.imports import MEANINGFUL_FIELDS, READ_FIELDS, Shape, shape_detect, shape_get
 from pipelines.imports.errors import FileRefused, RowRefused
 from pipelines.imports.readers import NumberedRecord, Record, RowFile
-from pipelines.imports.rows import Limits, Row
+from pipelines.imports.rows import Limits, Row, shown
 
 SAMPLE_ROWS = 20
 KEPT_FAULTS = 1_000
@@ -91,14 +91,15 @@ class Reading:
             )
         shape = shape_get(key)
         if records and not any(set(shape.fields) <= record.keys() for record in records):
-            columns = ", ".join(list(dict.fromkeys(name for record in records for name in record))[:12])
+            names = dict.fromkeys(shown(name) for record in records for name in record)
+            columns = ", ".join(list(names)[:12])
             raise FileRefused(f"Shape {key} needs {', '.join(shape.fields)}; the file has {columns}.")
         return shape
 
     def _notice_spare_fields(self, records: list[Record]) -> None:
         spare = {name for record in records for name in record} - READ_FIELDS - MEANINGFUL_FIELDS
         if spare:
-            names = ", ".join(sorted(name[:40] for name in spare)[:12])
+            names = ", ".join(sorted(map(shown, spare))[:12])
             self.notices.append(f"Fields that were not read: {names}.")
         if self.shape.key == "trl-implicit" and any(
             isinstance(record.get("chosen"), str) for record in records

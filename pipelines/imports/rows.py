@@ -85,6 +85,11 @@ def _encode(body: str, field: str) -> bytes:
         raise RowRefused("lone_surrogate", f"{field} holds half a character (U+{code:04X})") from None
 
 
+def shown(name: str) -> str:
+    """A name out of a file as a sentence may hold it: short, and without characters that cannot be printed."""
+    return "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in name[:40])
+
+
 def plain_value(body: str, field: str) -> TextValue:
     encoded = _encode(body, field)
     return TextValue(PLAIN, body, encoded, text_sha256(PLAIN, encoded))

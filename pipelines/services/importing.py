@@ -79,8 +79,8 @@ def import_open(
         raise InputRefused(f"Choices are kept as annotations or predictions; got {options.choices!r}.")
     if options.pairs_per_prompt is not None and options.pairs_per_prompt < 1:
         raise InputRefused(f"Pairs per prompt must be at least 1; got {options.pairs_per_prompt}.")
-    name = Path(file_name).name.replace("\x00", "")[:255] or "file"
-    source = (options.source or name).strip()[:200]
+    name = _storable(Path(file_name).name)[:255] or "file"
+    source = _storable(options.source).strip()[:200] or name[:200]
     return Import.objects.create(
         project=project,
         file_name=name,
@@ -88,6 +88,11 @@ def import_open(
         options={"asked": asdict(options)},
         created_by=created_by,
     )
+
+
+def _storable(name: str) -> str:
+    """A name without what the database cannot keep: NUL, and bytes of a path that are no text."""
+    return name.replace("\x00", "").encode(errors="replace").decode()
 
 
 def import_run(
