@@ -365,7 +365,7 @@ def _elsewhere(run: TrainingRun, item: Leased, lines: int) -> None:
 
 def _tick_plan(run: TrainingRun, job_id: int | None, *, lines: int) -> None:
     """Plan the next tick; those that are done go, since a long run has thousands."""
-    WorkItem.objects.filter(job_id=job_id, kind=TICK, state=WorkItem.State.DONE).delete()
+    WorkItem.objects.filter(job_id=job_id or 0, kind=TICK, state=WorkItem.State.DONE).delete()
     work_add(
         queue=TRAIN,
         project_id=run.project_id,

@@ -128,23 +128,6 @@ def test_a_run_leaves_curves_evaluations_and_a_checkpoint(start):
         start(name="first")
 
 
-def test_a_run_goes_on_without_its_worker_and_is_found_again(start):
-    run, job = start(long=True)
-    work(job, stepping(run))
-    pid, step = run.pid, run.step
-    item = queue.work_take(queue="train", worker="killed", job_id=job.pk)
-    while item is None:
-        time.sleep(0.1)
-        item = queue.work_take(queue="train", worker="killed", job_id=job.pk)
-    WorkItem.objects.filter(pk=item.id).update(lease_until="2000-01-01T00:00Z")
-    queue.work_sweep()
-    WorkItem.objects.filter(pk=item.id).update(due_at="2000-01-01T00:00Z")
-    work(job, lambda: stepping(run)() and run.step > step)
-    assert run.pid == pid and run_folder(run).is_alive()
-    training_cancel(run=run)
-    work(job, ended(job))
-
-
 def test_a_cancelled_run_stops_and_says_so(start):
     run, job = start(long=True)
     work(job, stepping(run))
