@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from annotation.models import LanguageModel, Project
 from pipelines.errors import InputRefused, NothingToDo
-from pipelines.models import PreferenceRevision
-from pipelines.scoring.ranks import highest_share, rank_correlation
-from pipelines.selectors.scores import ChesTable, ches_table
+from pipelines.scoring.ranks import rank_correlation
+from pipelines.selectors.freezing import population_of
+from pipelines.versions.filters import number_text, rule_apply, rule_parse
 
 NEAR_COPY = 0.2
 LIKE_LENGTH = 2
@@ -34,11 +34,14 @@ class Group:
 class ChesDrawn:
     """`cut`: the lowest score that would be dropped; kept and dropped are counted in each bin between `edges`.
 
+    `rule`: the filter of a recipe that does the same. `held_out`: scored rows outside train, which it leaves alone.
     `length_correlation`: rank correlation of the score with the difference in length, None without variation.
     """
 
+    rule: str
     total: int
     unscored: int
+    held_out: int
     dropped: int
     cut: float
     edges: list[float]
@@ -51,39 +54,52 @@ class ChesDrawn:
 def ches_drawn(
     *, project: Project, model: LanguageModel, by_length: bool, share: float | None, threshold: float | None
 ) -> ChesDrawn:
-    """What dropping the highest share, or all at or above a threshold, would take. Drops nothing. Two queries."""
+    """What dropping the highest share, or all at or above a threshold, would take by the freeze's own rule. Drops nothing.
+
+    Three queries.
+    """
     if (share is None) == (threshold is None):
         raise InputRefused("Give either a share or a threshold.")
-    table = ches_table(project_id=project.pk, fingerprint=model.fingerprint)
-    rows = np.flatnonzero(table.scored)
+    key = "ches_ln" if by_length else "ches"
+    kept = (
+        f"{key}:{model.name} < {number_text(threshold)}"
+        if threshold is not None
+        else f"{key}_share:{model.name} <= {number_text(round(1.0 - (share or 0.0), 12))}"
+    )
+    rule = rule_parse(kept)
+    candidates = population_of(project=project, rules=[rule]).candidates
+    columns = candidates.scores[rule.model]
+    rows = np.flatnonzero(~np.isnan(columns.ches_ln))
     if not rows.size:
         raise NothingToDo(f"No preference has a CHES score of {model.name} yet. Aggregate, then score.")
-    scores = (table.ln_ches if by_length else table.ches)[rows]
-    dropped = scores >= threshold if threshold is not None else highest_share(scores, share or 0.0)
+    scores = (columns.ches_ln if by_length else columns.ches)[rows]
+    dropped = ~rule_apply(rule, candidates, columns).keeps[rows]
     edges = np.histogram_bin_edges(scores, bins=BINS)
-    longer = (table.n_chosen - table.n_rejected)[rows]
+    longer = columns.longer[rows]
     return ChesDrawn(
+        rule=rule.text,
         total=int(rows.size),
-        unscored=len(table) - int(rows.size),
+        unscored=len(candidates) - int(rows.size),
+        held_out=int(np.count_nonzero(~candidates.is_train[rows])),
         dropped=int(dropped.sum()),
         cut=float(scores[dropped].min()) if dropped.any() else float(scores.max()),
         edges=[float(edge) for edge in edges],
         kept_counts=[int(n) for n in np.histogram(scores[~dropped], bins=edges)[0]],
         dropped_counts=[int(n) for n in np.histogram(scores[dropped], bins=edges)[0]],
-        groups=_groups(table, rows, np.abs(longer), dropped),
-        length_correlation=rank_correlation(scores, longer.astype(np.float64)),
+        groups=_groups(candidates.origin[rows], columns.edit_distance[rows], np.abs(longer), dropped),
+        length_correlation=rank_correlation(scores, longer),
     )
 
 
 def _groups(
-    table: ChesTable, rows: NDArray[np.int64], difference: NDArray[np.int64], dropped: NDArray[np.bool_]
+    origin: NDArray[np.str_],
+    edit_distance: NDArray[np.float64],
+    difference: NDArray[np.float64],
+    dropped: NDArray[np.bool_],
 ) -> list[Group]:
     """By likeness of the texts, and by where the label is from; empty groups are left out."""
-    near = table.edit_distance[rows] < NEAR_COPY
+    near = edit_distance < NEAR_COPY
     like = ~near & (difference <= LIKE_LENGTH)
-    revisions = table.revision[rows].tolist()
-    origin_of = dict(PreferenceRevision.objects.filter(pk__in=revisions).values_list("pk", "origin"))
-    origin = np.array([origin_of[pk] for pk in revisions])
     members = {
         "Near copies": near,
         "Different answers of like length": like,

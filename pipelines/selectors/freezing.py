@@ -185,7 +185,12 @@ def _scores(project: Project, name: str, comparison: NDArray[np.int64]) -> Score
     ):
         raise NothingToDo("The preferences changed while they were read; try again.")
     return ScoreColumns(
-        model.name, model.fingerprint, table.ches[place], table.ln_ches[place], table.edit_distance[place]
+        model.name,
+        model.fingerprint,
+        table.ches[place],
+        table.ln_ches[place],
+        table.edit_distance[place],
+        (table.n_chosen - table.n_rejected)[place].astype(np.float64),
     )
 
 
@@ -216,8 +221,9 @@ def forms_of(form: NDArray[np.int8]) -> dict[str, int]:
     return {name: int(np.count_nonzero(form == index)) for index, name in enumerate(FORMS)}
 
 
+# Ordered by bytes: another database's collation would give the same evidence another hash.
 EVIDENCE = """
-SELECT encode(c.key, 'hex'), {columns}
+SELECT encode(c.key, 'hex') COLLATE "C", {columns}
 FROM {table} x JOIN annotation_rater rater ON rater.id = x.rater_id
 JOIN annotation_comparison c ON c.id = x.comparison_id
 JOIN pipelines_preference p ON p.comparison_id = c.id
@@ -226,11 +232,13 @@ JOIN pipelines_versionrow w ON w.revision_id = p.current_id AND w.version_id = %
 """
 ANNOTATIONS = EVIDENCE.format(
     table="annotation_annotation", where="WHERE x.state = 'current'",
-    columns="rater.kind, x.outcome, coalesce(x.vote::text, ''), coalesce(x.vote_scale::text, '')",
+    columns="""rater.kind COLLATE "C", x.outcome COLLATE "C", coalesce(x.vote::text, '') COLLATE "C",
+  coalesce(x.vote_scale::text, '') COLLATE "C\"""",
 )  # fmt: skip
 PREDICTIONS = EVIDENCE.format(
     table="pipelines_prediction", where="",
-    columns="rater.kind, x.outcome, coalesce(round(x.p_first::numeric, 6)::text, ''), x.fingerprint",
+    columns="""rater.kind COLLATE "C", x.outcome COLLATE "C", coalesce(round(x.p_first::numeric, 6)::text, '') COLLATE "C",
+  x.fingerprint COLLATE "C\"""",
 )  # fmt: skip
 IMPORTS = """
 SELECT DISTINCT encode(i.file_sha256, 'hex') FROM pipelines_versionrow w
@@ -239,7 +247,7 @@ JOIN annotation_comparison c ON c.id = p.comparison_id
 JOIN annotation_import i ON i.id = c.source_import_id WHERE w.version_id = %(version)s ORDER BY 1
 """
 JUDGES = """
-SELECT DISTINCT rater.name, x.fingerprint,
+SELECT DISTINCT rater.name COLLATE "C", x.fingerprint,
   EXISTS (SELECT FROM pipelines_calibration fit WHERE fit.rater_id = rater.id)
 FROM pipelines_prediction x
 JOIN annotation_rater rater ON rater.id = x.rater_id JOIN pipelines_preference p ON p.comparison_id = x.comparison_id

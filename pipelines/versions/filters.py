@@ -27,13 +27,17 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ScoreColumns:
-    """What one model says about the candidates, each (n,); NaN where it says nothing."""
+    """What one model says about the candidates, each (n,); NaN where it says nothing.
+
+    `longer`: tokens of chosen minus those of rejected, 0 without a score.
+    """
 
     model: str
     fingerprint: str
     ches: FloatArray
     ches_ln: FloatArray
     edit_distance: FloatArray
+    longer: FloatArray
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ class Rule:
     def text(self) -> str:
         """The rule, written the same way whatever its spaces were."""
         name = f"{self.key.key}:{self.model}" if self.model else self.key.key
-        value = self.value if isinstance(self.value, str) else f"{self.value:g}"
+        value = self.value if isinstance(self.value, str) else number_text(self.value)
         default = self.train_only == self.key.looks_at_model
         return f"{name} {self.op} {value}" + (
             "" if default else " in train" if self.train_only else " in all"
@@ -188,6 +192,11 @@ class Verdict:
 
     keeps: BoolArray
     without: int
+
+
+def number_text(value: float) -> str:
+    """A number as recipes write it: short, and read back as exactly the same."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def rule_parse(text: str) -> Rule:

@@ -163,6 +163,7 @@ def test_the_ches_preview_drops_nothing_and_says_what_it_would(client: Client) -
     part = client.get("/p/ours/filter/?share=25", headers={"HX-Request": "true"}).content.decode()
     assert "Would drop <b>" in part and "<html" not in part
     assert client.get("/p/ours/filter/?share=200").status_code == 400
+    assert client.get("/p/ours/filter/?model=nobody").status_code == 404
 
 
 def test_a_budget_below_zero_is_refused_in_one_sentence(client: Client) -> None:

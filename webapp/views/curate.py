@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
-from annotation.errors import Refused
+from annotation.errors import NotFound, Refused
 from annotation.models import LanguageModel
 from annotation.selectors.leases import lease_list
 from annotation.services.assignment import assignment_release, comparison_wanted_set
@@ -291,16 +291,16 @@ def ches_preview(request: Request, slug: str) -> HttpResponse:
     return render(request, template, context)
 
 
-def _recipe_filter(model: str, by_length: bool, percent: float, threshold: float | None) -> str:
-    """The filter that keeps what the preview keeps, as a recipe writes it."""
-    key = "ches_ln" if by_length else "ches"
-    if threshold is not None:
-        return f"{key}:{model} < {threshold:g}"
-    return f"{key}_share:{model} <= {1 - percent / 100:g}"
+def _model_of(scored: list[LanguageModel], name: str) -> LanguageModel:
+    """The named model, or the first where the address names none."""
+    found = next((model for model in scored if name in {"", model.name}), None)
+    if found is None:
+        raise NotFound("This project has no CHES scores of that model.")
+    return found
 
 
 def _preview(request: Request, scored: list[LanguageModel]) -> dict[str, Any]:
-    chosen = next((model for model in scored if model.name == request.GET.get("model")), scored[0])
+    chosen = _model_of(scored, request.GET.get("model", ""))
     by_length = request.GET.get("form", "by_length") != "raw"
     text = request.GET.get("threshold", "").strip()
     threshold = number(text, "Score") if text and request.GET.get("by") == "threshold" else None
@@ -327,7 +327,7 @@ def _preview(request: Request, scored: list[LanguageModel]) -> dict[str, Any]:
         "chart": charts.histogram(drawn.edges, drawn.kept_counts, drawn.dropped_counts, drawn.cut),
         "kept": drawn.total - drawn.dropped,
         "share": drawn.dropped / drawn.total,
-        "recipe_filter": _recipe_filter(chosen.name, by_length, percent, threshold),
+        "recipe_filter": drawn.rule,
         "vanishing": [group for group in drawn.groups if group.before >= 5 and group.share >= 0.8],
         "bins": list(zip(drawn.edges, drawn.kept_counts, drawn.dropped_counts, strict=False)),
     }

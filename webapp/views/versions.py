@@ -29,7 +29,7 @@ from pipelines.selectors.versions import (
 )
 from pipelines.services.exporting import export_start, version_frozen_get
 from pipelines.services.versions import Step, filter_preview, version_freeze_start
-from pipelines.versions.filters import FILTERS, rule_parse
+from pipelines.versions.filters import FILTERS, number_text, rule_parse
 from pipelines.versions.forms import FORMS
 from webapp import charts
 from webapp.context import may
@@ -191,13 +191,13 @@ def recipe_filters(fields: QueryDict) -> list[str]:
     """The filters of the form: its own fields first, then those written one a line."""
     filters = []
     if flip := fields.get("flip", "").strip():
-        filters.append(f"flip < {number(flip, 'Flip probability'):g}")
+        filters.append(f"flip < {number_text(number(flip, 'Flip probability'))}")
     if confidence := fields.get("judge_confidence", "").strip():
-        filters.append(f"judge_confidence >= {number(confidence, 'Confidence'):g}")
+        filters.append(f"judge_confidence >= {number_text(number(confidence, 'Confidence'))}")
     if percent := fields.get("ches_percent", "").strip():
         model = fields.get("ches_model", "").strip()
-        kept = 1 - number(percent, "Percent to drop") / 100
-        filters.append(f"ches_ln_share{':' + model if model else ''} <= {kept:g}")
+        kept = (100 - number(percent, "Percent to drop")) / 100
+        filters.append(f"ches_ln_share{':' + model if model else ''} <= {number_text(kept)}")
     lines = fields.getlist("filter") or fields.get("others", "").splitlines()
     return filters + [line.strip() for line in lines if line.strip()]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-from annotation.models import Rater
+from annotation.models import Project, Rater
 from pipelines import queue
 from pipelines.errors import InputRefused, MissingExtra, NothingToDo
 from pipelines.models import Prediction, Score, WorkItem
@@ -155,6 +155,8 @@ def test_a_preview_drops_the_riskiest_and_changes_nothing(project, pairs, tiny):
     for pair in pairs:
         annotate(pair, rater(project, "ben"), "first")
     aggregate_full(project=project)
+    Project.objects.filter(pk=project.pk).update(split_train_percent=100, split_validation_percent=0)
+    project.refresh_from_db()
     asked = {"project": project, "model": tiny, "by_length": True}
     with pytest.raises(NothingToDo):
         ches_drawn(**asked, share=0.2, threshold=None)

@@ -26,6 +26,7 @@ from pipelines.models import (
     VersionDrop,
     VersionRow,
 )
+from pipelines.selectors.ches import ches_drawn
 from pipelines.selectors.lineage import rows_untraced, version_lineage
 from pipelines.selectors.versions import version_row_get
 from pipelines.services.aggregation import aggregate_full, preference_refresh
@@ -207,6 +208,20 @@ def test_a_filter_on_a_model_drops_from_train_only_and_is_previewed(project):
     assert version.recipe["filters"][0]["fingerprint"] == model.fingerprint
     everywhere = version_freeze(project=project, name="v2", filters=["ches_ln_share <= 0.5 in all"])
     assert everywhere.rows_out == 20
+
+
+@pytest.mark.parametrize("asked", [{"share": 0.33}, {"threshold": 20.123456789}])
+def test_the_picture_of_a_ches_filter_drops_what_the_freeze_drops(project, asked):
+    """Of train alone, by the same rule with the same digits."""
+    aggregate_full(project=project)
+    drawn = ches_drawn(
+        project=project,
+        model=model_with_scores(project),
+        by_length=True,
+        **{"share": None, "threshold": None, **asked},
+    )
+    version = version_freeze(project=project, name="v1", filters=[drawn.rule])
+    assert 0 < drawn.dropped == 40 - version.rows_out and drawn.total == 40
 
 
 def test_scores_that_are_not_there_or_not_named_are_refused(project):

@@ -33,6 +33,7 @@ SCORES = ScoreColumns(
     ches=np.array([4.0, 3.0, 2.0, NAN]),
     ches_ln=np.array([-1.0, 0.5, 2.0, NAN]),
     edit_distance=np.zeros(4),
+    longer=np.zeros(4),
 )
 
 
@@ -82,6 +83,12 @@ def test_a_rule_keeps_what_fits_and_leaves_alone_what_has_no_number(text, keeps,
 def test_a_rule_that_cannot_be_read_is_refused(text, words):
     with pytest.raises(FilterRefused, match=words):
         rule_parse(text)
+
+
+@pytest.mark.parametrize("number", [1 / 3, 0.123456789, 1e-9, 1234567.5, 3.0, 1e20])
+def test_a_rule_is_written_with_every_digit(number):
+    rule = rule_parse(f"flip < {number!r}")
+    assert rule_parse(rule.text).value == number
 
 
 @pytest.mark.parametrize("key", FILTERS)
