@@ -1,7 +1,8 @@
 """Who may open what: one literal row for every URL name and method. A view without a row is never run.
 
 `AccessTable` in `middleware.py` reads it before any view; `tests/webapp/test_access.py` walks it with every role.
-Roles of a project are checked against the `slug` of the URL; absent and forbidden look the same (404).
+Roles of a project are checked against the `slug` of the URL, and where it has none, they count from any project; absent
+and forbidden look the same (404).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ ACCESS: dict[str, Rule] = {
     "home": Rule(get=SIGNED_IN),
     "account": Rule(get=SIGNED_IN, post=SIGNED_IN),
     "project_create": Rule(get=SITE, post=SITE),
-    "models": Rule(get=SIGNED_IN, post=SITE),
+    "models": Rule(get=BUILDERS | SITE, post=SITE),
     # a project
     "project": Rule(get=MEMBERS),
     "guidelines": Rule(get=MEMBERS, post=CURATORS),

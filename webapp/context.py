@@ -1,4 +1,4 @@
-"""What every page's frame needs; no queries."""
+"""What every page's frame needs; no queries within a project, two outside."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from annotation.models import Project
-from webapp.access import ACCESS
+from annotation.models import Project, User
+from annotation.selectors.access import projects_with_roles
+from webapp.access import ACCESS, BUILDERS
 from webapp.requests import Request
 
 # The tabs of a project, each with the pages that belong under it.
@@ -55,6 +56,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "roles": roles,
         "tabs": tabs_for(project.slug, roles, name) if project else [],
         "may_judge": bool(project and ACCESS["annotate"].get & roles and project.archived_at is None),
+        "may_see_models": signed_in and project is None and _builds_anywhere(user),
         "initials": _initials(str(user)) if signed_in else "",
     }
 
@@ -63,6 +65,15 @@ def may(request: Request, view_name: str, method: str = "GET") -> bool:
     """Whether this request opens another address of the same project: pages ask before they offer it."""
     rule, scopes = ACCESS[view_name], getattr(request, "scopes", None)
     return bool(rule.who(method) & request.roles) and (scopes is None or rule.scope in scopes)
+
+
+def sees_models(request: Request) -> bool:
+    """Whether predictions and names of models are shown: not to those who only judge, whose votes they would sway."""
+    return bool(BUILDERS & request.roles)
+
+
+def _builds_anywhere(user: User | None) -> bool:
+    return user is not None and (user.is_site_admin or bool(projects_with_roles(user=user, roles=BUILDERS)))
 
 
 def _initials(name: str) -> str:

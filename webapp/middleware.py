@@ -17,10 +17,11 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 
 from annotation.errors import AnnotationError, Conflict, KeptAsSurplus, NotAllowed, NotFound
-from annotation.selectors.access import project_with_roles
+from annotation.models import User
+from annotation.selectors.access import project_with_roles, projects_with_roles
 from annotation.selectors.tokens import service_token_get
 from pipelines.errors import MissingExtra, PipelineError
-from webapp.access import ACCESS, Rule
+from webapp.access import ACCESS, SIGNED_IN, Rule
 
 logger = logging.getLogger(__name__)
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -122,8 +123,14 @@ class AccessTable:
             raise NotFound(ABSENT)
         if slug:
             self._project_check(request, slug, who)
-        elif "site_admin" in who and not request.user.is_site_admin:  # type: ignore[union-attr]
+        elif not who & SIGNED_IN and not self._has_role_anywhere(request, who):
             raise NotFound(ABSENT)
+
+    def _has_role_anywhere(self, request: HttpRequest, who: frozenset[str]) -> bool:
+        user: User = request.user  # type: ignore[assignment]
+        if user.is_site_admin:
+            return "site_admin" in who
+        return bool(who - {"site_admin"} and projects_with_roles(user=user, roles=who))
 
     def _sign_in_first(self, request: HttpRequest) -> HttpResponseBase:
         if wants_json(request) or request.scopes is not None:  # type: ignore[attr-defined]

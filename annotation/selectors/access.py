@@ -60,6 +60,13 @@ def project_list_for(*, user: User) -> list[Project]:
     return list(projects.order_by("archived_at", "-id"))
 
 
+def projects_with_roles(*, user: User, roles: Collection[str]) -> list[Project]:
+    """The projects in which a person has one of the roles; all of them for a site administrator. Two queries at most."""
+    projects = project_list_for(user=user)
+    held = roles_in(user=user, projects=projects)
+    return [project for project in projects if held[project.pk] & set(roles)]
+
+
 def roles_in(*, user: User, projects: Collection[Project]) -> dict[int, frozenset[str]]:
     """The roles of a person in each of these projects, by project id. One query at most."""
     if user.is_site_admin:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from django.db import connection
 from django.db.models import Prefetch
 
-from annotation.errors import NotFound, Refused
+from annotation.errors import NotAllowed, NotFound, Refused
 from annotation.models import Annotation, Comparison, ComparisonCompletion, Flag, Project
 from pipelines.models import Prediction, Preference, PreferenceRevision, RoutingDecision, Score
 from pipelines.scoring.ches import PairProducts, ches_scores
@@ -43,6 +43,10 @@ DIFFERS = (
     " AND r.origin = 'person' AND r.outcome IN ('first', 'second') AND p.outcome <> r.outcome) = %(differs)s"
 )
 FILTERS["differs"] = DIFFERS
+
+# What those may filter and sort by who must not learn what a model said.
+BLIND_FILTERS = frozenset({"q", "votes", "held", "flagged", "warning", "import"})
+BLIND_SORTS = frozenset({"new"})
 
 NUMBER = "(s.values->>'%s')::float8"
 LN_CHES = (
@@ -100,6 +104,11 @@ class Row:
     ches: float | None
     sort_key: float | None
 
+    def blind(self) -> Row:
+        """Without what models said: the judge, scores, and a preference that is not of people or a file."""
+        row = replace(self, judge=None, judge_p_first=None, ches=None)
+        return replace(row, outcome=None, origin=None, flip=None) if row.origin == "model" else row
+
 
 @dataclass(frozen=True)
 class Page:
@@ -111,11 +120,15 @@ class Page:
 
 
 def comparison_page(
-    *, project: Project, filters: Mapping[str, Any], sort: str = "new", after: str = ""
+    *, project: Project, sees_models: bool, filters: Mapping[str, Any], sort: str = "new", after: str = ""
 ) -> Page:
     """50 comparisons that match. Two queries; `filters` has keys of `FILTERS` and values of the right type."""
     if sort not in SORTS:
         raise Refused(f"The list can be sorted by {', '.join(SORTS)}; got {sort!r}.")
+    if not sees_models and not (sort in BLIND_SORTS and filters.keys() <= BLIND_FILTERS):
+        raise NotAllowed(
+            "This filter or order shows what models said; it is open to curators and researchers."
+        )
     values: dict[str, Any] = {"project": project.pk, **filters}
     if "q" in filters:
         values["q"] = (
@@ -135,12 +148,13 @@ def comparison_page(
     with connection.cursor() as cursor:
         cursor.execute(page, values)
         rows = [
-            Row(*(*row[:11], row[11] or [], row[12] or [], row[13] or 3, *row[14:])) for row in cursor.fetchall()
+            Row(*(*row[:11], row[11] or [], row[12] or [], row[13] or 3, *row[14:]))
+            for row in cursor.fetchall()
         ]
         cursor.execute(count, values)
         total = cursor.fetchone()[0]
     more = len(rows) > PAGE
-    rows = rows[:PAGE]
+    rows = [row if sees_models else row.blind() for row in rows[:PAGE]]
     return Page(rows, _place_of(rows[-1]) if more else "", total if total <= EXACT_UP_TO else None)
 
 
@@ -211,8 +225,8 @@ class Known:
     flags: list[Flag]
 
 
-def comparison_get(*, project: Project, comparison_id: int) -> Known:
-    """A comparison of this project. Nine queries, whatever it holds."""
+def comparison_get(*, project: Project, comparison_id: int, sees_models: bool) -> Known:
+    """A comparison of this project, with what models said only where that is open. Nine queries, whatever it holds."""
     places = Prefetch(
         "places",
         ComparisonCompletion.objects.select_related("completion__text", "completion__model").order_by(
@@ -241,7 +255,7 @@ def comparison_get(*, project: Project, comparison_id: int) -> Known:
         .order_by("id")
     )
     scores = Score.objects.filter(comparison=found).order_by("-id")
-    return Known(
+    known = Known(
         comparison=found,
         places=list(found.places.all()),
         annotations=list(annotations),
@@ -255,6 +269,22 @@ def comparison_get(*, project: Project, comparison_id: int) -> Known:
         flags=list(
             Flag.objects.filter(comparison=found).select_related("participation__annotator").order_by("id")
         ),
+    )
+    return known if sees_models else _blind(known)
+
+
+def _blind(known: Known) -> Known:
+    """Without what models said, and without the models' names."""
+    for place in known.places:
+        place.completion.model = None
+    current = known.preference
+    return replace(
+        known,
+        predictions=[],
+        scores=[],
+        decisions=[],
+        preference=None if current and current.origin == "model" else current,
+        revisions=[revision for revision in known.revisions if revision.origin != "model"],
     )
 
 

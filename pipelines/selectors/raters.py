@@ -38,8 +38,8 @@ def newest_run(*, project: Project) -> AggregationRun | None:
     return AggregationRun.objects.filter(project=project).order_by("-number").first()
 
 
-def rater_list(*, project: Project, run: AggregationRun | None) -> list[Shown]:
-    """Every rater that said something, the most reliable first. Two queries."""
+def rater_list(*, project: Project, run: AggregationRun | None, sees_models: bool) -> list[Shown]:
+    """Every rater that said something, the most reliable first; models only where they are open. Two queries."""
     said = (
         Rater.objects.filter(project=project)
         .select_related("participation__annotator", "model")
@@ -48,6 +48,8 @@ def rater_list(*, project: Project, run: AggregationRun | None) -> list[Shown]:
             active=Avg("annotations__active_seconds", filter=Q(annotations__state="current")),
         )
     )
+    if not sees_models:
+        said = said.exclude(kind=Rater.Kind.MODEL)
     estimates = {e.rater_id: e for e in RaterEstimate.objects.filter(run=run)} if run else {}
     rows = [_shown(rater, estimates.get(rater.pk)) for rater in said if rater.said or rater.pk in estimates]
     return sorted(rows, key=lambda row: (row.reliability is None, -(row.reliability or 0), row.name))

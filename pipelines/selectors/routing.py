@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import connection
@@ -91,8 +92,9 @@ def judges_of(*, project: Project) -> list[JudgeShown]:
     return [JudgeShown(rater, rater.said, rater.torn) for rater in raters]
 
 
-def usable_models() -> list[LanguageModel]:
-    """Registered models that can judge, score or be trained; by name."""
-    return list(
-        LanguageModel.objects.exclude(kind=LanguageModel.Kind.NAMED).select_related("parent").order_by("name")
+def usable_models(*, projects: Collection[Project]) -> list[LanguageModel]:
+    """Registered models that can judge, score or be trained, checkpoints only of these projects; by name."""
+    usable = LanguageModel.objects.exclude(kind=LanguageModel.Kind.NAMED).filter(
+        ~Q(kind=LanguageModel.Kind.CHECKPOINT) | Q(made_by_run__project__in=projects)
     )
+    return list(usable.select_related("parent").order_by("name"))

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from annotation.models import LanguageModel
+from annotation.models import LanguageModel, Project
 from pipelines.engine.folder import TEMPLATE_FILES, TOKENIZER_FILES, FolderFacts, inspect_folder
 from pipelines.errors import InputRefused
 from pipelines.extra import ml_require
@@ -98,14 +98,26 @@ def model_get(*, name: str) -> LanguageModel:
     """A registered model by name; raises `InputRefused` for an unknown one, or for a name that a file mentioned."""
     model = LanguageModel.objects.filter(name=name).first()
     if model is None:
-        raise InputRefused(
-            f"There is no model {name!r}. Register it with: ./manage.py register_model {name} --path DIR"
-        )
+        raise _unknown(name)
     if model.kind == LanguageModel.Kind.NAMED:
         raise InputRefused(
             f"{name!r} is only a name that a file mentioned. Register the model itself to use it."
         )
     return model
+
+
+def model_get_for(*, project: Project, name: str) -> LanguageModel:
+    """A model that this project may use: a checkpoint of another project is as unknown here as no model."""
+    model = LanguageModel.objects.filter(name=name, kind=LanguageModel.Kind.CHECKPOINT).first()
+    if model is not None and not project.training_runs.filter(checkpoint=model).exists():
+        raise _unknown(name)
+    return model or model_get(name=name)
+
+
+def _unknown(name: str) -> InputRefused:
+    return InputRefused(
+        f"There is no model {name!r}. Register it with: ./manage.py register_model {name} --path DIR"
+    )
 
 
 def model_folder(model: LanguageModel) -> Path:

@@ -8,7 +8,7 @@ from pipelines.extra import ml_reachable
 from pipelines.models import Job
 from pipelines.queue import ML, PLAN_ATTEMPTS, job_start
 from pipelines.scoring import SCORERS
-from pipelines.services.models import model_get
+from pipelines.services.models import model_get_for
 
 MAX_LENGTH = 1024
 
@@ -26,7 +26,7 @@ def score_start(
         raise InputRefused(f"There is no method {method!r}; known are {', '.join(SCORERS)}.")
     if max_length < 2:
         raise InputRefused(f"The longest sequence must have at least 2 tokens; got {max_length}.")
-    found = model_get(name=model)
+    found = model_get_for(project=project, name=model)
     ml_reachable()
     params = {
         "method": method,

@@ -29,7 +29,7 @@ from pipelines.models import DatasetVersion, Evaluation, Job, TrainingRun, WorkI
 from pipelines.names import name_check
 from pipelines.queue import OPEN, TRAIN, Leased, job_start, work_add, work_finishing
 from pipelines.services.exporting import version_export, version_frozen_get
-from pipelines.services.models import checkpoint_register, model_folder, model_get
+from pipelines.services.models import checkpoint_register, model_folder, model_get_for
 from pipelines.training.folder import MetricLine, RunFolder, RunProcess, RunStatus
 from pipelines.training.job import TrainingJob, job_from_dict
 
@@ -68,7 +68,7 @@ def training_start(
     if name:
         name_check(name, of="run")
     frozen = version_frozen_get(project=project, name=version)
-    found = model_get(name=model)
+    found = model_get_for(project=project, name=model)
     job = job_from_dict({"model": found.name, "dataset": version, **(arguments or {})})
     ml_reachable(TRAIN)
     with transaction.atomic():

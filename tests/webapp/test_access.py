@@ -103,6 +103,8 @@ def expected(who: str, name: str, method: str) -> bool:
         return bool(allowed)
     if who == "project_admin":
         return bool(allowed & set(PROJECT_ROLES))
+    if who == "stranger":  # all roles, but elsewhere: they open what belongs to no project
+        return bool("slug" not in URLS[name].pattern.converters and allowed & set(PROJECT_ROLES))
     held = {"annotator", "reviewer"} if who == "reviewer" else {who}
     return bool(allowed & held)
 

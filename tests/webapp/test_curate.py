@@ -16,6 +16,7 @@ from annotation.models import (
     Annotation,
     Assignment,
     Comparison,
+    Completion,
     Demand,
     Import,
     LanguageModel,
@@ -29,6 +30,7 @@ from pipelines.models import (
     Export,
     Job,
     Prediction,
+    Preference,
     Score,
     TrainingMetric,
     TrainingRun,
@@ -157,6 +159,64 @@ def test_a_researcher_reads_votes_without_names(scene: Scene) -> None:
     for page in (f"comparisons/{of.comparison_id}/", "raters/"):
         body = reader.get(f"/p/ours/{page}").content.decode()
         assert "Ben" not in body and f"annotator {of.rater.name[:8]}" in body
+
+
+def test_a_reviewer_who_votes_learns_nothing_of_what_models_said(scene: Scene) -> None:
+    ray = Client()
+    ray.force_login(cast.person("Ray", scene.project, "reviewer"))
+    Completion.objects.update(model=scene.model)
+    LanguageModel.objects.filter(pk=scene.model.pk).update(name="telltale")
+    Rater.objects.filter(kind="model").update(name="telltale")
+    by_model = Preference.objects.filter(current__origin="model").first()
+    by_people = Preference.objects.filter(current__origin="person").first()
+    assert ray.get("/models/").status_code == 404 and b"/models/" not in ray.get("/").content
+    for address in (
+        "raters/",
+        "comparisons/",
+        *(f"comparisons/{p.comparison_id}/" for p in (by_model, by_people)),
+    ):
+        page = ray.get(f"/p/ours/{address}").content.decode()
+        for word in (
+            "telltale",
+            "Predictions",
+            "CHES",
+            "Judge",
+            "Label from</dt><dd>a model",
+            ">model</span>",
+        ):
+            assert word not in page, (address, word)
+    assert "is better" not in ray.get(f"/p/ours/comparisons/{by_model.comparison_id}/").content.decode()
+    assert "Flip probability" in ray.get(f"/p/ours/comparisons/{by_people.comparison_id}/").content.decode()
+    for query in (
+        "differs=1",
+        "origin=model",
+        "outcome=first",
+        "routed=model",
+        "flip=0.1",
+        "sort=ches",
+        "sort=flip",
+    ):
+        assert ray.get(f"/p/ours/comparisons/?{query}").status_code == 403
+    said = ray.get("/api/projects/ours/comparisons").json()["comparisons"]
+    assert {(row["judge"], row["ches"]) for row in said} == {(None, None)}
+    assert "model" not in {row["origin"] for row in said}
+
+
+def test_a_checkpoint_is_offered_to_its_own_project_alone(client: Client, scene: Scene) -> None:
+    theirs = cast.project("theirs")
+    eve = Client()
+    eve.force_login(cast.person("Eve", theirs, "curator", "researcher"))
+    tuned = LanguageModel.objects.create(
+        name="ours/r1", kind="checkpoint", location="tuned", fingerprint="c" * 64, parent=scene.model
+    )
+    version = DatasetVersion.objects.create(project=scene.project, name="v0", recipe={})
+    TrainingRun.objects.create(
+        project=scene.project, name="r1", version=version, model=scene.model, checkpoint=tuned
+    )
+    for mine, hers in (("/models/", "/models/"), ("/p/ours/routing/", "/p/theirs/routing/")):
+        assert b"ours/r1" in client.get(mine).content
+        page = eve.get(hers).content
+        assert b"ours/r1" not in page and b"base" in page
 
 
 def test_the_ches_preview_drops_nothing_and_says_what_it_would(client: Client) -> None:

@@ -24,7 +24,7 @@ from pipelines.services.training import training_start
 from pipelines.services.versions import version_freeze_start
 from webapp.api import api
 from webapp.api import schemas as s
-from webapp.context import may
+from webapp.context import may, sees_models
 from webapp.rendering import turns
 from webapp.requests import Request
 
@@ -59,7 +59,9 @@ def progress(request: Request, slug: str) -> Progress:
 @api.get(P + "/comparisons", response=s.ComparisonPage, url_name="comparisons")
 def comparisons(request: Request, slug: str, after: str = "", sort: str = "new") -> dict[str, Any]:
     """50 comparisons a page, with their labels."""
-    page = comparison_page(project=request.project, filters={}, sort=sort, after=after)
+    page = comparison_page(
+        project=request.project, sees_models=sees_models(request), filters={}, sort=sort, after=after
+    )
     return {"comparisons": [_comparison(row) for row in page.rows], "after": page.after, "total": page.total}
 
 

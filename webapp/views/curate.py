@@ -20,7 +20,7 @@ from pipelines.selectors.comparisons import Row, comparison_counts, comparison_g
 from pipelines.selectors.raters import newest_run, rater_list, wilson
 from pipelines.selectors.scores import models_scored
 from webapp import charts
-from webapp.context import may
+from webapp.context import may, sees_models
 from webapp.rendering import one_line, turns
 from webapp.views.history import answer_words
 from webapp.views.project import number, whole_number
@@ -93,7 +93,11 @@ def comparisons(request: Request, slug: str) -> HttpResponse:
     filters, chips = _filters(request)
     sort = request.GET.get("sort", "new")
     page = comparison_page(
-        project=request.project, filters=filters, sort=sort, after=request.GET.get("after", "")
+        project=request.project,
+        sees_models=sees_models(request),
+        filters=filters,
+        sort=sort,
+        after=request.GET.get("after", ""),
     )
     counts = comparison_counts(project=request.project)
     context = {
@@ -112,6 +116,7 @@ def comparisons(request: Request, slug: str) -> HttpResponse:
         "may_import": may(request, "imports"),
         "may_freeze": may(request, "version_freeze"),
         "may_filter": may(request, "ches_preview"),
+        "sees_models": sees_models(request),
         "next_address": _next_address(request, page.after),
     }
     return render(request, "curate/comparisons.html", context)
@@ -164,7 +169,9 @@ def _judge_words(row: Row) -> tuple[str, str]:
 
 
 def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
-    known = comparison_get(project=request.project, comparison_id=comparison_id)
+    known = comparison_get(
+        project=request.project, comparison_id=comparison_id, sees_models=sees_models(request)
+    )
     names = may(request, "people")
     context = {
         "known": known,
@@ -191,6 +198,7 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
             for a in known.annotations
         ],  # fmt: skip
         "demand": getattr(known.comparison, "demand", None),
+        "sees_models": sees_models(request),
         "may_want": may(request, "comparison_wanted", "POST"),
     }
     return render(request, "curate/comparison.html", context)
@@ -238,7 +246,7 @@ def raters(request: Request, slug: str) -> HttpResponse:
     run = newest_run(project=request.project)
     names = may(request, "people")
     rows: list[dict[str, Any]] = []
-    for shown in rater_list(project=request.project, run=run):
+    for shown in rater_list(project=request.project, run=run, sees_models=sees_models(request)):
         is_person = shown.rater.kind == shown.rater.Kind.PERSON
         rows.append(
             {

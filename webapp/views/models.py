@@ -10,15 +10,18 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import Refused
+from annotation.models import LanguageModel
+from annotation.selectors.access import projects_with_roles
 from pipelines.selectors.routing import usable_models
 from pipelines.services.models import model_register
+from webapp.access import BUILDERS
 from webapp.requests import Request
 
 
 def models(request: Request) -> HttpResponse:
     """The list; a site administrator registers a folder that stands there."""
-    registered = usable_models()
-    folders = folders_to_register({model.location for model in registered})
+    registered = usable_models(projects=projects_with_roles(user=request.user, roles=BUILDERS))
+    folders = folders_to_register(set(LanguageModel.objects.values_list("location", flat=True)))
     if request.method == "GET":
         return render(request, "models.html", {"models": registered, "folders": folders})
     folder = request.POST.get("folder", "")

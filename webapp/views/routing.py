@@ -38,7 +38,7 @@ def routing(request: Request, slug: str) -> HttpResponse:
         "more": more,
         "reason": reason,
         "judges": judges_of(project=request.project),
-        "models": usable_models(),
+        "models": usable_models(projects=[request.project]),
         "policies": POLICIES.values(),
         "methods": AGGREGATORS.values(),
         "may_route": may(request, "routing_plan", "POST"),

@@ -170,7 +170,7 @@ def run_start(request: Request, slug: str) -> HttpResponse:
         return redirect("run", slug, started.name)
     context = {
         "versions": versions_to_train(project=request.project),
-        "models": usable_models(),
+        "models": usable_models(projects=[request.project]),
         "objectives": OBJECTIVES,
         "chosen": request.GET.get("version", ""),
         "defaults": {field.name: field.default for field in fields(TrainingJob)},

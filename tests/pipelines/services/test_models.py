@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 from django.core.management import call_command
@@ -12,13 +13,18 @@ from annotation.models import LanguageModel
 from pipelines.engine.errors import ModelFolderMissing, ModelNotHere, TokenizerHasNoEnd, WeightsNotSafe
 from pipelines.errors import InputRefused
 from pipelines.judges.errors import TemplateMalformed
+from pipelines.models import DatasetVersion, TrainingRun
+from pipelines.services.judging import judge_start
 from pipelines.services.models import (
     _fingerprint_check,
     model_folder,
     model_get,
+    model_get_for,
     model_register,
     model_register_hub,
 )
+from pipelines.services.scoring import score_start
+from tests import cast
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 
@@ -54,6 +60,21 @@ def test_a_name_that_a_file_mentioned_becomes_the_model(folder):
     with pytest.raises(InputRefused, match="only a name"):
         model_get(name="tiny")
     assert model_register(name="tiny", path=folder).kind == "local"
+
+
+def test_a_checkpoint_is_unknown_to_other_projects(folder):
+    project, other = cast.project("ours"), cast.project("theirs")
+    base = model_register(name="tiny", path=folder)
+    tuned = LanguageModel.objects.create(
+        name="ours/r1", kind="checkpoint", location="x", fingerprint="c" * 64, parent=base
+    )
+    version = DatasetVersion.objects.create(project=project, name="v1", recipe={})
+    TrainingRun.objects.create(project=project, name="r1", version=version, model=base, checkpoint=tuned)
+    assert model_get_for(project=project, name="ours/r1") == tuned
+    assert model_get_for(project=other, name="tiny") == base
+    for start in (judge_start, partial(score_start, method="ches")):
+        with pytest.raises(InputRefused, match="There is no model 'ours/r1'"):
+            start(project=other, model="ours/r1")
 
 
 def test_judge_settings_come_from_the_folder_or_a_file(folder):
