@@ -92,7 +92,10 @@ if not HTTPS and _public.hostname not in _loopback and not _bool("WINNOW_ALLOW_P
 ALLOWED_HOSTS = [_public.hostname] + (["127.0.0.1", "localhost"] if _public.hostname in _loopback else [])
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and _bool("WINNOW_BEHIND_PROXY", False) else None
+BEHIND_PROXY = _bool("WINNOW_BEHIND_PROXY", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and BEHIND_PROXY else None
+# Else all people share the proxy's address, and so the limit of failed sign-ins.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_PROXY else 0
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS

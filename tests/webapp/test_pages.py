@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -43,6 +44,21 @@ def test_every_reply_carries_a_strict_policy() -> None:
         assert (
             "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
         )
+
+
+def test_behind_a_proxy_sign_ins_are_limited_by_the_address_that_the_proxy_saw() -> None:
+    code = (
+        "import django; django.setup()\n"
+        "from django.test import RequestFactory; from allauth.core.internal.httpkit import get_client_ip\n"
+        "print(get_client_ip(RequestFactory().get('/', headers={'X-Forwarded-For': '6.6.6.6, 203.0.113.9'})))"
+    )
+    for behind, address in (("1", "203.0.113.9"), ("0", "127.0.0.1")):
+        environment = {**os.environ, "WINNOW_BEHIND_PROXY": behind}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True, text=True, cwd=settings.BASE_DIR, env=environment, check=True,
+        )  # fmt: skip
+        assert done.stdout.strip() == address
 
 
 @pytest.mark.django_db
