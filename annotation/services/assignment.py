@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 MOST_EXPIRED = 3
 MOST_GIVEN_BACK = 3
 MOST_FLAGS = 3
+MOST_WANTED = 1000
 SKIP_REASONS = {
     "broken": "Something is broken",
     "too_long": "Too long for now",
@@ -425,8 +426,8 @@ def assignment_sweep() -> int:
 @transaction.atomic
 def comparison_wanted_set(*, project: Project, comparison_ids: Sequence[int], wanted: int) -> int:
     """Raise or lower wanted annotations in flight; who holds a lease at a lowering may finish and is counted."""
-    if wanted < 0:
-        raise Refused(f"Wanted annotations cannot be below zero; got {wanted}.")
+    if not 0 <= wanted <= MOST_WANTED:
+        raise Refused(f"Wanted annotations must be from 0 to {MOST_WANTED:,}; got {wanted}.")
     own = Demand.objects.filter(project=project, comparison_id__in=comparison_ids).order_by("comparison_id")
     ids = list(own.select_for_update(no_key=True).values_list("comparison_id", flat=True))
     for comparison_id in ids:

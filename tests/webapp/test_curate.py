@@ -142,6 +142,8 @@ def test_one_comparison_with_all_that_is_known(client: Client, scene: Scene) -> 
     client.post(f"/p/ours/comparisons/{of.comparison_id}/wanted", {"wanted": "3"})
     assert Demand.objects.get(comparison_id=of.comparison_id).wanted == 3
     assert client.post(f"/p/ours/comparisons/{of.comparison_id}/wanted", {"wanted": "-1"}).status_code == 400
+    too_many = client.post(f"/p/ours/comparisons/{of.comparison_id}/wanted", {"wanted": "1001"})
+    assert too_many.status_code == 400 and "from 0 to 1,000" in too_many.content.decode()
 
 
 def test_a_lease_is_shown_and_released(client: Client) -> None:
@@ -373,4 +375,9 @@ def test_the_api_says_the_same_to_programs(scene: Scene) -> None:
         "/api/projects/ours/versions", unknown, content_type="application/json", headers=headers
     )
     assert again.status_code == 422
+    assert "typo" in again.json()["error"] and again.json()["retryable"] is False
+    broken = program.post(
+        "/api/projects/ours/versions", "{", content_type="application/json", headers=headers
+    )
+    assert broken.status_code == 400 and broken.json()["error"]
     assert program.get("/api/openapi.json", headers=headers).status_code == 200

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
 from ninja.security import SessionAuth
+
+from webapp.middleware import error_page
 
 
 def service_token(request: HttpRequest) -> Any:
@@ -26,5 +29,19 @@ api = NinjaAPI(
     urls_namespace="api",
     auth=[service_token, SessionAuth(csrf=True)],
 )
+
+
+@api.exception_handler(ValidationError)
+def input_refused(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """What does not fit the shapes in `schemas.py`, in the one form that errors have here."""
+    found = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors)
+    return error_page(request, 422, f"The request does not fit: {found}.", fields={"retryable": False})
+
+
+@api.exception_handler(HttpError)
+def request_refused(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """A body that is no JSON, or nobody signed in."""
+    return error_page(request, error.status_code, str(error), fields={"retryable": False})
+
 
 from webapp.api import operations  # noqa: F401 - its decorators fill `api`
