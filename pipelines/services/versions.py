@@ -37,7 +37,7 @@ from pipelines.selectors.freezing import (
 )
 from pipelines.services.aggregation import aggregate_current, aggregate_is_current
 from pipelines.services.import_staging import USE_LZ4
-from pipelines.services.models import model_get
+from pipelines.services.models import model_get_for
 from pipelines.services.training import training_start
 from pipelines.versions.errors import NothingToFreeze
 from pipelines.versions.filters import Rule, rule_apply, rule_parse
@@ -140,7 +140,7 @@ def _train_check(project: Project, train: str, run: str) -> None:
         return
     if run:
         name_check(run, of="run")
-    model_get(name=train)
+    model_get_for(project=project, name=train)
     ml_reachable(TRAIN)
     if run and TrainingRun.objects.filter(project=project, name=run).exists():
         raise InputRefused(f"There is a run {run!r} already. Choose another name.")

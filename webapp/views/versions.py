@@ -174,7 +174,7 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
         )
         return redirect("job", slug, job.pk)
     context = {
-        "to_train": usable_models() if may(request, "run_start", "POST") else [],
+        "to_train": usable_models(projects=[request.project]) if may(request, "run_start", "POST") else [],
         "fields": fields,
         "filters": filters,
         "others": "\n".join(fields.getlist("filter")) or fields.get("others", ""),
