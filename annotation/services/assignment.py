@@ -353,7 +353,9 @@ def comparison_flag(*, assignment_id: int, user_id: int, reason: str, project_id
         raise Refused("Say in up to 400 characters what is wrong with this comparison.")
     holder = _holder_lock(assignment_id, user_id, project_id=project_id)
     Flag.objects.update_or_create(
-        comparison_id=holder.comparison_id, participation_id=holder.participation_id, defaults={"reason": reason, "resolved_at": None}
+        comparison_id=holder.comparison_id,
+        participation_id=holder.participation_id,
+        defaults={"reason": reason, "resolved_at": None},
     )
     hold_back_judge(holder.comparison_id)
 
