@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from django.core.cache import cache
 from django.db import connection
 from django.db.models import Prefetch
 
@@ -18,6 +19,7 @@ from pipelines.scoring.ches import PairProducts, ches_scores
 
 PAGE = 50
 EXACT_UP_TO = 10_000
+COUNTS_SECONDS = 60
 
 # What a filter adds to the WHERE clause; values are bound, never pasted.
 FILTERS: dict[str, str] = {
@@ -55,25 +57,36 @@ LN_CHES = (
 ).format(**{key: NUMBER % key for key in ("s11", "s22", "s12", "n1", "n2")})
 
 # Each order is strict with the id as its last word, so that a page goes on exactly where the last one ended.
-SORTS: dict[str, str] = {"new": "c.id::float8", "flip": "r.flip_probability", "ches": LN_CHES}
+# The newest first is the order of ids alone, which an index holds.
+SORTS: dict[str, str | None] = {"new": None, "flip": "r.flip_probability", "ches": LN_CHES}
 
+# Outer joins on keys: those that no filter, order or column reads are left out by the planner.
 FROM = """
 FROM annotation_comparison c
-JOIN annotation_prompt pr ON pr.id = c.prompt_id
-JOIN annotation_text pt ON pt.sha256 = pr.text_sha256
+LEFT JOIN annotation_prompt pr ON pr.id = c.prompt_id
+LEFT JOIN annotation_text pt ON pt.sha256 = pr.text_sha256
 LEFT JOIN annotation_demand d ON d.comparison_id = c.id
 LEFT JOIN pipelines_preference pf ON pf.comparison_id = c.id
 LEFT JOIN pipelines_preferencerevision r ON r.id = pf.current_id
 """
 SCORE = """
 LEFT JOIN LATERAL (SELECT z.values FROM pipelines_score z
-  WHERE z.comparison_id = c.id AND z.method = 'ches' ORDER BY z.id DESC LIMIT 1) s ON true
+  WHERE z.project_id = c.project_id AND z.method = 'ches' AND z.fingerprint = (
+      SELECT x.fingerprint FROM pipelines_score x WHERE x.project_id = %(project)s AND x.method = 'ches'
+      ORDER BY x.id DESC LIMIT 1)
+    AND z.comparison_id = c.id ORDER BY z.id DESC LIMIT 1) s ON true
 """
 SELECT = """
 SELECT c.id, pt.form, CASE pt.form WHEN 'plain' THEN left(pt.body, 600) ELSE pt.body END, c.warnings, d.wanted,
   d.done, d.leased, d.held_back, r.outcome, r.origin, r.flip_probability, v.votes,
-  v.others, v.scale, p.outcome, p.p_first, {ches}, {key}
+  v.others, v.scale, p.outcome, p.p_first, {ches}, page.key
 """
+# The ids of the page come first, so that what is costly is looked up for 51 comparisons and not for all.
+PICKED = "WITH page AS MATERIALIZED (SELECT c.id, {key} AS key {tables} WHERE {where} ORDER BY {order} LIMIT {limit})"
+SHOWN = FROM.replace(
+    "FROM annotation_comparison c", "FROM page JOIN annotation_comparison c ON c.id = page.id"
+)
+
 LATERALS = """
 LEFT JOIN LATERAL (SELECT array_agg(a.vote ORDER BY a.vote) FILTER (WHERE a.vote IS NOT NULL) AS votes,
     array_agg(a.outcome::text) FILTER (WHERE a.vote IS NULL) AS others, max(a.vote_scale) AS scale
@@ -122,7 +135,10 @@ class Page:
 def comparison_page(
     *, project: Project, sees_models: bool, filters: Mapping[str, Any], sort: str = "new", after: str = ""
 ) -> Page:
-    """50 comparisons that match. Two queries; `filters` has keys of `FILTERS` and values of the right type."""
+    """50 comparisons that match. Two queries; `filters` has keys of `FILTERS` and values of the right type.
+
+    CHES is that of the model scored last: the scores of two models do not compare.
+    """
     if sort not in SORTS:
         raise Refused(f"The list can be sorted by {', '.join(SORTS)}; got {sort!r}.")
     if not sees_models and not (sort in BLIND_SORTS and filters.keys() <= BLIND_FILTERS):
@@ -139,10 +155,19 @@ def comparison_page(
     beyond = ""
     if after:
         values["after_key"], values["after_id"] = _place(after)
+        beyond = " AND c.id < %(after_id)s::bigint"
+    if after and key:
         beyond = f" AND (coalesce({key}, '-Infinity'), c.id) < (%(after_key)s::float8, %(after_id)s::bigint)"
+    picked = PICKED.format(
+        key=key or "NULL::float8",
+        tables=FROM + (SCORE if sort == "ches" else ""),
+        where=where + beyond,
+        order=f"coalesce({key}, '-Infinity') DESC, c.id DESC" if key else "c.id DESC",
+        limit=PAGE + 1,
+    )
     page = (
-        SELECT.format(key=key, ches=LN_CHES) + FROM + SCORE + LATERALS + f"WHERE {where}{beyond}"
-        f" ORDER BY coalesce({key}, '-Infinity') DESC, c.id DESC LIMIT {PAGE + 1}"
+        f"{picked} {SELECT.format(ches=LN_CHES)} {SHOWN} {SCORE} {LATERALS}"
+        " ORDER BY coalesce(page.key, '-Infinity') DESC, c.id DESC"
     )
     count = f"SELECT count(*) FROM (SELECT 1 {FROM} WHERE {where} LIMIT {EXACT_UP_TO + 1}) x"
     with connection.cursor() as cursor:
@@ -181,8 +206,18 @@ class Counts:
     agree: int = 0
 
 
-def comparison_counts(*, project: Project) -> Counts:
-    """Three queries."""
+def comparison_counts(*, project: Project, exact_up_to: int = EXACT_UP_TO) -> Counts:
+    """Counts as of now, or of at most a minute ago in a large project. Five queries at most."""
+    some = Comparison.objects.filter(project=project).values("pk")[: exact_up_to + 1]
+    if some.count() <= exact_up_to:
+        return _counted(project)
+    key = f"comparison_counts/{project.pk}"
+    counts: Counts = cache.get_or_set(key, lambda: _counted(project), COUNTS_SECONDS)
+    return counts
+
+
+def _counted(project: Project) -> Counts:
+    """Three queries, each over the whole project."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT r.outcome, r.origin, count(*) FROM pipelines_preference f"

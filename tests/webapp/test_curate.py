@@ -37,6 +37,7 @@ from pipelines.models import (
     VersionRow,
 )
 from pipelines.queue import DEFAULT
+from pipelines.selectors.comparisons import comparison_counts
 from pipelines.services.aggregation import aggregate_full
 from pipelines.services.routing import route_budget, route_pilot
 from tests import cast
@@ -131,7 +132,29 @@ def test_comparisons_by_filter_sort_and_page(
 def test_a_list_of_comparisons_takes_the_same_few_statements_whatever_its_length(client: Client) -> None:
     with CaptureQueriesContext(connection) as captured:
         client.get("/p/ours/comparisons/")
-    assert len(captured) <= 9
+    assert len(captured) <= 10
+
+
+def test_a_list_never_mixes_the_scores_of_two_models(client: Client, scene: Scene) -> None:
+    again = list(Score.objects.filter(method="ches").order_by("id")[:4])
+    for score in again:
+        score.pk, score.fingerprint, score.values = None, "d" * 64, {**score.values, "s12": 900.0}
+        score.save()
+    rows = client.get("/p/ours/comparisons/?sort=ches").context["rows"]
+    directed = set(Preference.objects.exclude(current__outcome="tie").values_list("comparison_id", flat=True))
+    assert {line["row"].id for line in rows if line["row"].ches is not None} == directed & {
+        score.comparison_id for score in again
+    }
+
+
+def test_counts_of_a_large_project_are_kept_for_a_minute(scene: Scene) -> None:
+    now = comparison_counts(project=scene.project)
+    assert comparison_counts(project=scene.project, exact_up_to=1) == now
+    Comparison.objects.update(warnings=["identity_leak"])
+    assert comparison_counts(project=scene.project).warnings == {"identity_leak": 12}
+    with CaptureQueriesContext(connection) as captured:
+        assert comparison_counts(project=scene.project, exact_up_to=1) == now
+    assert not [query for query in captured if "pipelines_prediction" in query["sql"]]
 
 
 def test_one_comparison_with_all_that_is_known(client: Client, scene: Scene) -> None:
