@@ -45,7 +45,7 @@ class Sizes:
     people_share: float = 0.70
     left_open: int = 12
     held_out: int = 240
-    held_out_samples: int = 6
+    held_out_samples: int = 4
 
 
 @dataclass

@@ -285,9 +285,19 @@ def _section_routing(run: Run) -> Section:
             f"{run.routing['budget']} votes; {run.left_open} places were left open for you. Decisions: {counts}."
         ),
         Table(("kinds of prompt where the judge was", "comparisons", "sent to people"), rows),
+        _calibration_sentence(run.routing["calibration"]),
         _routing_sentence(*(float(labels.to_people[mask].mean()) for mask in (~planted, planted))),
     ]
     return Section("Who judged what", blocks)
+
+
+def _calibration_sentence(found: dict[str, Any]) -> str:
+    before, after = found["before"], found["after"]
+    return (
+        f"On the {after['n']} pilot comparisons that taught how far to believe the judge, its log loss was "
+        f"{number(before['log_loss'])} as it stated its confidence and {number(after['log_loss'])} calibrated; a judge that "
+        f"always says one half has {number(float(np.log(2)))}."
+    )
 
 
 def _routing_sentence(taught_well: float, taught_wrongly: float) -> str:

@@ -273,7 +273,8 @@ def _chart_html(chart: DotChart | LineChart) -> str:
     table = dot_chart_table(chart) if isinstance(chart, DotChart) else line_chart_table(chart)
     caption = f"<figcaption><strong>{escape(chart.question)}</strong> <span>{escape(chart.unit)}</span></figcaption>"
     more = f"<details><summary>Show as table</summary>{_table_html(table)}</details>"
-    return f"<figure>{caption}{svg}<p>{escape(chart.finding)}</p>{more}</figure>"
+    scroller = '<div class="scroll" tabindex="0" role="group" aria-label="Chart">'
+    return f"<figure>{caption}{scroller}{svg}</div><p>{escape(chart.finding)}</p>{more}</figure>"
 
 
 def _block_html(block: Block) -> str:

@@ -57,7 +57,11 @@ def run() -> Run:
         weighted=labels(0.85),
         reliability=[rater("good", 0.9), rater("spammer", 0.5)],
         agreement={"alpha": 0.4, "low": 0.3, "high": 0.5},
-        routing={"budget": 720, "counts": {"person": 240, "model": 80}},
+        routing={
+            "budget": 720,
+            "counts": {"person": 240, "model": 80},
+            "calibration": {"before": {"log_loss": 1.2}, "after": {"log_loss": 0.6, "n": 32}},
+        },
         routed_to_model=80,
         assigned_of_those=0,
         drops=[("ties", 3, 317)],
