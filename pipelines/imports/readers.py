@@ -34,7 +34,7 @@ _OTHER_FORMATS = {
 _READ = "Winnow reads JSONL, JSONL.gz and Parquet."
 # A few repeated rows may pack better than any limit allows; below this no file is a bomb.
 _RATIO_FLOOR_BYTES = 1_000_000
-_PARQUET_BATCH_ROWS, _PARQUET_BATCH_BYTES = 256, 4_000_000
+_PARQUET_BATCH_ROWS, _PARQUET_BATCH_BYTES = 64, 4_000_000
 
 
 class RowFile:
@@ -102,9 +102,8 @@ class RowFile:
                 if not wanted:
                     yield 1, dict.fromkeys(columns)
                     return
-                unpacked = sum(
-                    file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)
-                )
+                unpacked = _declared_bytes(file.metadata)
+                budget.check(unpacked)
                 if spare := [name for name in columns if name not in wanted]:
                     self.notices.append(f"Columns that were not read: {', '.join(map(shown, spare[:12]))}.")
                 size = max(
@@ -113,6 +112,11 @@ class RowFile:
                 number = 0
                 for batch in file.iter_batches(batch_size=size, columns=wanted):
                     budget.spend(batch.nbytes)
+                    if batch.nbytes > self.limits.line_bytes * batch.num_rows:
+                        raise FileRefused(
+                            f"Row {number + 1:,} or one of the {batch.num_rows} from there on is larger than "
+                            f"{self.limits.line_bytes:,} bytes, the limit for a row."
+                        )
                     for record in batch.to_pylist():
                         number += 1
                         yield number, _without_nulls(record)
@@ -124,6 +128,14 @@ class RowFile:
             raise FileRefused(f"The Parquet file cannot be read: {reason}") from None
 
 
+def _declared_bytes(metadata: Any) -> int:
+    """Unpacked bytes of all row groups by the file's own account.
+
+    The metadata of single columns is left alone: pyarrow ends the process on some damaged ones.
+    """
+    return sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+
+
 class _Budget:
     """Counts unpacked bytes and stops at either limit."""
 
@@ -132,10 +144,13 @@ class _Budget:
 
     def spend(self, count: int) -> None:
         self.spent += count
+        self.check(self.spent)
+
+    def check(self, total: int) -> None:
         ratio = max(self.limits.unpacked_ratio * self.packed, _RATIO_FLOOR_BYTES)
-        if self.spent > min(self.limits.unpacked_bytes, ratio):
+        if total > min(self.limits.unpacked_bytes, ratio):
             raise FileRefused(
-                f"The file unpacks to more than {self.spent:,} bytes from {self.packed:,}; the limits are "
+                f"The file unpacks to {total:,} bytes or more from {self.packed:,}; the limits are "
                 f"{self.limits.unpacked_bytes:,} bytes and {self.limits.unpacked_ratio} times the packed size."
             )
 

@@ -108,18 +108,29 @@ def test_a_line_over_the_limit_is_refused_by_number(write):
 @pytest.mark.parametrize("line", [b" " * 1_000_000 + b"\n", b"\0" * 1_000_000])
 def test_a_gzip_bomb_is_seen_before_it_is_unpacked(write, line):
     bomb = write(gzip.compress(lines(GOOD) + line * 9, compresslevel=9), "bomb.gz")
-    assert "unpacks to more than" in sentence(bomb)
+    assert "unpacks to" in sentence(bomb)
 
 
 def test_the_absolute_limit_holds_as_well(write):
     path = write(gzip.compress(lines(*[{**GOOD, "prompt": f"p{i}"} for i in range(1000)])), "f.gz")
-    assert "unpacks to more than" in sentence(path, limits=Limits(unpacked_bytes=10_000))
+    assert "unpacks to" in sentence(path, limits=Limits(unpacked_bytes=10_000))
 
 
 def test_a_parquet_bomb_is_counted_as_it_unpacks(tmp_path):
     table = pa.table({name: pa.array([name * 200_000] * 3000) for name in GOOD})
     pq.write_table(table, tmp_path / "bomb.parquet", compression="zstd")
-    assert "unpacks to more than" in sentence(tmp_path / "bomb.parquet")
+    assert "unpacks to" in sentence(tmp_path / "bomb.parquet")
+
+
+def test_a_row_over_the_limit_is_refused_in_parquet_too(tmp_path):
+    pq.write_table(
+        pa.Table.from_pylist([{**GOOD, "prompt": "x" * 3_000_000}]),
+        tmp_path / "f.parquet",
+        compression="none",
+    )
+    assert "is larger than 1,000,000 bytes" in sentence(
+        tmp_path / "f.parquet", limits=Limits(line_bytes=10**6)
+    )
 
 
 def test_a_parquet_with_other_columns_is_refused(tmp_path):
