@@ -152,6 +152,7 @@ def process_environment(transactional_db: None, cluster: str) -> dict[str, str]:
 
     return {
         **os.environ,
+        "WINNOW_HOME": str(HOME),
         "DATABASE_URL": f"{cluster}/{connection.settings_dict['NAME']}",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",

@@ -212,7 +212,11 @@ def comparison_counts(*, project: Project, exact_up_to: int = EXACT_UP_TO) -> Co
     if some.count() <= exact_up_to:
         return _counted(project)
     key = f"comparison_counts/{project.pk}"
-    counts: Counts = cache.get_or_set(key, lambda: _counted(project), COUNTS_SECONDS)
+    kept = cache.get(key)
+    if isinstance(kept, Counts):
+        return kept
+    counts = _counted(project)
+    cache.set(key, counts, COUNTS_SECONDS)
     return counts
 
 

@@ -23,7 +23,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 360)])
-def test_every_page_is_accessible_and_fits(open_page: Opener, scene: Scene, scheme: str, width: int) -> None:  # noqa: F811
+def test_every_page_is_accessible_and_fits(open_page: Opener, scene: Scene, scheme: str, width: int) -> None:  # noqa: F811 - a fixture is taken by its name
     first = Comparison.objects.order_by("id").first()
     page = open_page(scene.ada, "/", color_scheme=scheme, reduced_motion="reduce")
     page.set_viewport_size({"width": width, "height": 800})
@@ -38,7 +38,7 @@ def test_every_page_is_accessible_and_fits(open_page: Opener, scene: Scene, sche
     assert wrong == []
 
 
-def test_an_upload_by_hand(open_page: Opener, scene: Scene, settings, tmp_path) -> None:  # noqa: F811
+def test_an_upload_by_hand(open_page: Opener, scene: Scene, settings, tmp_path) -> None:  # noqa: F811 - a fixture is taken by its name
     settings.UPLOADS_DIR = tmp_path / "uploads"
     file = tmp_path / "pairs.jsonl"
     file.write_text(
@@ -54,7 +54,7 @@ def test_an_upload_by_hand(open_page: Opener, scene: Scene, settings, tmp_path) 
     assert Import.objects.get().counts["taken"] == 3
 
 
-def test_the_filter_previews_as_one_chooses(open_page: Opener, scene: Scene) -> None:  # noqa: F811
+def test_the_filter_previews_as_one_chooses(open_page: Opener, scene: Scene) -> None:  # noqa: F811 - a fixture is taken by its name
     page = open_page(scene.ada, "/p/ours/filter/")
     before = page.locator("#preview .outcome-line").inner_text()
     page.locator("input[type=range]").fill("50")
@@ -64,7 +64,7 @@ def test_the_filter_previews_as_one_chooses(open_page: Opener, scene: Scene) -> 
     )
 
 
-def test_what_cannot_be_undone_is_asked_first(open_page: Opener, scene: Scene) -> None:  # noqa: F811
+def test_what_cannot_be_undone_is_asked_first(open_page: Opener, scene: Scene) -> None:  # noqa: F811 - a fixture is taken by its name
     page = open_page(scene.ada, "/p/ours/settings/")
     page.get_by_role("button", name="Archive…").click()
     assert page.locator("dialog[open] h2").inner_text() == f"Archive {scene.project.title}?"
