@@ -89,6 +89,9 @@ def main() -> int:
     except (StageFailed, LauncherError, OSError) as error:
         say(f'the stage "{demo.clock.now}" failed: {error}')
         return 1
+    except BaseException:
+        say(f'the stage "{demo.clock.now}" was cut short')
+        raise
 
 
 def _slug_free(home: Home) -> str:
@@ -165,14 +168,16 @@ def _job(demo: Demo) -> Run:
         demo.command("judge", "--model", judge)
     with clock.stage("pilot"):
         demo.command("route", "--pilot", str(sizes.pilot_share), "--seed", str(demo.seed))
-        say(f"{votes_cast(seats, slug, demo.seed)} votes")
+        votes = votes_cast(seats, slug, demo.seed)
+        say(f"{votes} votes")
     with clock.stage("route"):
         comparisons = imported["counts"]["comparisons"]
         budget = round(sizes.people_share * comparisons) * sizes.votes_each
         routing = demo.command("route", "--budget", str(budget))
     with clock.stage("annotate"):
-        limit = routing["counts"]["person"] * sizes.votes_each - sizes.left_open
-        say(f"{votes_cast(seats, slug, demo.seed, limit)} votes")
+        places = routing["counts"]["person"] * sizes.votes_each
+        votes += votes_cast(seats, slug, demo.seed, limit=places - votes - sizes.left_open)
+        say(f"{votes} votes in all, {places - votes} places are left for you")
     with clock.stage("score and aggregate"):
         demo.together(("score", "--method", "ches", "--model", base), ("aggregate", "--method", "majority"))
         majority = _labels(demo)
@@ -212,7 +217,7 @@ def _job(demo: Demo) -> Run:
             before=before,
             after=after,
             ranking=ranking,
-            left_open=sizes.left_open,
+            left_open=places - votes,
             stages=clock.stages,
         )
 
