@@ -56,6 +56,18 @@ import django  # Its settings are read from the environment made above.
 django.setup()
 
 
+# Nothing of one test reaches the next
+
+
+@pytest.fixture(autouse=True)
+def _same_settings() -> Iterator[None]:
+    """Every test leaves the folders as it found them; the next one would read and write elsewhere."""
+    from django.conf import settings
+
+    yield
+    assert settings.MODELS_DIR == HOME.resolve() / "models", f"this test left MODELS_DIR = {settings.MODELS_DIR}"
+
+
 # Only this machine
 
 
