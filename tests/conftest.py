@@ -6,54 +6,18 @@ as any two commands do) and have a database each. Connections other than loopbac
 
 from __future__ import annotations
 
-import atexit
 import ipaddress
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.environment import HOME
+
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def _prepare_environment() -> Path:
-    """A home and settings that are the session's own; before Django reads its settings."""
-    from launcher.environment import keep_bytecode
-    from launcher.home import Home
-
-    keep_bytecode()
-    folder = Path(tempfile.mkdtemp(prefix="winnow-test-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    Home(folder).prepare()
-    for name in [name for name in os.environ if name.startswith("WINNOW_")]:
-        if not name.startswith(("WINNOW_TEST_", "WINNOW_REFERENCE_DATA")):
-            del os.environ[name]
-    if named := os.environ.get("WINNOW_TEST_POSTGRES_BIN"):
-        # The same tests on another major.
-        os.environ["WINNOW_POSTGRES_BIN"] = named
-    os.environ.update(
-        DJANGO_SETTINGS_MODULE="webapp.settings",
-        DATABASE_URL="postgresql://winnow@127.0.0.1:1/winnow",
-        BROKER_URL="none",
-        WINNOW_HOME=str(folder),
-        HF_HUB_OFFLINE="1",
-        HF_DATASETS_OFFLINE="1",
-        HF_HOME=str(folder / "huggingface"),
-        TOKENIZERS_PARALLELISM="false",
-        OMP_NUM_THREADS="1",
-    )
-    return folder
-
-
-HOME = _prepare_environment()
-
-import django  # Its settings are read from the environment made above.
-
-django.setup()
 
 
 # Nothing of one test reaches the next
@@ -65,7 +29,7 @@ def _same_settings() -> Iterator[None]:
     from django.conf import settings
 
     yield
-    assert settings.MODELS_DIR == HOME.resolve() / "models", f"this test left MODELS_DIR = {settings.MODELS_DIR}"
+    assert HOME.resolve() / "models" == settings.MODELS_DIR, f"this test left MODELS_DIR = {settings.MODELS_DIR}"
 
 
 # Only this machine
