@@ -1,12 +1,14 @@
 """Feedback types: how a question is asked and what an answer means. One folder and one line below each.
 
-A question is a dict of a form revision: `key`, `type`, `subject` (comparison, completion or span), `title`, `help`,
-`required`, and what its type adds. An answer is a dict as well, always in stored order: whoever reads a form maps the
-shown sides back before anything is stored. Read first: `pairwise/answer.py`.
+A form is an ordered list of questions. A question is a dict of a form revision: `key`, `type`, `subject` (comparison or
+completion), `title`, `help`, `required`, and what its type adds. An answer is a dict too, always in stored order; a
+question asked of each completion has the answer `{"completions": [answer or None, ...]}`, by stored position. Whoever
+reads a form maps the shown sides back before anything is stored. Read first: `pairwise/answer.py`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,56 +16,75 @@ from typing import Any, Protocol
 
 from annotation.errors import FormRefused
 
+SIDES = "ABCDEFGHI"
+KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
+MOST_QUESTIONS = 20
+
 
 @dataclass(frozen=True)
 class FeedbackType:
-    """`answer`: dotted path of the pure module; `template`: the form part; `script`: its ES module or ''."""
+    """`path`: dotted path of the folder, which has `answer.py` (pure rule), `form.py` (settings and drawing),
+    `question.html`; `script`: its ES module or ''; `keys`: its shortcuts in words."""
 
     label: str
-    answer: str
-    template: str
+    path: str
     script: str
+    keys: str
 
 
 FEEDBACK_TYPES: dict[str, FeedbackType] = {
-    "pairwise": FeedbackType("Pairwise", "annotation.feedback.pairwise.answer", "pairwise/question.html", ""),
+    "pairwise": FeedbackType("Pairwise", "annotation.feedback.pairwise", "", "1 to 7, 0, X, U; J and K for aspects"),
+    "listwise": FeedbackType("Listwise", "annotation.feedback.listwise", "ranking", "a letter, then its place"),
+    "binary": FeedbackType("Binary", "annotation.feedback.binary", "", "1 yes, 2 no, 3 does not apply"),
+    "rating": FeedbackType("Rating", "annotation.feedback.rating", "slider", "1 to 9; arrows on a slider"),
+    "joint": FeedbackType("Joint", "annotation.feedback.joint", "", "1 to 7, 0, X, U"),
+    "stepwise": FeedbackType("Stepwise", "annotation.feedback.stepwise", "", "1 to 9, J and K for steps"),
+    "edit": FeedbackType("Edit", "annotation.feedback.edit", "edit", "E opens the text"),
+    "spans": FeedbackType("Spans", "annotation.feedback.spans", "spans", "M, arrows, Shift and arrows, Enter"),
 }
 
-# What `create_project --template` offers: the questions of the first form revision.
-TEMPLATES: dict[str, list[dict[str, Any]]] = {
-    "pairwise": [
-        {
-            "key": "preference",
-            "type": "pairwise",
-            "subject": "comparison",
-            "title": "Which answer is better?",
-            "help": "",
-            "required": True,
-            "steps": 7,
-            "both_bad": True,
-            "cannot_judge": True,
-            "reasons": [],
-        }
-    ],
-}
+
+@dataclass(frozen=True)
+class About:
+    """What a rule may need to know of the comparison. `texts`: form and body by stored position, or None where the
+    caller did not load them (only types with `NEEDS_TEXTS` ask for them)."""
+
+    size: int
+    texts: Sequence[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What aggregation needs of an answer. `vote`: signed strength in stored order, -scale..scale, or None."""
+    """What aggregation needs of an answer. `vote`: signed strength in stored order, -scale..scale, or None.
 
-    outcome: str
-    vote: int | None
-    vote_scale: int | None
+    `outcome` is "" for an answer that says nothing about first and second.
+    """
+
+    outcome: str = ""
+    vote: int | None = None
+    vote_scale: int | None = None
+
+
+NOTHING = Summary()
 
 
 class AnswerModule(Protocol):
+    """The pure rules of one type. `name` is the form field that holds the answer, `KEY` or, of a completion, `KEY.A`."""
+
+    SUBJECTS: tuple[str, ...]
+    NEEDS_TEXTS: bool
+
     def question_check(self, question: Mapping[str, Any]) -> None: ...
-    def answer_check(self, question: Mapping[str, Any], answer: Any) -> dict[str, Any]: ...
+    def answer_check(
+        self, question: Mapping[str, Any], answer: Any, about: About, position: int | None
+    ) -> dict[str, Any]: ...
     def answer_summary(self, question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary: ...
     def answer_from_form(
-        self, question: Mapping[str, Any], form: Mapping[str, str], option_order: Sequence[int]
+        self, question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
     ) -> dict[str, Any] | None: ...
+    def answer_to_form(
+        self, question: Mapping[str, Any], answer: Mapping[str, Any], name: str, option_order: Sequence[int]
+    ) -> dict[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +100,7 @@ def answer_module(type_key: str) -> AnswerModule:
     """The pure rules of one feedback type."""
     if type_key not in FEEDBACK_TYPES:
         raise FormRefused(f"There is no feedback type {type_key!r}; known are {', '.join(FEEDBACK_TYPES)}.")
-    module: Any = import_module(FEEDBACK_TYPES[type_key].answer)
+    module: Any = import_module(f"{FEEDBACK_TYPES[type_key].path}.answer")
     return module  # type: ignore[no-any-return]  # named as text in the table
 
 
@@ -87,22 +108,48 @@ def questions_check(questions: Sequence[Mapping[str, Any]]) -> None:
     """Refuse a form that could not be answered: no question, a key twice, an unknown type, a broken scale."""
     if not questions:
         raise FormRefused("A form needs at least one question; this one has none.")
-    keys = [question.get("key", "") for question in questions]
+    if len(questions) > MOST_QUESTIONS:
+        raise FormRefused(f"A form has at most {MOST_QUESTIONS} questions; got {len(questions)}.")
+    keys = [str(question.get("key", "")) for question in questions]
+    if odd := next((key for key in keys if not KEY.fullmatch(key)), None):
+        raise FormRefused(f"A question's key has small letters, digits and _, and begins with a letter; got {odd!r}.")
     if "" in keys or len(set(keys)) < len(keys):
         raise FormRefused(f"Every question needs a key of its own; got {', '.join(map(repr, keys))}.")
     if not any(question.get("required") for question in questions):
         raise FormRefused("A form needs at least one required question.")
     for question in questions:
-        answer_module(str(question.get("type"))).question_check(question)
+        _question_check(question)
 
 
-def answers_validate(questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any]) -> Validated:
-    """Check answers (stored order, by question key) against the form's questions; raise `FormRefused` in one sentence."""
+def _question_check(question: Mapping[str, Any]) -> None:
+    type_key, title = str(question.get("type")), question.get("title")
+    module = answer_module(type_key)
+    if not isinstance(title, str) or not title.strip() or len(title) > 300:
+        raise FormRefused(f"The question {question['key']!r} needs a title of up to 300 characters.")
+    if question.get("subject") not in module.SUBJECTS:
+        raise FormRefused(
+            f"A {type_key} question is asked of the {' or the '.join(module.SUBJECTS)}; got {question.get('subject')!r}."
+        )
+    module.question_check(question)
+
+
+def needs_texts(questions: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether checking answers to this form takes the completions' texts."""
+    return any(answer_module(question["type"]).NEEDS_TEXTS for question in questions)
+
+
+def answers_validate(
+    questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any], about: About
+) -> Validated:
+    """Check answers (stored order, by question key) against the form; raise `FormRefused` in one sentence.
+
+    The summary is that of the question marked `overall`, else of the first one that says something about first and
+    second.
+    """
     unknown = set(answers) - {question["key"] for question in questions}
     if unknown:
         raise FormRefused(f"The form has no question {', '.join(sorted(map(repr, unknown)))}.")
     checked: dict[str, Any] = {}
-    summaries: list[tuple[bool, Summary]] = []
     for question in questions:
         key = question["key"]
         if answers.get(key) is None:
@@ -110,18 +157,108 @@ def answers_validate(questions: Sequence[Mapping[str, Any]], answers: Mapping[st
                 raise FormRefused(f"The question {question.get('title') or key!r} needs an answer.")
             continue
         module = answer_module(question["type"])
-        checked[key] = module.answer_check(question, answers[key])
-        summaries.append((bool(question.get("required")), module.answer_summary(question, checked[key])))
-    return Validated(
-        answers=checked,
-        summary=summaries[0][1],
-        gives_place_back=all(s.outcome == "cannot_judge" for required, s in summaries if required),
-    )
+        checked[key] = (
+            _each_checked(module, question, answers[key], about)
+            if question["subject"] == "completion"
+            else module.answer_check(question, answers[key], about, None)
+        )
+    if not checked:
+        raise FormRefused("Nothing was answered.")
+    summaries = _summaries(questions, checked)
+    return Validated(checked, _overall(summaries), _gives_back(summaries))
+
+
+def gives_place_back(questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any]) -> bool:
+    """Whether stored answers say of every required question that it cannot be judged."""
+    return _gives_back(_summaries(questions, answers))
+
+
+Summaries = list[tuple[Mapping[str, Any], Summary]]
+
+
+def _summaries(questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any]) -> Summaries:
+    return [
+        (
+            question,
+            _each_summary(answer)
+            if question["subject"] == "completion"
+            else answer_module(question["type"]).answer_summary(question, answer),
+        )
+        for question in questions
+        if (answer := answers.get(question["key"])) is not None
+    ]
+
+
+def _gives_back(summaries: Summaries) -> bool:
+    return all(one.outcome == "cannot_judge" for question, one in summaries if question.get("required"))
+
+
+def _each_checked(
+    module: AnswerModule, question: Mapping[str, Any], answer: Any, about: About
+) -> dict[str, Any]:
+    given = answer.get("completions") if isinstance(answer, Mapping) else None
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != about.size:
+        raise FormRefused(
+            f"The question {question['title']!r} is asked of each completion, {about.size} here; its answer is "
+            "an object with that many completions."
+        )
+    if question.get("required") and any(one is None for one in given):
+        raise FormRefused(f"The question {question['title']!r} needs an answer for each completion.")
+    return {
+        "completions": [
+            None if one is None else module.answer_check(question, one, about, place)
+            for place, one in enumerate(given)
+        ]
+    }
+
+
+def _each_summary(answer: Mapping[str, Any]) -> Summary:
+    """Answers for single completions are never made into a preference; only "cannot judge" of all is told."""
+    given = [one for one in answer["completions"] if one is not None]
+    return Summary("cannot_judge") if given and all(o.get("outcome") == "cannot_judge" for o in given) else NOTHING
+
+
+def _overall(summaries: Summaries) -> Summary:
+    marked = [summary for question, summary in summaries if question.get("overall") and summary.outcome]
+    spoken = [summary for _, summary in summaries if summary.outcome not in {"", "cannot_judge"}]
+    unable = [summary for _, summary in summaries if summary.outcome]
+    return (marked or spoken or unable or [NOTHING])[0]
 
 
 def answers_from_form(
     questions: Sequence[Mapping[str, Any]], form: Mapping[str, str], option_order: Sequence[int]
 ) -> dict[str, Any]:
-    """Read a posted form, whose fields speak of the sides as shown, into answers in stored order."""
-    read = {q["key"]: answer_module(q["type"]).answer_from_form(q, form, option_order) for q in questions}
+    """Read a posted form, whose fields speak of the sides as shown, into answers in stored order.
+
+    `option_order[0]` is the stored position of the completion shown as A. A question of each completion has one set of
+    fields a side: `KEY.A`, `KEY.B`.
+    """
+    read: dict[str, Any] = {}
+    for question in questions:
+        module, key = answer_module(question["type"]), question["key"]
+        if question["subject"] != "completion":
+            read[key] = module.answer_from_form(question, form, key, option_order)
+            continue
+        by_position: list[dict[str, Any] | None] = [None] * len(option_order)
+        for side, position in zip(SIDES, option_order, strict=False):
+            by_position[position] = module.answer_from_form(question, form, f"{key}.{side}", option_order)
+        read[key] = {"completions": by_position} if any(one is not None for one in by_position) else None
     return {key: answer for key, answer in read.items() if answer is not None}
+
+
+def answers_to_form(
+    questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any], option_order: Sequence[int]
+) -> dict[str, str]:
+    """The fields that would post these answers, for a form that is to be corrected: `answers_from_form` backwards."""
+    fields: dict[str, str] = {}
+    for question in questions:
+        module, key, answer = answer_module(question["type"]), question["key"], answers.get(question["key"])
+        if answer is None:
+            continue
+        if question["subject"] != "completion":
+            fields |= module.answer_to_form(question, answer, key, option_order)
+            continue
+        for side, position in zip(SIDES, option_order, strict=False):
+            if (one := answer["completions"][position]) is not None:
+                fields |= module.answer_to_form(question, one, f"{key}.{side}", option_order)
+    return fields

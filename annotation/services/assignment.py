@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from annotation.errors import AlreadyAnswered, Conflict, KeptAsSurplus, KeyReused, NotFound, Refused
-from annotation.feedback import Validated, answers_validate
+from annotation.feedback import About, Validated, answers_validate, needs_texts
 from annotation.models import (
     Annotation,
     Assignment,
@@ -248,7 +248,8 @@ def _submit(
     if holder.form_id is None or (shown.guideline_revision_id is not None and holder.guidelines_id is None):
         raise Refused("The form or guidelines shown do not belong to this project. Reload the page.")
     questions = json.loads(holder.questions)
-    valid = answers_validate(questions, answers(questions, holder.option_order) if callable(answers) else answers)
+    given = answers(questions, holder.option_order) if callable(answers) else answers
+    valid = answers_validate(questions, given, about_of(holder.comparison_id, len(holder.option_order), questions))
     row = _annotation_parameters(holder, key, valid, shown) | {
         "assignment": assignment_id,
         "gives_back": valid.gives_place_back,
@@ -259,6 +260,13 @@ def _submit(
         return Submitted(stored[0][0], replay=False, late=False)
     replay = _replay(holder.rater_id, key, row["body_hash"])
     return replay or _submit_without_lease(assignment_id, holder.comparison_id, row, valid)
+
+
+def about_of(comparison_id: int, size: int, questions: Sequence[Mapping[str, Any]]) -> About:
+    """What the rules of these questions need to know of a comparison; its texts only where one needs them."""
+    if not needs_texts(questions):
+        return About(size)
+    return About(size, [(form, body) for form, body in _rows(sql.TEXTS, {"comparison": comparison_id})])
 
 
 def _annotation_parameters(holder: _Holder, key: UUID, valid: Validated, shown: Shown) -> dict[str, Any]:

@@ -38,6 +38,13 @@ WHERE a.id = %(assignment)s AND p.annotator_id = %(user)s
 FOR NO KEY UPDATE OF p
 """
 
+# The completions of one comparison by stored position.
+TEXTS = """
+SELECT t.form::text, t.body FROM annotation_comparisoncompletion pl
+JOIN annotation_completion o ON o.id = pl.completion_id JOIN annotation_text t ON t.sha256 = o.text_sha256
+WHERE pl.comparison_id = %(comparison)s ORDER BY pl.position
+"""
+
 HELD = """
 SELECT id, token, comparison_id, option_order, lease_until FROM annotation_assignment
 WHERE participation_id = %(me)s AND state = 'leased' ORDER BY id

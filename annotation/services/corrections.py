@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from annotation.errors import Conflict, KeptAsSurplus, NotFound, Refused
-from annotation.feedback import answers_validate
+from annotation.feedback import answers_validate, gives_place_back
 from annotation.models import Annotation, Assignment, Demand
 from annotation.outbox import outbox_add
 from annotation.services.assignment import (
@@ -23,6 +23,7 @@ from annotation.services.assignment import (
     _holder_lock,
     _replay,
     _surplus_sentence,
+    about_of,
     hold_back_judge,
 )
 
@@ -40,7 +41,7 @@ def _own(annotation_id: int, user_id: int) -> Annotation:
 
 def _gives_place_back(annotation: Annotation) -> bool:
     assert annotation.form_revision is not None, "answers given here have a form"
-    return answers_validate(annotation.form_revision.questions, annotation.answers).gives_place_back
+    return gives_place_back(annotation.form_revision.questions, annotation.answers)
 
 
 @transaction.atomic
@@ -129,7 +130,8 @@ def _correct(
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=old.assignment_id or 0)
     old.refresh_from_db()
     assert old.form_revision is not None, "answers given here have a form"
-    valid = answers_validate(old.form_revision.questions, answers)
+    questions = old.form_revision.questions
+    valid = answers_validate(questions, answers, about_of(old.comparison_id, len(person.option_order), questions))
     body_hash = _body_hash(valid.answers)
     replay = _replay(person.rater_id, submit_key, body_hash)
     if replay is not None:

@@ -12,7 +12,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from annotation.errors import Conflict, Refused
-from annotation.feedback import TEMPLATES, questions_check
+from annotation.feedback import questions_check
+from annotation.feedback.templates import TEMPLATES
 from annotation.models import FormRevision, GuidelineRevision, Membership, Project, Role, User
 
 
@@ -44,7 +45,7 @@ def project_create(
     except ValidationError as error:
         raise Refused(f"The project's name {slug!r} was not taken: {' '.join(error.messages)}") from None
     project.save()
-    form_revise(project=project, questions=TEMPLATES[template])
+    form_revise(project=project, questions=TEMPLATES[template].questions)
     guidelines_revise(project=project, text="")
     if created_by is not None:
         Membership.objects.create(project=project, user=created_by, role=Role.PROJECT_ADMIN)

@@ -18,7 +18,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import FormRefused
-from annotation.feedback import FEEDBACK_TYPES, answers_from_form
+from annotation.feedback import SIDES, answers_from_form
 from annotation.selectors.judging import (
     Judgeable,
     guidelines_current,
@@ -53,7 +53,6 @@ KEYS = {
     "h": "My answers",
     "?": "Keys",
 }
-SIDES = "ABCDEFGHI"
 from webapp.requests import Request
 
 
@@ -261,7 +260,7 @@ def _item(item: Judgeable) -> dict[str, Any]:
         ],
         "question": question,
         "drawn": import_module(f"annotation.feedback.{question['type']}.form").question_drawn(question),
-        "template": FEEDBACK_TYPES[question["type"]].template,
+        "template": f"{question['type']}/question.html",
     }
 
 

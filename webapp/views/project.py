@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import Refused
-from annotation.feedback import TEMPLATES
+from annotation.feedback.templates import TEMPLATES
 from annotation.selectors import judging, overview
 from annotation.selectors.tokens import service_token_list
 from annotation.services import people as people_services

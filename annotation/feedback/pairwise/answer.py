@@ -1,8 +1,9 @@
-"""Pairwise answers: an outcome, a signed strength, and reasons.
+"""Pairwise answers: an outcome, a signed strength, aspects of the same scale, confidence and reasons.
 
-Answer: `{"outcome", "vote", "reasons", "sentence"}`. `vote` is -m..m in stored order, negative: the first completion is
-better, 0 only for a tie; None for both_bad and cannot_judge. A scale of `steps` has m = steps // 2; an even one has no
-middle step, its tie is an outcome of its own.
+Answer: `{"outcome", "vote", "aspects", "confidence", "reasons", "sentence"}`. `vote` is -m..m in stored order, negative:
+the first completion is better, 0 only for a tie; None for both_bad and cannot_judge. A scale of `steps` has m =
+steps // 2; an even one has no middle step, its tie is an outcome of its own. `aspects` maps an aspect's key to
+`{"outcome", "vote"}` of the same scale; `confidence` is the place of a word of the form, from 0, or None.
 """
 
 from __future__ import annotations
@@ -11,22 +12,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annotation.errors import FormRefused
-from annotation.feedback import Summary
+from annotation.feedback import About, Summary
+from annotation.feedback.shared import (
+    answer_object,
+    parts_check,
+    reasons_checked,
+    reasons_from_form,
+    reasons_to_form,
+    sentence_checked,
+    whole,
+    whole_from_form,
+    words_check,
+)
 
+SUBJECTS = ("comparison",)
+NEEDS_TEXTS = False
 STEPS = (2, 3, 5, 7)
-SENTENCE_LIMIT = 2_000
-WORDS: dict[int, list[str]] = {
-    1: ["better"],
-    2: ["slightly better", "better"],
-    3: ["slightly better", "better", "much better"],
-}
+WITHOUT_STRENGTH = ("both_bad", "cannot_judge")
 
 
 def question_check(question: Mapping[str, Any]) -> None:
     if question.get("steps") not in STEPS:
         raise FormRefused(f"A pairwise scale has 2, 3, 5 or 7 steps; got {question.get('steps')!r}.")
-    if question.get("subject") != "comparison":
-        raise FormRefused("A pairwise question is asked of the comparison.")
+    parts_check(question, "aspects")
+    words_check(question, "reasons")
+    words_check(question, "confidence", most=9)
+    words = words_check(question, "words", most=3)
+    if words and len(words) != scale(question):
+        raise FormRefused(
+            f"A scale of {question['steps']} steps needs {scale(question)} words, weakest first; got {len(words)}."
+        )
 
 
 def scale(question: Mapping[str, Any]) -> int:
@@ -34,29 +49,55 @@ def scale(question: Mapping[str, Any]) -> int:
     return int(question["steps"]) // 2
 
 
-def answer_check(question: Mapping[str, Any], answer: Any) -> dict[str, Any]:
-    if not isinstance(answer, Mapping):
-        raise FormRefused(f"A pairwise answer is an object with an outcome; got {type(answer).__name__}.")
-    m = scale(question)
-    outcome, vote = answer.get("outcome"), answer.get("vote")
-    allowed = {"first", "second", "tie"} | {k for k in ("both_bad", "cannot_judge") if question.get(k)}
+def answer_check(
+    question: Mapping[str, Any], answer: Any, about: About, position: int | None = None
+) -> dict[str, Any]:
+    if about.size != 2:
+        raise FormRefused(f"A pairwise question compares 2 completions; this comparison has {about.size}.")
+    known = {"outcome", "vote", "aspects", "confidence", "reasons", "sentence"}
+    given = answer_object(question, answer, known)
+    words = question.get("confidence") or []
+    confidence = given.get("confidence")
+    return {
+        **_choice_checked(question, given),
+        "aspects": _aspects_checked(question, given),
+        "confidence": None
+        if confidence is None
+        else whole(question, confidence, 0, len(words) - 1, "confidence"),
+        "reasons": reasons_checked(question, given),
+        "sentence": sentence_checked(question, given),
+    }
+
+
+def _choice_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    m, outcome, vote = scale(question), answer.get("outcome"), answer.get("vote")
+    allowed = {"first", "second", "tie"} | {key for key in WITHOUT_STRENGTH if question.get(key)}
     if outcome not in allowed:
         raise FormRefused(f"The outcome must be one of {', '.join(sorted(allowed))}; got {outcome!r}.")
-    if outcome in {"both_bad", "cannot_judge"}:
+    if outcome in WITHOUT_STRENGTH:
         if vote is not None:
             raise FormRefused(f"An answer {outcome!r} has no preference strength; got {vote!r}.")
     elif not isinstance(vote, int) or isinstance(vote, bool) or not -m <= vote <= m:
         raise FormRefused(f"Preference strength must be {-m} to {m}; got {vote!r}.")
     elif outcome != ("tie" if vote == 0 else "first" if vote < 0 else "second"):
         raise FormRefused(f"Strength {vote} and outcome {outcome!r} contradict each other.")
-    reasons = answer.get("reasons") or []
-    unknown = [r for r in reasons if r not in (question.get("reasons") or [])]
-    if unknown:
-        raise FormRefused(f"The form has no reason {unknown[0]!r}.")
-    sentence = str(answer.get("sentence") or "")
-    if len(sentence) > SENTENCE_LIMIT or "\x00" in sentence:
-        raise FormRefused(f"The sentence may have {SENTENCE_LIMIT:,} characters and no NUL; it has {len(sentence):,}.")
-    return {"outcome": outcome, "vote": vote, "reasons": list(reasons), "sentence": sentence}
+    return {"outcome": outcome, "vote": vote}
+
+
+def _aspects_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    aspects = {aspect["key"]: aspect["label"] for aspect in question.get("aspects") or []}
+    given = answer.get("aspects") or {}
+    if not isinstance(given, Mapping) or set(given) - set(aspects):
+        raise FormRefused(f"Question {question['key']!r} has the aspects {', '.join(aspects) or 'none'}.")
+    if answer.get("outcome") == "cannot_judge":
+        return {}
+    missing = [label for key, label in aspects.items() if key not in given]
+    if missing and question.get("aspects_required", True):
+        raise FormRefused(f"The aspect {missing[0]!r} needs an answer.")
+    for key, one in given.items():
+        if not isinstance(one, Mapping):
+            raise FormRefused(f"The aspect {aspects[key]!r} needs an object with outcome and vote.")
+    return {key: _choice_checked(question, given[key]) for key in aspects if key in given}
 
 
 def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
@@ -65,26 +106,32 @@ def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Su
 
 
 def answer_from_form(
-    question: Mapping[str, Any], form: Mapping[str, str], option_order: Sequence[int]
+    question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
 ) -> dict[str, Any] | None:
-    """Read the field named by the question's key: a step from the left ("1".."7"), or an outcome's key.
+    """Read `NAME`: a step from the left ("1".."7"), or an outcome's key; `NAME.aspect.KEY` likewise,
+    `NAME.confidence` from 0, `NAME.reasons`, `NAME.sentence`. No choice: None."""
+    choice = _choice_from_form(question, form.get(name, ""), option_order)
+    if choice is None:
+        return None
+    aspects = {
+        aspect["key"]: read
+        for aspect in question.get("aspects") or []
+        if (read := _choice_from_form(question, form.get(f"{name}.aspect.{aspect['key']}", ""), option_order))
+    }
+    confidence = whole_from_form(question, form.get(f"{name}.confidence", ""), "confidence")
+    return {**choice, "aspects": aspects, "confidence": confidence, **reasons_from_form(form, name)}
 
-    `option_order[0]` is the stored position of the completion shown as A. Reasons come as `KEY.reasons`, joined by
-    newlines, the sentence as `KEY.sentence`. No choice: None.
-    """
-    key = question["key"]
-    choice = form.get(key, "")
+
+def _choice_from_form(
+    question: Mapping[str, Any], choice: str, option_order: Sequence[int]
+) -> dict[str, Any] | None:
     if choice == "":
         return None
-    extra = {
-        "reasons": [r for r in form.get(f"{key}.reasons", "").split("\n") if r],
-        "sentence": form.get(f"{key}.sentence", "").strip(),
-    }
-    if choice in {"both_bad", "cannot_judge"}:
-        return {"outcome": choice, "vote": None, **extra}
+    if choice in WITHOUT_STRENGTH:
+        return {"outcome": choice, "vote": None}
     shown = 0 if choice == "tie" else _shown_vote(int(question["steps"]), choice)
     vote = shown if list(option_order) == [0, 1] else -shown
-    return {"outcome": "tie" if vote == 0 else "first" if vote < 0 else "second", "vote": vote, **extra}
+    return {"outcome": "tie" if vote == 0 else "first" if vote < 0 else "second", "vote": vote}
 
 
 def _shown_vote(steps: int, choice: str) -> int:
@@ -95,3 +142,24 @@ def _shown_vote(steps: int, choice: str) -> int:
     if steps % 2:
         return step - m - 1
     return step - m - 1 if step <= m else step - m
+
+
+def answer_to_form(
+    question: Mapping[str, Any], answer: Mapping[str, Any], name: str, option_order: Sequence[int]
+) -> dict[str, str]:
+    fields = {name: _choice_to_form(question, answer, option_order), **reasons_to_form(answer, name)}
+    for key, one in (answer.get("aspects") or {}).items():
+        fields[f"{name}.aspect.{key}"] = _choice_to_form(question, one, option_order)
+    if answer.get("confidence") is not None:
+        fields[f"{name}.confidence"] = str(answer["confidence"])
+    return fields
+
+
+def _choice_to_form(question: Mapping[str, Any], answer: Mapping[str, Any], option_order: Sequence[int]) -> str:
+    vote, steps = answer["vote"], int(question["steps"])
+    if vote is None:
+        return str(answer["outcome"])
+    shown, m = vote if list(option_order) == [0, 1] else -vote, steps // 2
+    if steps % 2:
+        return str(shown + m + 1)
+    return "tie" if shown == 0 else str(shown + m + 1 if shown < 0 else shown + m)

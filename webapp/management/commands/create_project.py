@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from annotation.feedback import TEMPLATES
+from annotation.feedback.templates import TEMPLATES
 from annotation.services.projects import project_create
 from webapp.management.base import WinnowCommand
 

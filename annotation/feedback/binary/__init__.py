@@ -1,0 +1,1 @@
+"""Thumbs for one completion, or yes and no to named principles."""

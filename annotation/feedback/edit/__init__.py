@@ -1,0 +1,1 @@
+"""Writing or repairing the better completion; the edited text is preferred over its source."""

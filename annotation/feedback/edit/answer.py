@@ -1,0 +1,94 @@
+"""Edits: a new text made from one of the completions.
+
+Answer: `{"source": stored position, "text", "distance"}`. `distance` is the share of words that changed, 0 to 1 (one
+minus difflib's ratio over words), computed here and never taken from outside. An unchanged text is refused: it would
+prefer a completion over itself. Also `{"outcome": "cannot_judge"}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+from annotation.errors import FormRefused
+from annotation.feedback import NOTHING, SIDES, About, Summary
+from annotation.feedback.shared import CANNOT_JUDGE, answer_object, is_cannot_judge, whole
+
+SUBJECTS = ("comparison",)
+NEEDS_TEXTS = True
+MOST_CHARACTERS = 200_000
+MOST_WORD_PAIRS = 4_000_000
+
+
+def question_check(question: Mapping[str, Any]) -> None:
+    """An edit has nothing to set beyond title and help."""
+
+
+def answer_check(
+    question: Mapping[str, Any], answer: Any, about: About, position: int | None = None
+) -> dict[str, Any]:
+    given = answer_object(question, answer, {"source", "text", "distance", "outcome"})
+    if is_cannot_judge(question, given):
+        return {"outcome": CANNOT_JUDGE}
+    assert about.texts is not None, "an edit needs the texts"
+    source = whole(question, given.get("source"), 0, about.size - 1, "the edited completion")
+    text = given.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise FormRefused("The edited text is empty. Write what the better completion says.")
+    if len(text) > MOST_CHARACTERS or "\x00" in text:
+        raise FormRefused(f"An edited text has at most {MOST_CHARACTERS:,} characters and no NUL; got {len(text):,}.")
+    form, body = about.texts[source]
+    original = last_words(form, body)
+    if text == original:
+        raise FormRefused("The text was not changed. Change it, or leave the edit out.")
+    taken = [place for place, (f, b) in enumerate(about.texts) if place != source and last_words(f, b) == text]
+    if taken:
+        raise FormRefused("The edited text equals another completion of this comparison. Prefer that one instead.")
+    return {"source": source, "text": text, "distance": edit_distance(original, text)}
+
+
+def last_words(form: str, body: str) -> str:
+    """What of a completion can be edited: the text, or the content of its last message."""
+    if form != "messages":
+        return body
+    content = json.loads(body)[-1].get("content")
+    if not isinstance(content, str):
+        raise FormRefused("Only the text of a message can be edited; this completion ends with something else.")
+    return content
+
+
+def edit_distance(original: str, text: str) -> float:
+    """The share of words that changed, 0 to 1; of texts so long that it would take seconds, by lines."""
+    a, b = original.split(" "), text.split(" ")
+    if len(a) * len(b) > MOST_WORD_PAIRS:
+        a, b = original.split("\n"), text.split("\n")
+    return round(1.0 - SequenceMatcher(None, a, b, autojunk=False).ratio(), 4)
+
+
+def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
+    return Summary(CANNOT_JUDGE) if answer.get("outcome") == CANNOT_JUDGE else NOTHING
+
+
+def answer_from_form(
+    question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
+) -> dict[str, Any] | None:
+    """Read `NAME.source` (a side's letter) and `NAME.text` with its line ends as typed. No source: None."""
+    if form.get(name) == CANNOT_JUDGE:
+        return {"outcome": CANNOT_JUDGE}
+    side = form.get(f"{name}.source", "")
+    if side == "":
+        return None
+    place = SIDES[: len(option_order)].find(side)
+    if len(side) != 1 or place < 0:
+        raise FormRefused(f"A side is one of {', '.join(SIDES[: len(option_order)])}; got {side[:40]!r}.")
+    return {"source": option_order[place], "text": form.get(f"{name}.text", "").replace("\r\n", "\n")}
+
+
+def answer_to_form(
+    question: Mapping[str, Any], answer: Mapping[str, Any], name: str, option_order: Sequence[int]
+) -> dict[str, str]:
+    if answer.get("outcome") == CANNOT_JUDGE:
+        return {name: CANNOT_JUDGE}
+    return {f"{name}.source": SIDES[list(option_order).index(answer["source"])], f"{name}.text": answer["text"]}

@@ -1,0 +1,1 @@
+"""A number for a completion on one or several aspects: a scale of words, or a slider whose number is hidden."""

@@ -1,0 +1,1 @@
+"""Marked passages of a completion, each with category, severity and comment."""

@@ -1,0 +1,131 @@
+"""Spans: passages of one completion.
+
+Answer: `{"spans": [{"message", "start", "end", "quote", "category", "severity", "comment", "answers"}]}`, in order of
+their place. `start` and `end` count Unicode code points of the text (of a chat: of the content of message `message`,
+from 0; of a plain text `message` is None), end exclusive; `quote` is that passage and must equal the text. An empty list
+says that nothing was found. `questions` of the question are asked of each span: binary or rating, under `answers`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from annotation.errors import FormRefused
+from annotation.feedback import NOTHING, About, Summary
+from annotation.feedback.shared import answer_object, sentence_checked, whole, words_check
+
+SUBJECTS = ("completion",)
+NEEDS_TEXTS = True
+MOST_SPANS = 200
+FIELDS = {"message", "start", "end", "quote", "category", "severity", "comment", "answers"}
+ASKED_OF_SPANS = ("binary", "rating")
+
+
+def question_check(question: Mapping[str, Any]) -> None:
+    words_check(question, "categories", most=60)
+    words_check(question, "severities", most=9)
+    for asked in question.get("questions") or []:
+        if not isinstance(asked, Mapping) or asked.get("type") not in ASKED_OF_SPANS:
+            raise FormRefused(f"A span is asked {' and '.join(ASKED_OF_SPANS)} questions only.")
+        _module(asked).question_check(asked)
+
+
+def _module(question: Mapping[str, Any]) -> Any:
+    from annotation.feedback import answer_module
+
+    return answer_module(str(question["type"]))
+
+
+def text_of(form: str, body: str, message: int | None) -> str:
+    """The text that a span counts in."""
+    if form != "messages":
+        if message is not None:
+            raise FormRefused("This completion is one text; its spans name no message.")
+        return body
+    messages = json.loads(body)
+    content = messages[message].get("content") if message is not None and 0 <= message < len(messages) else None
+    if not isinstance(content, str):
+        raise FormRefused(f"This completion has no text in message {message!r}.")
+    return content
+
+
+def answer_check(
+    question: Mapping[str, Any], answer: Any, about: About, position: int | None = None
+) -> dict[str, Any]:
+    given = answer_object(question, answer, {"spans"}).get("spans")
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) > MOST_SPANS:
+        raise FormRefused(f"Question {question['key']!r}: spans must be a list of at most {MOST_SPANS}.")
+    assert about.texts is not None and position is not None, "spans need the texts"
+    checked = [_span_checked(question, span, about, position) for span in given]
+    return {"spans": sorted(checked, key=lambda span: (span["message"] or 0, span["start"], span["end"]))}
+
+
+def _span_checked(question: Mapping[str, Any], span: Any, about: About, position: int) -> dict[str, Any]:
+    one = answer_object(question, span, FIELDS)
+    message = one.get("message")
+    if message is not None:
+        message = whole(question, message, 0, 10_000, "message")
+    assert about.texts is not None, "checked by the caller"
+    text = text_of(*about.texts[position], message)
+    start = whole(question, one.get("start"), 0, len(text), "the start of a span")
+    end = whole(question, one.get("end"), start + 1, len(text), "the end of a span")
+    if "quote" in one and one["quote"] != text[start:end]:
+        raise FormRefused(f"The span {start} to {end} does not hold the passage that came with it. Mark it again.")
+    return {
+        "message": message,
+        "start": start,
+        "end": end,
+        "quote": text[start:end],
+        "category": _one_of(question, "categories", one.get("category"), "category"),
+        "severity": _one_of(question, "severities", one.get("severity"), "severity"),
+        "comment": sentence_checked(question, one, "comment"),
+        "answers": _answers(question, one.get("answers") or {}, about, position),
+    }
+
+
+def _one_of(question: Mapping[str, Any], name: str, word: Any, what: str) -> str:
+    offered = question.get(name) or []
+    if not offered and word in (None, ""):
+        return ""
+    if word not in offered:
+        raise FormRefused(f"A span's {what} is one of {', '.join(offered) or 'none'}; got {word!r}.")
+    return str(word)
+
+
+def _answers(question: Mapping[str, Any], answers: Any, about: About, position: int) -> dict[str, Any]:
+    asked = {one["key"]: one for one in question.get("questions") or []}
+    if not isinstance(answers, Mapping) or set(answers) - set(asked):
+        raise FormRefused(f"A span is asked {', '.join(asked) or 'nothing more'}.")
+    for key, one in asked.items():
+        if one.get("required") and answers.get(key) is None:
+            raise FormRefused(f"Each span needs an answer to {one['title']!r}.")
+    return {
+        key: _module(asked[key]).answer_check(asked[key], answer, about, position)
+        for key, answer in answers.items()
+        if answer is not None
+    }
+
+
+def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
+    return NOTHING
+
+
+def answer_from_form(
+    question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
+) -> dict[str, Any] | None:
+    """Read `NAME`: JSON of the list of spans. Empty: not answered."""
+    text = form.get(name, "")
+    if text == "":
+        return None
+    try:
+        return {"spans": json.loads(text)}
+    except (ValueError, RecursionError):
+        raise FormRefused(f"Question {question['key']!r}: the spans are not JSON.") from None
+
+
+def answer_to_form(
+    question: Mapping[str, Any], answer: Mapping[str, Any], name: str, option_order: Sequence[int]
+) -> dict[str, str]:
+    return {name: json.dumps(answer["spans"], ensure_ascii=False)}

@@ -1,0 +1,1 @@
+"""A completion cut in steps: a label for each, or the first bad one; and siblings under a shared path."""

@@ -1,0 +1,147 @@
+"""Stepwise answers: labels of a completion's steps, the first bad step, or an order of siblings.
+
+Answer by the question's `mode`: `each`: `{"labels": [word, ...]}`, one of the form's labels a step; `first_bad`:
+`{"first_bad": step from 0, or None: no step is bad, "steps": n}`; `siblings` (of the comparison): a ranking as in
+`listwise`. `cut` says how a text falls into steps: `lines`, `paragraphs` or `messages`. Also `{"outcome":
+"cannot_judge"}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from annotation.errors import FormRefused
+from annotation.feedback import NOTHING, About, Summary
+from annotation.feedback.listwise import answer as ranking
+from annotation.feedback.shared import (
+    CANNOT_JUDGE,
+    answer_object,
+    is_cannot_judge,
+    sentence_checked,
+    whole,
+    whole_from_form,
+    words_check,
+)
+
+SUBJECTS = ("completion", "comparison")
+NEEDS_TEXTS = True
+MODES = ("each", "first_bad", "siblings")
+CUTS = ("lines", "paragraphs", "messages")
+
+
+def question_check(question: Mapping[str, Any]) -> None:
+    if question.get("mode") not in MODES:
+        raise FormRefused(f"A stepwise mode is one of {', '.join(MODES)}; got {question.get('mode')!r}.")
+    if (question["mode"] == "siblings") != (question.get("subject") == "comparison"):
+        raise FormRefused("Siblings are ranked of the comparison; steps are labelled of each completion.")
+    if question["mode"] == "siblings":
+        return ranking.question_check(question)
+    if question.get("cut") not in CUTS:
+        raise FormRefused(f"A completion is cut in {', '.join(CUTS)}; got {question.get('cut')!r}.")
+    if question["mode"] == "each":
+        words_check(question, "labels", least=2, most=9)
+    return None
+
+
+def steps_of(cut: str, form: str, body: str) -> list[str]:
+    """A completion's steps in order; empty ones are none. Messages of a plain text: its paragraphs."""
+    if form == "messages":
+        messages = json.loads(body)
+        if cut == "messages":
+            return [json.dumps(message, ensure_ascii=False) for message in messages]
+        contents = [message.get("content") for message in messages]
+        body = "\n\n".join(content for content in contents if isinstance(content, str))
+    parts = body.split("\n") if cut == "lines" else _paragraphs(body)
+    return [part.strip("\n") for part in parts if part.strip()]
+
+
+def _paragraphs(body: str) -> list[str]:
+    found: list[list[str]] = [[]]
+    for line in body.split("\n"):
+        if line.strip():
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return ["\n".join(lines) for lines in found]
+
+
+def answer_check(
+    question: Mapping[str, Any], answer: Any, about: About, position: int | None = None
+) -> dict[str, Any]:
+    if question["mode"] == "siblings":
+        return ranking.answer_check(question, answer, about)
+    given = answer_object(question, answer, {"labels", "first_bad", "steps", "outcome", "sentence"})
+    if is_cannot_judge(question, given):
+        return {"outcome": CANNOT_JUDGE}
+    assert about.texts is not None and position is not None, "stepwise needs the texts"
+    count = len(steps_of(question["cut"], *about.texts[position]))
+    chosen = _labels(question, given, count) if question["mode"] == "each" else _first_bad(question, given, count)
+    return {**chosen, "sentence": sentence_checked(question, given)}
+
+
+def _labels(question: Mapping[str, Any], answer: Mapping[str, Any], count: int) -> dict[str, Any]:
+    labels = answer.get("labels")
+    if not isinstance(labels, Sequence) or isinstance(labels, str) or len(labels) != count:
+        raise FormRefused(f"Question {question['key']!r}: this completion has {count} steps; each needs a label.")
+    for step, label in enumerate(labels, start=1):
+        if label not in question["labels"]:
+            raise FormRefused(f"Step {step} needs one of {', '.join(question['labels'])}; got {label!r}.")
+    return {"labels": list(labels)}
+
+
+def _first_bad(question: Mapping[str, Any], answer: Mapping[str, Any], count: int) -> dict[str, Any]:
+    first = answer.get("first_bad")
+    return {
+        "first_bad": None if first is None else whole(question, first, 0, count - 1, "the first bad step"),
+        "steps": count,
+    }
+
+
+def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
+    if question["mode"] == "siblings":
+        return ranking.answer_summary(question, answer)
+    return Summary(CANNOT_JUDGE) if answer.get("outcome") == CANNOT_JUDGE else NOTHING
+
+
+def answer_from_form(
+    question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
+) -> dict[str, Any] | None:
+    """Read `NAME.step.N` (a label; N from 1), or `NAME.first_bad` (a step from 1, or "none")."""
+    if question["mode"] == "siblings":
+        return ranking.answer_from_form(question, form, name, option_order)
+    if form.get(name) == CANNOT_JUDGE:
+        return {"outcome": CANNOT_JUDGE}
+    sentence = form.get(f"{name}.sentence", "").strip()
+    if question["mode"] == "first_bad":
+        choice = form.get(f"{name}.first_bad", "")
+        if choice == "":
+            return None
+        step = None if choice == "none" else whole_from_form(question, choice, "the first bad step")
+        return {"first_bad": None if step is None else step - 1, "sentence": sentence}
+    prefix = f"{name}.step."
+    given = {field.removeprefix(prefix): label for field, label in form.items() if field.startswith(prefix) and label}
+    if not given:
+        return None
+    steps = [whole_from_form(question, step, "a step") or 0 for step in given]
+    labels: list[str | None] = [None] * max(steps)
+    if min(steps) < 1 or len(labels) > 10_000:
+        raise FormRefused(f"Question {question['key']!r}: steps are numbered from 1.")
+    for step, label in zip(steps, given.values(), strict=True):
+        labels[step - 1] = label
+    return {"labels": labels, "sentence": sentence}
+
+
+def answer_to_form(
+    question: Mapping[str, Any], answer: Mapping[str, Any], name: str, option_order: Sequence[int]
+) -> dict[str, str]:
+    if question["mode"] == "siblings":
+        return ranking.answer_to_form(question, answer, name, option_order)
+    if answer.get("outcome") == CANNOT_JUDGE:
+        return {name: CANNOT_JUDGE}
+    fields = {f"{name}.sentence": answer["sentence"]} if answer.get("sentence") else {}
+    if question["mode"] == "first_bad":
+        first = answer["first_bad"]
+        return fields | {f"{name}.first_bad": "none" if first is None else str(first + 1)}
+    return fields | {f"{name}.step.{step}": label for step, label in enumerate(answer["labels"], start=1)}

@@ -1,0 +1,283 @@
+"""Every form template, every feedback type: what is posted is what is stored, whatever side was shown where."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from annotation.errors import FormRefused
+from annotation.feedback import (
+    FEEDBACK_TYPES,
+    SIDES,
+    About,
+    answer_module,
+    answers_from_form,
+    answers_to_form,
+    answers_validate,
+    gives_place_back,
+    needs_texts,
+    questions_check,
+)
+from annotation.feedback.templates import TEMPLATES
+
+TEXTS = ["One line.\nAnother line.\n\nA third, after a gap.", "Only one line here.", "Alpha\nbeta", "Gamma", "Delta"]
+
+
+def about(size: int) -> About:
+    return About(size, [("plain", text) for text in TEXTS[:size]])
+
+
+def any_fields(questions: list[dict], size: int, draw: random.Random, order: list[int]) -> dict[str, str]:
+    """Fields that an annotator could post: every question answered, each at random."""
+    fields: dict[str, str] = {}
+    for question in questions:
+        sides = SIDES[:size] if question["subject"] == "completion" else [""]
+        for place, side in enumerate(sides):
+            name = f"{question['key']}.{side}".rstrip(".")
+            fields |= ANSWERS[question["type"]](question, name, size, draw, order[place])
+    return fields
+
+
+def any_choice(question, draw):
+    steps = [str(step) for step in range(1, question["steps"] + 1)]
+    return draw.choice([*steps, "tie", *(["both_bad"] if question.get("both_bad") else [])])
+
+
+def any_pairwise(question, name, size, draw, position):
+    fields = {name: any_choice(question, draw)}
+    for aspect in question.get("aspects", []):
+        fields[f"{name}.aspect.{aspect['key']}"] = any_choice(question, draw)
+    if question.get("reasons"):
+        fields |= {f"{name}.reasons": question["reasons"][0], f"{name}.sentence": "A says more."}
+    if question.get("confidence"):
+        fields[f"{name}.confidence"] = "0"
+    return fields
+
+
+def any_listwise(question, name, size, draw, position):
+    if question.get("method") == "best_worst":
+        best, worst = draw.sample(SIDES[:size], 2)
+        return {f"{name}.best": best, f"{name}.worst": worst}
+    return {f"{name}.rank.{side}": str(draw.randint(1, size)) for side in SIDES[:size]}
+
+
+def any_binary(question, name, size, draw, position):
+    labels = ["yes", "no", *(["does_not_apply"] if question.get("does_not_apply") else [])]
+    if question.get("principles"):
+        return {f"{name}.principle.{p['key']}": draw.choice(labels) for p in question["principles"]}
+    return {name: draw.choice(labels), f"{name}.sentence": "Because."}
+
+
+def any_rating(question, name, size, draw, position):
+    return {f"{name}.{a['key']}": str(draw.randint(question["low"], question["high"])) for a in question["aspects"]}
+
+
+def any_stepwise(question, name, size, draw, position):
+    if question["mode"] == "siblings":
+        return any_listwise(question, name, size, draw, position)
+    if question["mode"] == "first_bad":
+        return {f"{name}.first_bad": draw.choice(["none", "1"])}
+    steps = [line for line in TEXTS[position].split("\n") if line]
+    return {f"{name}.step.{n}": draw.choice(question["labels"]) for n in range(1, len(steps) + 1)}
+
+
+def any_edit(question, name, size, draw, position):
+    return {f"{name}.source": draw.choice(SIDES[:size]), f"{name}.text": "Better\nthan both."}
+
+
+def any_spans(question, name, size, draw, position):
+    text = TEXTS[position]
+    start = draw.randint(0, len(text) - 1)
+    end = draw.randint(start + 1, len(text))
+    span = {
+        "start": start, "end": end, "quote": text[start:end], "category": draw.choice(question["categories"]),
+        "severity": question["severities"][0], "comment": "why",
+    }  # fmt: skip
+    return {name: json.dumps([span])}
+
+
+ANSWERS = {
+    "pairwise": any_pairwise, "joint": any_pairwise, "listwise": any_listwise, "binary": any_binary,
+    "rating": any_rating, "stepwise": any_stepwise, "edit": any_edit, "spans": any_spans,
+}  # fmt: skip
+
+
+def test_every_type_has_a_template_to_begin_from():
+    used = {question["type"] for template in TEMPLATES.values() for question in template.questions}
+    assert used == set(FEEDBACK_TYPES) == set(ANSWERS)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_is_a_form(name):
+    questions_check(TEMPLATES[name].questions)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_what_is_posted_is_what_is_stored_and_what_a_correction_shows(name, seed):
+    draw = random.Random(seed)
+    template = TEMPLATES[name]
+    size = draw.randint(template.completions[0], min(template.completions[1], len(TEXTS)))
+    order = draw.sample(range(size), size)
+    fields = any_fields(template.questions, size, draw, order)
+    answers = answers_from_form(template.questions, fields, order)
+    stored = answers_validate(template.questions, answers, about(size)).answers
+    again = answers_from_form(template.questions, answers_to_form(template.questions, stored, order), order)
+    assert answers_validate(template.questions, again, about(size)).answers == stored
+    assert set(stored) == {question["key"] for question in template.questions}
+
+
+@pytest.mark.parametrize("name", ["pairwise", "pairwise-aspects", "listwise", "best-worst", "joint", "siblings"])
+def test_the_sides_shown_change_nothing_but_the_fields(name):
+    """The same judgement, seen the other way round, is stored alike."""
+    questions = TEMPLATES[name].questions
+    size = max(2, TEMPLATES[name].completions[0])
+    straight, turned = list(range(size)), list(reversed(range(size)))
+    fields = any_fields(questions, size, random.Random(3), straight)
+    stored = answers_validate(questions, answers_from_form(questions, fields, straight), about(size)).answers
+    other = answers_to_form(questions, stored, turned)
+    assert answers_validate(questions, answers_from_form(questions, other, turned), about(size)).answers == stored
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_required_question_left_out_is_named(name):
+    template = TEMPLATES[name]
+    with pytest.raises(FormRefused, match=r"needs an answer|Nothing was answered"):
+        answers_validate(template.questions, answers_from_form(template.questions, {}, [0, 1]), about(2))
+
+
+@pytest.mark.parametrize("name", [n for n, t in TEMPLATES.items() if t.questions[0].get("cannot_judge")])
+def test_cannot_judge_everywhere_gives_the_place_back(name):
+    questions = TEMPLATES[name].questions[:1]
+    sides = ["", ".A", ".B"][1:] if questions[0]["subject"] == "completion" else [""]
+    fields = {f"{questions[0]['key']}{side}": "cannot_judge" for side in sides}
+    valid = answers_validate(questions, answers_from_form(questions, fields, [1, 0]), about(2))
+    assert valid.gives_place_back
+    assert valid.summary.outcome == "cannot_judge"
+    assert gives_place_back(questions, valid.answers)
+
+
+def test_cannot_judge_of_one_completion_keeps_the_place():
+    questions = TEMPLATES["thumbs"].questions
+    fields = {"thumb.A": "cannot_judge", "thumb.B": "yes"}
+    assert not answers_validate(questions, answers_from_form(questions, fields, [0, 1]), about(2)).gives_place_back
+
+
+def test_two_single_judgements_are_never_made_into_a_preference():
+    questions = TEMPLATES["thumbs"].questions
+    answers = answers_from_form(questions, {"thumb.A": "yes", "thumb.B": "no"}, [0, 1])
+    assert answers_validate(questions, answers, about(2)).summary.outcome == ""
+
+
+def test_a_ranking_keeps_the_places_that_a_tie_skips():
+    questions = TEMPLATES["listwise"].questions
+    fields = {"ranking.rank.A": "2", "ranking.rank.B": "2", "ranking.rank.C": "3", "ranking.rank.D": "1"}
+    answers = answers_from_form(questions, fields, [3, 2, 1, 0])
+    assert answers_validate(questions, answers, about(4)).answers["ranking"]["ranks"] == [1, 4, 2, 2]
+
+
+def test_the_overall_question_decides_the_vote_wherever_it_stands():
+    first = TEMPLATES["pairwise"].questions[0] | {"key": "accuracy"}
+    overall = TEMPLATES["pairwise"].questions[0] | {"overall": True}
+    answers = answers_from_form([first, overall], {"accuracy": "1", "preference": "7"}, [0, 1])
+    assert answers_validate([first, overall], answers, about(2)).summary.outcome == "second"
+
+
+def test_only_forms_that_speak_of_texts_ask_for_them():
+    asked = {name for name, template in TEMPLATES.items() if needs_texts(template.questions)}
+    assert asked == {"steps", "first-bad-step", "siblings", "edit", "spans"}
+
+
+REFUSED = [
+    ("pairwise", {"preference": {"outcome": "first", "vote": 5}}, "must be -3 to 3; got 5"),
+    ("pairwise", {"preference": {"outcome": "first", "vote": -1, "speed": 3}}, "no field 'speed'"),
+    ("pairwise-aspects", {"preference": {"outcome": "first", "vote": -1}}, "aspect 'More helpful' needs"),
+    ("listwise", {"ranking": {"ranks": [1, 2, 3]}}, "each of the 2 completions"),
+    ("listwise", {"ranking": {"ranks": [0, 1]}}, "a place must be 1 to 2; got 0"),
+    ("best-worst", {"ends": {"best": 1, "worst": 1}}, "two different ones"),
+    ("thumbs", {"thumb": {"completions": [{"label": "yes"}]}}, "with that many completions"),
+    ("thumbs", {"thumb": {"completions": [{"label": "maybe"}, {"label": "no"}]}}, "got 'maybe'"),
+    ("thumbs", {"thumb": {"completions": [{"label": "does_not_apply"}, {"label": "no"}]}}, "does_not_apply"),
+    ("helpsteer2", {"rating": {"completions": [{"values": {"helpfulness": 9}}] * 2}}, "needs a rating"),
+    ("slider", {"rating": {"completions": [{"values": {"quality": 101}}] * 2}}, "1 to 100; got 101"),
+    ("slider", {"rating": {"completions": [{"values": {"quality": True}}] * 2}}, "got True"),
+    ("steps", {"steps": {"completions": [{"labels": ["right"]}, {"labels": ["right"]}]}}, "has 3 steps"),
+    ("first-bad-step", {"steps": {"completions": [{"first_bad": 3}, {"first_bad": 0}]}}, "0 to 2; got 3"),
+    ("spans", {"errors": {"completions": [{"spans": [{"start": 0, "end": 999}]}, {"spans": []}]}}, "end of a span"),
+    (
+        "spans",
+        {"errors": {"completions": [{"spans": [{"start": 0, "end": 3, "quote": "Two"}]}, {"spans": []}]}},
+        "does not hold the passage",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "answers", "sentence"), REFUSED)
+def test_an_answer_outside_the_form_is_refused_in_one_sentence(name, answers, sentence):
+    questions = TEMPLATES[name].questions
+    with pytest.raises(FormRefused) as caught:
+        answers_validate(questions, answers, about(2))
+    assert sentence.lower() in str(caught.value).lower()
+
+
+def test_an_edit_that_changes_nothing_is_refused():
+    edit = [TEMPLATES["edit"].questions[1] | {"required": True}]
+    answers = answers_from_form(edit, {"edit.source": "A", "edit.text": TEXTS[1]}, [1, 0])
+    with pytest.raises(FormRefused, match="was not changed"):
+        answers_validate(edit, answers, about(2))
+
+
+def test_an_edit_says_how_much_of_the_text_changed():
+    edit = [TEMPLATES["edit"].questions[1] | {"required": True}]
+    answers = answers_from_form(edit, {"edit.source": "B", "edit.text": "Only two lines here."}, [0, 1])
+    assert answers_validate(edit, answers, about(2)).answers["edit"] == {
+        "source": 1, "text": "Only two lines here.", "distance": 0.5,
+    }  # fmt: skip
+
+
+def test_spans_count_code_points_and_name_the_message_of_a_chat():
+    questions = TEMPLATES["spans"].questions
+    chat = json.dumps([{"role": "assistant", "content": "a 😀 b"}])
+    span = {"message": 0, "start": 2, "end": 3, "quote": "😀", "category": "style", "severity": "minor"}
+    answers = {"errors": {"completions": [{"spans": [span]}]}}
+    valid = answers_validate(questions, answers, About(1, [("messages", chat)]))
+    assert valid.answers["errors"]["completions"][0]["spans"][0]["quote"] == "😀"
+
+
+def test_a_span_is_asked_questions_of_its_own():
+    asked = {"key": "sure", "type": "binary", "title": "Sure?", "required": True, "subject": "span"}
+    question = TEMPLATES["spans"].questions[0] | {"questions": [asked]}
+    span = {"start": 0, "end": 3, "category": "style", "severity": "minor"}
+    with pytest.raises(FormRefused, match="Each span needs an answer to 'Sure\\?'"):
+        answers_validate([question], {"errors": {"completions": [{"spans": [span]}]}}, about(1))
+    said = span | {"answers": {"sure": {"label": "yes"}}}
+    valid = answers_validate([question], {"errors": {"completions": [{"spans": [said]}]}}, about(1))
+    assert valid.answers["errors"]["completions"][0]["spans"][0]["answers"]["sure"]["label"] == "yes"
+
+
+@pytest.mark.parametrize("type_key", FEEDBACK_TYPES)
+def test_a_type_says_of_what_it_is_asked(type_key):
+    module = answer_module(type_key)
+    assert set(module.SUBJECTS) <= {"comparison", "completion"}
+    assert isinstance(module.NEEDS_TEXTS, bool)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"key": "Preference!"}, "small letters"),
+        ({"title": ""}, "needs a title"),
+        ({"subject": "completion"}, "asked of the comparison"),
+        ({"type": "guess"}, "no feedback type 'guess'"),
+        ({"steps": 4}, "2, 3, 5 or 7 steps; got 4"),
+        ({"reasons": ["a", "a"]}, "twice"),
+        ({"reasons": "abc"}, "list of words"),
+        ({"words": ["better"]}, "needs 3 words"),
+        ({"required": False}, "at least one required"),
+    ],
+)
+def test_a_form_that_could_not_be_answered_is_refused(change, sentence):
+    with pytest.raises(FormRefused, match=sentence):
+        questions_check([TEMPLATES["pairwise"].questions[0] | change])
