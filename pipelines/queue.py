@@ -467,6 +467,15 @@ def outbox_consume() -> int:
     return planned
 
 
+def work_prune(*, days: int = 1, limit: int = 5000) -> int:
+    """Take away finished items that no job shows: refreshes, one for each burst of votes. Returns how many."""
+    old = WorkItem.objects.filter(
+        job=None, state=WorkItem.State.DONE, done_at__lt=Now() - timedelta(days=days)
+    ).order_by("id")
+    deleted, _ = WorkItem.objects.filter(pk__in=old.values("pk")[:limit]).delete()
+    return deleted
+
+
 def outbox_take(*, project_id: int, prefix: str, limit: int = 5000) -> list[int]:
     """Delete a batch of a project's events and return their subjects; in the transaction that acts on them."""
     events = OutboxEvent.objects.filter(project_id=project_id, kind__startswith=prefix)

@@ -40,6 +40,7 @@ class VersionShown:
     imports: list[Import]
     exports: list[Export]
     runs: list[TrainingRun]
+    successors: list[str]
 
 
 def version_list(*, project: Project) -> list[DatasetVersion]:
@@ -78,7 +79,7 @@ WHERE w.version_id = %s AND c.source_import_id IS NOT NULL
 
 
 def version_get(*, project: Project, name: str) -> VersionShown:
-    """A version with its recipe's drops, splits, lineage and what was made of it. Eight queries."""
+    """A version with its recipe's drops, splits, lineage and what was made of it. Nine queries."""
     version = version_named(project=project, name=name)
     with connection.cursor() as cursor:
         cursor.execute(SPLITS, [version.pk])
@@ -95,6 +96,9 @@ def version_get(*, project: Project, name: str) -> VersionShown:
         imports=list(Import.objects.filter(pk__in=import_ids).defer("faults").order_by("id")),
         exports=list(Export.objects.filter(version=version).select_related("created_by").order_by("-id")),
         runs=list(TrainingRun.objects.filter(version=version).order_by("-id")),
+        successors=list(
+            version.superseded_by.filter(state=DatasetVersion.State.FROZEN).order_by("id").values_list("name", flat=True)
+        ),
     )
 
 

@@ -87,12 +87,16 @@ def version_freeze(
     name: str,
     filters: Sequence[str] = (),
     form: str | None = None,
+    supersedes: str = "",
     created_by: User | None = None,
     progress: Progress | None = None,
 ) -> DatasetVersion:
-    """Freeze in this process. Raises `NothingToFreeze` where no preference is left; nothing is kept then."""
-    version_check(project=project, name=name, filters=filters, form=form)
-    version = _begin(project, name, created_by)
+    """Freeze in this process. Raises `NothingToFreeze` where no preference is left; nothing is kept then.
+
+    `supersedes`: the frozen version that this one is to be used instead of.
+    """
+    version_check(project=project, name=name, filters=filters, form=form, supersedes=supersedes)
+    version = _begin(project, name, supersedes, created_by)
     return _build(version, filters, form, progress, transaction.atomic)
 
 
@@ -102,6 +106,7 @@ def version_freeze_start(
     name: str,
     filters: Sequence[str] = (),
     form: str | None = None,
+    supersedes: str = "",
     train: str = "",
     run: str = "",
     created_by: User | None = None,
@@ -110,12 +115,13 @@ def version_freeze_start(
 
     `train`: a model that the job then trains on the version, in a run named `run` or by itself.
     """
-    version_check(project=project, name=name, filters=filters, form=form)
+    version_check(project=project, name=name, filters=filters, form=form, supersedes=supersedes)
     _train_check(project, train, run)
     params = {
         "name": name,
         "filters": list(filters),
         "form": form,
+        "supersedes": supersedes,
         "train": train,
         "run": run,
         "created_by": created_by and created_by.pk,
@@ -150,7 +156,7 @@ def version_freeze_work(item: Leased) -> None:
     """Handler of `version.freeze`: build outside, seal in the transaction that closes the item."""
     project = Project.objects.get(pk=item.project_id)
     creator = User.objects.filter(pk=item.params["created_by"]).first()
-    version = _begin(project, item.params["name"], creator)
+    version = _begin(project, item.params["name"], item.params["supersedes"], creator)
 
     def progress(done: int, total: int) -> None:
         item.size, item.progress = max(total, 1), done
@@ -196,7 +202,9 @@ def version_train_work(item: Leased) -> None:
         item.result.update(run=run.name, train_job=job.pk)
 
 
-def version_check(*, project: Project, name: str, filters: Sequence[str], form: str | None) -> list[Rule]:
+def version_check(
+    *, project: Project, name: str, filters: Sequence[str], form: str | None, supersedes: str = ""
+) -> list[Rule]:
     """Refuse at once what can never be frozen; returns the parsed filters."""
     if project.archived_at is not None:
         raise InputRefused(f"The project {project.slug} is archived; bring it back before freezing.")
@@ -205,6 +213,8 @@ def version_check(*, project: Project, name: str, filters: Sequence[str], form: 
         raise InputRefused(
             f"There is a version {name!r} already, and a frozen one never changes; choose another name."
         )
+    if supersedes:
+        _superseded(project, supersedes)
     if form is not None and form not in FORMS:
         raise InputRefused(f"The form is plain or messages; got {form!r}.")
     rules = [rule_parse(text) for text in filters]
@@ -212,6 +222,13 @@ def version_check(*, project: Project, name: str, filters: Sequence[str], form: 
         if rule.key.of_model:
             scores_model(project=project, name=rule.model)
     return rules
+
+
+def _superseded(project: Project, name: str) -> DatasetVersion:
+    found = DatasetVersion.objects.filter(project=project, name=name, state=DatasetVersion.State.FROZEN).first()
+    if found is None:
+        raise InputRefused(f"Only a frozen version can be superseded; {project.slug} has none named {name!r}.")
+    return found
 
 
 def version_counts(version: DatasetVersion) -> dict[str, int]:
@@ -224,7 +241,7 @@ def version_counts(version: DatasetVersion) -> dict[str, int]:
 # The steps of a freeze
 
 
-def _begin(project: Project, name: str, created_by: User | None) -> DatasetVersion:
+def _begin(project: Project, name: str, supersedes: str, created_by: User | None) -> DatasetVersion:
     """Take the name. A version of that name that nobody finished is taken away."""
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -235,7 +252,13 @@ def _begin(project: Project, name: str, created_by: User | None) -> DatasetVersi
             )
         if old is not None:
             _remove(old)
-        return DatasetVersion.objects.create(project=project, name=name, recipe={}, created_by=created_by)
+        return DatasetVersion.objects.create(
+            project=project,
+            name=name,
+            recipe={},
+            supersedes=_superseded(project, supersedes) if supersedes else None,
+            created_by=created_by,
+        )
 
 
 def _build(
@@ -427,6 +450,7 @@ def _describe(version: DatasetVersion, selection: Selection, run: AggregationRun
     version.manifest = {
         "schema": SCHEMA,
         "root_hash": root,
+        "supersedes": version.supersedes.root_hash if version.supersedes else None,
         "recipe": version.recipe,
         "counts": _counts(version, selection),
         "lineage": _lineage(version),

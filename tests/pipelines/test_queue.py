@@ -278,6 +278,19 @@ def wait_for_lock() -> None:
     pytest.fail("nobody waits for a lock")
 
 
+@pytest.mark.django_db
+def test_finished_items_that_no_job_shows_are_taken_away_after_a_day():
+    project = Project.objects.create(slug="ada", title="Ada")
+    job = queue.job_start(project=project, kind="t", params={})
+    for key in ("old", "new"):
+        add(project, key)
+    queue.work_finish(take())
+    WorkItem.objects.filter(key="old").update(state="done", done_at=Now() - timedelta(days=2))
+    WorkItem.objects.filter(job=job).update(state="done", done_at=Now() - timedelta(days=2))
+    assert queue.work_prune() == 1
+    assert not WorkItem.objects.filter(key="old").exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_never_take_the_same_item():
     project = Project.objects.create(slug="ada", title="Ada")

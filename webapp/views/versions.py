@@ -53,6 +53,7 @@ def version(request: Request, slug: str, name: str) -> HttpResponse:
     context = {
         "shown": shown,
         "version": shown.version,
+        "successors": shown.successors,
         "steps": _step_rows(shown.version.rows_in, shown.drops),
         "dropped": shown.version.rows_in - shown.version.rows_out,
         "lineage": _lineage(request, shown),
@@ -168,6 +169,7 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
             name=fields.get("name", "").strip(),
             filters=filters,
             form=fields.get("form") or None,
+            supersedes=fields.get("supersedes", ""),
             train=train,
             run=fields.get("run", "").strip(),
             created_by=request.user,
@@ -181,6 +183,7 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
         "keys": FILTERS.values(),
         "models": models_scored(project_id=request.project.pk),
         "forms": FORMS,
+        "frozen": [v for v in version_list(project=request.project) if v.state == v.State.FROZEN],
         **_preview(request, filters),
     }
     template = "versions/preview.html" if request.headers.get("HX-Request") else "versions/freeze.html"

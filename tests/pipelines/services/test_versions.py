@@ -28,7 +28,7 @@ from pipelines.models import (
 )
 from pipelines.selectors.ches import ches_drawn
 from pipelines.selectors.lineage import rows_untraced, version_lineage
-from pipelines.selectors.versions import version_row_get
+from pipelines.selectors.versions import version_get, version_row_get
 from pipelines.services.aggregation import aggregate_full, preference_refresh
 from pipelines.services.exporting import export_start, version_export, version_rows_stream
 from pipelines.services.importing import ImportOptions, import_file
@@ -107,6 +107,15 @@ def test_a_freeze_refits_when_votes_came_since_and_not_otherwise(project, tmp_pa
     filled(tmp_path, "birds", [row(50)], name="more.jsonl")
     assert version_freeze(project=project, name="v3").rows_out == 41
     assert AggregationRun.objects.count() == 2
+
+
+def test_a_version_says_which_one_it_is_used_instead_of(project):
+    one = version_freeze(project=project, name="v1")
+    two = version_freeze(project=project, name="v2", supersedes="v1")
+    assert (two.supersedes, two.manifest["supersedes"]) == (one, one.root_hash)
+    assert version_get(project=project, name="v1").successors == ["v2"]
+    with pytest.raises(InputRefused, match="Only a frozen version can be superseded"):
+        version_freeze(project=project, name="v3", supersedes="v9")
 
 
 def test_the_same_state_gives_the_same_bytes_in_any_insert_order(tmp_path):

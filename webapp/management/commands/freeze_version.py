@@ -30,6 +30,9 @@ class Command(WinnowCommand):
         )
         parser.add_argument("--form", choices=FORMS, help="of the texts (default: as imported)")
         parser.add_argument(
+            "--supersedes", default="", metavar="VERSION", help="the version that this one is used instead of"
+        )
+        parser.add_argument(
             "--preview", action="store_true", help="say what each filter would drop, and stop"
         )
         parser.add_argument(
@@ -47,6 +50,7 @@ class Command(WinnowCommand):
             name=name,
             filters=filters,
             form=options["form"],
+            supersedes=options["supersedes"],
             train=options["train"],
             run=options["run"],
         )
