@@ -5,6 +5,7 @@
     |- Refused             the input or the state does not allow it
     |  |- FormRefused      an answer or a form does not fit
     |  `- NotAllowed       the person's roles do not allow it
+    |- Busy                the same call may succeed in a moment
     `- Conflict            somebody else was first
        |- AlreadyAnswered
        |- KeyReused        the same key came with another body
@@ -52,3 +53,7 @@ class KeptAsSurplus(Conflict):
     def __init__(self, message: str, annotation_id: int) -> None:
         super().__init__(message)
         self.annotation_id = annotation_id
+
+
+class Busy(AnnotationError):
+    retryable = True

@@ -1,7 +1,7 @@
 """Tables of the annotation package, one module a subject."""
 
 from annotation.models.annotations import Annotation, Flag, Rater
-from annotation.models.assignments import Assignment, Demand, Participation
+from annotation.models.assignments import Assignment, Demand, Group, Offer, Participation
 from annotation.models.comparisons import Comparison, ComparisonCompletion, Import
 from annotation.models.outbox import OutboxEvent
 from annotation.models.people import Membership, Role, ServiceToken, SignInLink, User
@@ -17,10 +17,12 @@ __all__ = [
     "Demand",
     "Flag",
     "FormRevision",
+    "Group",
     "GuidelineRevision",
     "Import",
     "LanguageModel",
     "Membership",
+    "Offer",
     "OutboxEvent",
     "Participation",
     "Project",

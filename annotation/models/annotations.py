@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from annotation.models.assignments import Assignment, Participation
 from annotation.models.comparisons import Comparison, Import
@@ -68,7 +69,7 @@ class Annotation(models.Model):
     retracts = models.OneToOneField("self", models.PROTECT, null=True, related_name="retracted_by")
     source_import = models.ForeignKey(Import, models.PROTECT, null=True, related_name="annotations")
     source_line = models.BigIntegerField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now())  # the database's clock, also where the web's is wrong
 
     class Meta:
         constraints = [

@@ -31,6 +31,8 @@ class Import(models.Model):
     counts = models.JSONField(default=dict)
     faults = models.JSONField(default=list, help_text="[{row, cause, message}], the first 1,000")
     error = models.TextField(blank=True, default="")
+    wanted = models.PositiveSmallIntegerField(null=True, help_text="for its comparisons; null: as the project says")
+    place = models.IntegerField(default=0, db_default=0, help_text="where batches are served one by one, lowest first")
     created_by = models.ForeignKey("annotation.User", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
@@ -51,6 +53,7 @@ class Comparison(models.Model):
     warnings = ArrayField(models.CharField(max_length=24), default=list, help_text="identity_leak, control_characters")
     source_import = models.ForeignKey(Import, models.PROTECT, null=True, related_name="comparisons")
     source_line = models.BigIntegerField(null=True)
+    wanted = models.PositiveSmallIntegerField(null=True, help_text="of this one alone; null: as its import says")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -18,6 +18,12 @@ class Project(models.Model):
     title = models.CharField(max_length=120)
     wanted = models.PositiveSmallIntegerField(default=1, help_text="counted annotations wanted for a comparison")
     lease_seconds = models.PositiveIntegerField(default=900)
+    queue_order = models.CharField(
+        max_length=16, default="routing", db_default="routing", help_text="a key of pipelines.services.ordering.ORDERS"
+    )
+    queue_version = models.IntegerField(
+        default=0, db_default=0, help_text="+1 when many places of the queue change; voids cursors"
+    )
     render_markdown = models.BooleanField(default=True)
     split_salt = models.UUIDField(default=uuid.uuid4, editable=False)
     split_train_percent = models.PositiveSmallIntegerField(default=90)

@@ -1,4 +1,4 @@
-"""The assignment queue: next, submit, skip, heartbeat, release, sweep.
+"""The assignment queue: next, submit, skip, flag, heartbeat, release, sweep.
 
 Exact because the place is reserved at the claim (`demand.leased`) and the database refuses `done + leased` above what is
 wanted. A lease ends when somebody takes it away under the row lock, not when the clock passes, so a vote that comes a
@@ -12,16 +12,18 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
-from annotation.errors import AlreadyAnswered, Conflict, KeptAsSurplus, KeyReused, NotFound, Refused
+from annotation.errors import AlreadyAnswered, Busy, Conflict, KeptAsSurplus, KeyReused, NotFound, Refused
 from annotation.feedback import About, Validated, answers_validate, needs_texts
 from annotation.models import (
     Annotation,
@@ -29,7 +31,6 @@ from annotation.models import (
     Demand,
     Flag,
     Participation,
-    Project,
     Rater,
 )
 from annotation.outbox import outbox_add
@@ -40,7 +41,9 @@ log = logging.getLogger(__name__)
 MOST_EXPIRED = 3
 MOST_GIVEN_BACK = 3
 MOST_FLAGS = 3
-MOST_WANTED = 1000
+MOST_WAITS = 20
+HOLDING = (Assignment.State.LEASED, Assignment.State.OFFERED)
+QUEUE_START = (0, -(2**63))
 SKIP_REASONS = {
     "broken": "Something is broken",
     "too_long": "Too long for now",
@@ -104,13 +107,13 @@ class _Holder(_Person):
     known_id: int | None
 
 
-def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def rows_of(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
 
 
-def _run(statement: str, parameters: Mapping[str, Any]) -> int:
+def rowcount_of(statement: str, parameters: Mapping[str, Any]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return int(cursor.rowcount)
@@ -133,15 +136,26 @@ def participation_ensure(*, project_id: int, user_id: int) -> Participation:
     return participation
 
 
-def _person_lock(project_id: int, user_id: int) -> tuple[_Person, bool]:
-    """The person's lock; also whether they lost leases or were offered some."""
-    rows = _rows(sql.PERSON, {"project": project_id, "user": user_id})
+@dataclass(frozen=True)
+class _Place:
+    """Where a person's next begins to look: what they lost or were offered, offers to their groups, their cursor."""
+
+    resumes: bool
+    offers: list[int]
+    version: int
+    cursor_pool: int
+    cursor_ord: int
+
+
+def _person_lock(project_id: int, user_id: int) -> tuple[_Person, _Place]:
+    rows = rows_of(sql.PERSON, {"project": project_id, "user": user_id})
     if not rows:
         participation_ensure(project_id=project_id, user_id=user_id)
-        rows = _rows(sql.PERSON, {"project": project_id, "user": user_id})
-    participation_id, state, rater_id, lease_seconds, archived, resumes = rows[0]
+        rows = rows_of(sql.PERSON, {"project": project_id, "user": user_id})
+    participation_id, state, rater_id, lease_seconds, archived, resumes, offers, version, is_true, *at = rows[0]
     _person_checked(state, archived)
-    return _Person(participation_id, rater_id, lease_seconds), resumes
+    pool, ord_ = at if is_true else QUEUE_START
+    return _Person(participation_id, rater_id, lease_seconds), _Place(resumes, offers, version, pool, ord_)
 
 
 def _holder_lock(
@@ -161,7 +175,7 @@ def _holder_lock(
         "guidelines": shown.guideline_revision_id if shown else None,
         "key": key,
     }
-    rows = _rows(sql.PERSON_OF_ASSIGNMENT, parameters)
+    rows = rows_of(sql.PERSON_OF_ASSIGNMENT, parameters)
     if not rows:
         raise NotFound("There is no such assignment for you.")
     participation_id, state, rater_id, lease_seconds, archived, *about = rows[0]
@@ -169,28 +183,57 @@ def _holder_lock(
     return _Holder(participation_id, rater_id, lease_seconds, *about)
 
 
-@transaction.atomic
+class _Missed(Exception):
+    """What was left was in somebody's hands, and went to them; rolls the attempt back, and its one lock with it."""
+
+
 def assignment_next(*, project_id: int, user_id: int, prefetch: int = 1) -> list[AssignmentRow]:
-    """What this person should judge now: leases already held first, then their own lost ones, then new ones.
+    """What this person should judge now: leases already held, then their own offered and lost ones, then new ones.
 
     A second tab, a reload and a lost answer get the same assignments. Empty: nothing waits for this person.
     """
-    person, resumes = _person_lock(project_id, user_id)
-    me, lease = person.participation_id, person.lease_seconds
-    held = [AssignmentRow(*row) for row in _rows(sql.HELD, {"me": me})]
+    for _ in range(MOST_WAITS):
+        with suppress(_Missed):
+            return _next(project_id, user_id, prefetch)
+    raise Busy("Others are taking what is left this instant. Ask again in a moment.")
+
+
+@transaction.atomic
+def _next(project_id: int, user_id: int, prefetch: int) -> list[AssignmentRow]:
+    person, place = _person_lock(project_id, user_id)
+    held = [AssignmentRow(*row) for row in rows_of(sql.HELD, {"me": person.participation_id})]
     missing = prefetch - len(held)
     if missing <= 0:
         return held[:prefetch]
-    if resumes:
-        lost = _rows(sql.RESUME, {"me": me, "k": missing, "lease": lease, "most_expired": MOST_EXPIRED})
-        held += [AssignmentRow(*row) for row in lost]
-    pick = {"project": project_id, "me": me, "k": prefetch - len(held), "lease": lease}
-    if pick["k"] > 0:
-        held += [AssignmentRow(*row) for row in _rows(sql.PICK_FREE, pick)]
-    if not held:
-        # What is left may be locked this instant. Waiting for one row alone keeps to the lock order.
-        held += [AssignmentRow(*row) for row in _rows(sql.PICK_WAITING, {**pick, "k": 1})]
-    return held
+    values = {
+        **asdict(place),
+        "project": project_id,
+        "me": person.participation_id,
+        "lease": person.lease_seconds,
+        "most_expired": MOST_EXPIRED,
+    }
+    held += _lend(place, values, missing)
+    if held:
+        return held
+    candidate = rows_of(sql.CANDIDATE, values)
+    if not candidate:
+        return []
+    # It is locked this instant. Waiting for this row alone keeps to the lock order.
+    rows_of(sql.WAIT, {"comparison": candidate[0][0]})
+    lent = _lend(place, values, 1)
+    if not lent:
+        raise _Missed
+    return lent
+
+
+def _lend(place: _Place, values: Mapping[str, Any], k: int) -> list[AssignmentRow]:
+    """Up to `k` leases of what nobody holds in this instant."""
+    sources = [sql.RESUME] * place.resumes + [sql.PICK_RESERVED] * bool(place.offers) + [sql.PICK]
+    lent: list[AssignmentRow] = []
+    for statement in sources:
+        if len(lent) < k:
+            lent += [AssignmentRow(*row) for row in rows_of(statement, {**values, "k": k - len(lent)})]
+    return lent
 
 
 def _body_hash(answers: Mapping[str, Any]) -> bytes:
@@ -255,7 +298,7 @@ def _submit(
         "gives_back": valid.gives_place_back,
         "most_given_back": MOST_GIVEN_BACK,
     }
-    stored = [] if holder.known_id else _rows(sql.SUBMIT, row)
+    stored = [] if holder.known_id else rows_of(sql.SUBMIT, row)
     if stored:
         return Submitted(stored[0][0], replay=False, late=False)
     replay = _replay(holder.rater_id, key, row["body_hash"])
@@ -266,7 +309,7 @@ def about_of(comparison_id: int, size: int, questions: Sequence[Mapping[str, Any
     """What the rules of these questions need to know of a comparison; its texts only where one needs them."""
     if not needs_texts(questions):
         return About(size)
-    return About(size, [(form, body) for form, body in _rows(sql.TEXTS, {"comparison": comparison_id})])
+    return About(size, [(form, body) for form, body in rows_of(sql.TEXTS, {"comparison": comparison_id})])
 
 
 def _annotation_parameters(holder: _Holder, key: UUID, valid: Validated, shown: Shown) -> dict[str, Any]:
@@ -295,7 +338,7 @@ def _submit_without_lease(
     if assignment.state == Assignment.State.SUBMITTED:
         raise AlreadyAnswered("You answered this comparison in another tab. You can correct that answer under History.")
     counts = assignment.counted and not valid.gives_place_back
-    done = _rows(sql.COUNT_LATE, {"comparison": comparison_id}) if counts else [(0,)]
+    done = rows_of(sql.COUNT_LATE, {"comparison": comparison_id}) if counts else [(0,)]
     annotation = Annotation.objects.create(
         project_id=row["project"],
         comparison_id=comparison_id,
@@ -329,13 +372,13 @@ def _submit_without_lease(
     return Submitted(annotation.pk, replay=False, late=True)
 
 
-def _close(assignment: Assignment, state: str, reason: str) -> None:
-    """End a live lease without a vote and give its place back. The caller holds the assignment's lock."""
-    assignment.state, assignment.closing_reason, assignment.lease_until = state, reason, None
-    assignment.token += 1
-    assignment.save(update_fields=["state", "closing_reason", "lease_until", "token"])
+def close(assignment: Assignment, state: str, reason: str) -> None:
+    """End a lease or an offer without a vote and give its place back. The caller holds the assignment's lock."""
+    Assignment.objects.filter(pk=assignment.pk).update(
+        state=state, closing_reason=reason, lease_until=None, closed_at=Now(), token=F("token") + 1
+    )
     if assignment.counted:
-        _run(sql.GIVE_BACK, {"comparison": assignment.comparison_id, "n": 1})
+        rowcount_of(sql.GIVE_BACK, {"comparison": assignment.comparison_id, "n": 1})
 
 
 @transaction.atomic
@@ -347,9 +390,9 @@ def assignment_skip(*, assignment_id: int, user_id: int, reason: str, project_id
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=assignment_id)
     if assignment.state == Assignment.State.SKIPPED:
         return
-    if assignment.state != Assignment.State.LEASED:
+    if assignment.state not in HOLDING:
         raise Conflict("This comparison is no longer lent to you; nothing was skipped.")
-    _close(assignment, Assignment.State.SKIPPED, reason)
+    close(assignment, Assignment.State.SKIPPED, reason)
     hold_back_judge(assignment.comparison_id)
 
 
@@ -369,9 +412,16 @@ def comparison_flag(*, assignment_id: int, user_id: int, reason: str, project_id
 
 
 def hold_back_judge(comparison_id: int) -> None:
-    """Hold a comparison back when three people flag it, skip it as broken or cannot judge it; else let it go on."""
+    """Hold a comparison back when three people flag it, skip it as broken or cannot judge it; else let it go on.
+
+    What was there when a curator settled it counts no more, and what a curator holds back stays so.
+    """
+    demand = Demand.objects.filter(comparison_id=comparison_id, kept_back=False).first()
+    if demand is None:
+        return
+    settled = demand.settled_at or datetime.min.replace(tzinfo=UTC)
     skips = Assignment.objects.filter(
-        comparison_id=comparison_id, state=Assignment.State.SKIPPED, closing_reason="broken"
+        comparison_id=comparison_id, state=Assignment.State.SKIPPED, closing_reason="broken", closed_at__gt=settled
     )
     flags = Flag.objects.filter(comparison_id=comparison_id, resolved_at=None)
     broken = set(flags.values_list("participation_id", flat=True)) | set(skips.values_list("participation_id", flat=True))
@@ -380,20 +430,11 @@ def hold_back_judge(comparison_id: int) -> None:
         assignment__counted=True,
         state=Annotation.State.CURRENT,
         outcome="cannot_judge",
+        created_at__gt=settled,
     ).count()
     held = len(broken) >= MOST_FLAGS or given_back >= MOST_GIVEN_BACK
-    if Demand.objects.filter(comparison_id=comparison_id, held_back=not held).update(held_back=held):
+    if Demand.objects.filter(pk=comparison_id, kept_back=False, held_back=not held).update(held_back=held):
         log.info("comparison.held_back comparison=%d held=%s", comparison_id, held)
-
-
-@transaction.atomic
-def comparison_settle(*, project_id: int, comparison_id: int) -> None:
-    """A curator has looked: flags are resolved, and the comparison is handed out again."""
-    demand = Demand.objects.select_for_update(no_key=True).filter(project_id=project_id, comparison_id=comparison_id)
-    if demand.first() is None:
-        raise NotFound("This comparison is not open to people.")
-    Flag.objects.filter(comparison_id=comparison_id, resolved_at=None).update(resolved_at=Now())
-    demand.update(held_back=False)
 
 
 def assignment_heartbeat(*, project_id: int, user_id: int, leases: Sequence[tuple[int, int]]) -> list[int]:
@@ -404,12 +445,12 @@ def assignment_heartbeat(*, project_id: int, user_id: int, leases: Sequence[tupl
         "user": user_id,
         "project": project_id,
     }
-    return [row[0] for row in _rows(sql.HEARTBEAT, parameters)]
+    return [row[0] for row in rows_of(sql.HEARTBEAT, parameters)]
 
 
 @transaction.atomic
 def assignment_release(*, assignment_id: int, project_id: int, reason: str) -> None:
-    """Take a live lease away (curators); a vote that comes all the same takes the late path."""
+    """Take a live lease or an offer away (curators); a vote that comes all the same takes the late path."""
     assignment = (
         Assignment.objects.select_for_update(no_key=True, of=("self",))
         .filter(pk=assignment_id, comparison__project_id=project_id)
@@ -417,29 +458,33 @@ def assignment_release(*, assignment_id: int, project_id: int, reason: str) -> N
     )
     if assignment is None:
         raise NotFound("There is no such lease in this project.")
-    if assignment.state != Assignment.State.LEASED:
+    if assignment.state not in HOLDING:
         raise Conflict("This lease has ended already.")
-    _close(assignment, Assignment.State.RELEASED, reason[:40])
+    close(assignment, Assignment.State.RELEASED, reason[:40])
+
+
+@transaction.atomic
+def participation_state_set(*, project_id: int, user_id: int, state: Participation.State) -> None:
+    """Let a person go on, pause, or leave; whoever does not go on holds nothing any more."""
+    person = Participation.objects.select_for_update(no_key=True).filter(project_id=project_id, annotator_id=user_id)
+    found = person.first()
+    if found is None or found.state == state:
+        return
+    person.update(state=state)
+    if state == Participation.State.ACTIVE:
+        return
+    held = rows_of(sql.LOCK_OF_PERSON, {"me": found.pk})
+    rows_of(sql.LOCK_DEMANDS, {"project": project_id, "comparisons": [row[1] for row in held]})
+    rows_of(sql.END_LEFT, {"held": [row[0] for row in held]})
+    log.info("participation.%s participation=%d released=%d", state, found.pk, len(held))
 
 
 @transaction.atomic
 def assignment_sweep() -> int:
     """Take away up to 200 leases whose time is over; return how many."""
-    swept = _rows(sql.SWEEP, {})
-    for comparison_id, n in sorted(Counter(c for c, counted in swept if counted).items()):
-        _run(sql.GIVE_BACK, {"comparison": comparison_id, "n": n})
+    swept = rows_of(sql.SWEEP, {"most_expired": MOST_EXPIRED})
+    for comparison_id, n in sorted(Counter(c for c, gives_back in swept if gives_back).items()):
+        rowcount_of(sql.GIVE_BACK, {"comparison": comparison_id, "n": n})
     if swept:
         log.info("assignment.swept leases=%d", len(swept))
     return len(swept)
-
-
-@transaction.atomic
-def comparison_wanted_set(*, project: Project, comparison_ids: Sequence[int], wanted: int) -> int:
-    """Raise or lower wanted annotations in flight; who holds a lease at a lowering may finish and is counted."""
-    if not 0 <= wanted <= MOST_WANTED:
-        raise Refused(f"Wanted annotations must be from 0 to {MOST_WANTED:,}; got {wanted}.")
-    own = Demand.objects.filter(project=project, comparison_id__in=comparison_ids).order_by("comparison_id")
-    ids = list(own.select_for_update(no_key=True).values_list("comparison_id", flat=True))
-    for comparison_id in ids:
-        _run(sql.WANTED, {"comparison": comparison_id, "wanted": wanted})
-    return len(ids)

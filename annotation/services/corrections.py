@@ -10,12 +10,13 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from annotation.errors import Conflict, KeptAsSurplus, NotFound, Refused
 from annotation.feedback import answers_validate, gives_place_back
 from annotation.models import Annotation, Assignment, Demand
 from annotation.outbox import outbox_add
+from annotation.services import assignment_sql as sql
 from annotation.services.assignment import (
     AssignmentRow,
     Submitted,
@@ -25,6 +26,8 @@ from annotation.services.assignment import (
     _surplus_sentence,
     about_of,
     hold_back_judge,
+    rowcount_of,
+    rows_of,
 )
 
 
@@ -62,7 +65,8 @@ def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None 
     )
     if latest is None or latest.pk != annotation.pk:
         raise Conflict("Only your latest answer can be undone. Correct earlier ones under History.")
-    if timezone.now() - annotation.created_at > timedelta(seconds=settings.UNDO_SECONDS):
+    oldest = Now() - timedelta(seconds=settings.UNDO_SECONDS)
+    if not Annotation.objects.filter(pk=annotation.pk, created_at__gte=oldest).exists():
         raise Conflict("The time to undo this answer is over. You can correct it under History.")
     gave_back = _gives_place_back(annotation)
     _withdraw(annotation)
@@ -71,11 +75,12 @@ def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None 
     placed = _place_taken_back(assignment, gave_back)
     if placed:
         assignment.state, assignment.closed_at, assignment.closing_reason = Assignment.State.LEASED, None, ""
-        assignment.lease_until = timezone.now() + timedelta(seconds=person.lease_seconds)
+        assignment.lease_until = Now() + timedelta(seconds=person.lease_seconds)
     else:
         assignment.state, assignment.closing_reason = Assignment.State.RELEASED, "undone, place taken"
     assignment.token += 1
     assignment.save(update_fields=["state", "closed_at", "closing_reason", "lease_until", "token"])
+    assignment.refresh_from_db()
     outbox_add(project_id=person.project_id, kind="annotation.withdrawn", subject_id=annotation.pk)
     return _as_row(assignment) if placed else None
 
@@ -172,8 +177,7 @@ def _place_moved(assignment: Assignment, *, was: bool, becomes: bool) -> bool:
     """Move `done` where a correction goes to or from "cannot judge"; False when no place is free."""
     if not assignment.counted or was == becomes:
         return True
-    demand = Demand.objects.filter(comparison_id=assignment.comparison_id)
     if becomes:
-        demand.update(done=F("done") - 1)
+        rowcount_of(sql.UNCOUNT, {"comparison": assignment.comparison_id})
         return True
-    return bool(demand.filter(is_open=True).update(done=F("done") + 1))
+    return bool(rows_of(sql.COUNT_LATE, {"comparison": assignment.comparison_id}))

@@ -15,7 +15,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.errors import NotFound, Refused
-from annotation.models import Membership, Project, Role, ServiceToken, SignInLink, User
+from annotation.models import Membership, Participation, Project, Role, ServiceToken, SignInLink, User
+from annotation.services.assignment import participation_state_set
+
+# Roles that let a person judge.
+JUDGING = (Role.ANNOTATOR, Role.REVIEWER, Role.PROJECT_ADMIN)
 
 
 def token_hash(token: str) -> bytes:
@@ -81,7 +85,10 @@ def user_invite(
         user.is_site_admin = True
         user.save(update_fields=["is_site_admin"])
     else:
+        assert project is not None, "a role of a project names one"
         Membership.objects.get_or_create(project=project, user=user, role=role)
+        if role in JUDGING:
+            participation_state_set(project_id=project.pk, user_id=user.pk, state=Participation.State.ACTIVE)
     if user.has_usable_password() or not link_allowed(user=user, project=project, by_roles=by_roles):
         return user, None
     return user, sign_in_link_create(user=user)
@@ -92,6 +99,9 @@ def membership_remove(*, project: Project, user_id: int, role: str) -> None:
     deleted, _ = Membership.objects.filter(project=project, user_id=user_id, role=role).delete()
     if not deleted:
         raise NotFound("This person does not have that role here.")
+    if not Membership.objects.filter(project=project, user_id=user_id, role__in=JUDGING).exists():
+        # What they hold goes to others at once, and their places are not lost for a lease.
+        participation_state_set(project_id=project.pk, user_id=user_id, state=Participation.State.LEFT)
 
 
 def sign_in_link_get(*, token: str) -> SignInLink:

@@ -28,7 +28,7 @@ from pipelines.routing.draw import keyed_uniform, pilot_draw
 from pipelines.routing.errors import BudgetNegative, NothingToCalibrate
 from pipelines.routing.policies import Decision, RoutingInput
 from pipelines.selectors.votes import PredictionTable, VoteTable, predictions_of, votes_of
-from pipelines.services.routing_rows import PILOT_POOL, PLAN_POOL, PlannedRow, plan_store
+from pipelines.services.routing_rows import PILOT_POOL, PLAN_POOL, PlannedRow, plan_store, wanted_of
 
 DEFAULT_POLICY = "confidence"
 PILOT = "pilot"
@@ -73,7 +73,7 @@ def route_pilot(
         PlannedRow(int(pool.ids[index]), "person", PILOT, None, None, share, PILOT_POOL, place)
         for place, index in enumerate(picked[np.argsort(draw, kind="stable")])
     ]
-    plan_store(rows, plan_id=plan.pk, project_id=project.pk, wanted=project.wanted)
+    plan_store(rows, plan_id=plan.pk, project_id=project.pk)
     plan.counts = {
         "comparisons": len(pool),
         "person": len(rows),
@@ -114,12 +114,13 @@ def route_budget(
     calibration = _calibrate(project, rater, predictions, pool.ids[pilot]) if pilot.any() else None
     plan = _plan_for_budget(before, project, created_by)
     spent = _spent(pool.ids, project)
-    given, open_ = _input(plan, pool, pilot, predictions, calibration, spent, budget, project.wanted)
+    wanted = _wanted(pool.ids, project)
+    given, open_ = _input(plan, pool, pilot, predictions, calibration, spent, budget, wanted)
     decisions = POLICIES[policy].load()(given)
     rows = list(_rows(pool, open_, decisions, given.confidence))
     _plan_save(plan, policy=policy, rater=rater, calibration=calibration, budget=budget, rows=rows)
     RoutingDecision.objects.filter(plan=plan).delete()
-    plan_store(rows, plan_id=plan.pk, project_id=project.pk, wanted=project.wanted)
+    plan_store(rows, plan_id=plan.pk, project_id=project.pk)
     return plan
 
 
@@ -131,7 +132,7 @@ def _input(
     calibration: Calibration | None,
     spent: NDArray[np.int64],
     budget: int,
-    wanted: int,
+    wanted: NDArray[np.int64],
 ) -> tuple[RoutingInput, NDArray[np.int64]]:
     """What the policy decides on, and the positions in the pool that it speaks of.
 
@@ -200,6 +201,11 @@ def _spent(ids: NDArray[np.int64], project: Project) -> NDArray[np.int64]:
     """Counted annotations that people gave, a comparison."""
     found = dict(Demand.objects.filter(project=project, done__gt=0).values_list("comparison_id", "done"))
     return np.array([found.get(comparison_id, 0) for comparison_id in ids.tolist()], dtype=np.int64)
+
+
+def _wanted(ids: NDArray[np.int64], project: Project) -> NDArray[np.int64]:
+    found = wanted_of(project.pk)
+    return np.array([found[comparison_id] for comparison_id in ids.tolist()], dtype=np.int64)
 
 
 # Plans

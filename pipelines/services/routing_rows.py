@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from annotation.services.assignment_sql import CHANGING
+
 PILOT_POOL, PLAN_POOL = 0, 1
 
 
@@ -36,11 +38,19 @@ SELECT %(plan)s, comparison_id, destination, reason, rank, confidence, propensit
 FROM route_stage ORDER BY comparison_id
 """
 
+# The most particular word about how many annotations are wanted: of the comparison, of its import, of the project.
+WANTED = """
+SELECT c.id AS comparison_id, coalesce(c.wanted, i.wanted, j.wanted) AS wanted
+FROM annotation_comparison c JOIN annotation_project j ON j.id = c.project_id
+LEFT JOIN annotation_import i ON i.id = c.source_import_id
+WHERE c.project_id = %(project)s
+"""
+
 # Rows are locked in the order of comparisons, as everywhere. Who holds a lease may finish: that is `promised`.
-OPEN = """
+OPEN = f"""
 INSERT INTO annotation_demand (comparison_id, project_id, pool, ord, wanted, done, leased, promised, held_back)
-SELECT comparison_id, %(project)s, pool, ord, %(wanted)s, 0, 0, 0, false
-FROM route_stage WHERE destination = 'person' ORDER BY comparison_id
+SELECT s.comparison_id, %(project)s, s.pool, s.ord, w.wanted, 0, 0, 0, false
+FROM route_stage s JOIN ({WANTED}) w USING (comparison_id) WHERE destination = 'person' ORDER BY comparison_id
 ON CONFLICT (comparison_id) DO UPDATE SET pool = excluded.pool, ord = excluded.ord, wanted = excluded.wanted,
   promised = CASE WHEN annotation_demand.done + annotation_demand.leased > excluded.wanted
                   THEN annotation_demand.done + annotation_demand.leased ELSE 0 END
@@ -61,7 +71,14 @@ FROM closing WHERE closing.comparison_id = d.comparison_id
 DROP = f"DELETE FROM annotation_demand d WHERE d.done = 0 AND d.leased = 0 AND {OTHERS}"
 
 
-def plan_store(rows: Iterable[PlannedRow], *, plan_id: int, project_id: int, wanted: int) -> None:
+def wanted_of(project_id: int) -> dict[int, int]:
+    """How many annotations each comparison of the project wants, were it to go to people."""
+    with connection.cursor() as cursor:
+        cursor.execute(WANTED, {"project": project_id})
+        return dict(cursor.fetchall())
+
+
+def plan_store(rows: Iterable[PlannedRow], *, plan_id: int, project_id: int) -> None:
     """Write the decisions, open to people what goes to people, and close all else; in the caller's transaction."""
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.route_stage")
@@ -74,6 +91,5 @@ def plan_store(rows: Iterable[PlannedRow], *, plan_id: int, project_id: int, wan
                 )  # fmt: skip
         cursor.execute("ANALYZE route_stage")
         cursor.execute(DECISIONS, {"plan": plan_id})
-        cursor.execute(OPEN, {"project": project_id, "wanted": wanted})
-        for statement in (CLOSE, DROP):
+        for statement in (CHANGING, OPEN, CLOSE, DROP):
             cursor.execute(statement, {"project": project_id})

@@ -12,8 +12,9 @@ from django.shortcuts import redirect, render
 from annotation.errors import NotFound, Refused
 from annotation.models import LanguageModel
 from annotation.selectors.leases import lease_list
-from annotation.services.assignment import assignment_release, comparison_wanted_set
-from annotation.services.assignment import comparison_settle as comparison_settle_service
+from annotation.services.assignment import assignment_release
+from annotation.services.demand import comparison_settle as comparison_settle_service
+from annotation.services.demand import comparison_wanted_set
 from pipelines.errors import NothingToDo
 from pipelines.selectors.ches import ches_drawn
 from pipelines.selectors.comparisons import Row, comparison_counts, comparison_get, comparison_page

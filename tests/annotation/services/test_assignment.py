@@ -28,10 +28,9 @@ from annotation.services.assignment import (
     assignment_submit,
     assignment_sweep,
     comparison_flag,
-    comparison_settle,
-    comparison_wanted_set,
 )
 from annotation.services.corrections import annotation_correct, annotation_undo
+from annotation.services.demand import comparison_settle, comparison_wanted_set
 from tests import cast
 from tests.annotation.queue_invariants import broken_invariants
 

@@ -20,10 +20,10 @@ from annotation.services.assignment import (
     assignment_skip,
     assignment_submit,
     assignment_sweep,
-    comparison_wanted_set,
     participation_ensure,
 )
 from annotation.services.corrections import annotation_undo
+from annotation.services.demand import comparison_wanted_set
 from tests import cast
 from tests.annotation.queue_invariants import broken_invariants
 
