@@ -60,6 +60,9 @@ class Annotation(models.Model):
     shown_order = models.JSONField(null=True, help_text="positions as shown; null when the side is unknown")
     submit_key = models.UUIDField(null=True)
     body_hash = models.BinaryField(max_length=32, null=True)
+    gave_back = models.BooleanField(
+        default=False, db_default=False, help_text="all required answers are cannot judge: fills no wanted place"
+    )
     late = models.BooleanField(default=False)
     ordinal = models.SmallIntegerField(default=0, help_text="how many counted annotations the comparison had with it")
     active_seconds = models.FloatField(null=True)

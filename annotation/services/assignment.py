@@ -355,6 +355,7 @@ def _submit_without_lease(
         shown_order=assignment.option_order,
         submit_key=row["key"],
         body_hash=row["body_hash"],
+        gave_back=valid.gives_place_back,
         late=True,
         ordinal=done[0][0] if done else 0,
         active_seconds=row["active"],
@@ -429,7 +430,7 @@ def hold_back_judge(comparison_id: int) -> None:
         comparison_id=comparison_id,
         assignment__counted=True,
         state=Annotation.State.CURRENT,
-        outcome="cannot_judge",
+        gave_back=True,
         created_at__gt=settled,
     ).count()
     held = len(broken) >= MOST_FLAGS or given_back >= MOST_GIVEN_BACK

@@ -213,18 +213,18 @@ WITH a AS (
                     WHEN %(gives_back)s AND d.promised > 0 THEN d.done + d.leased - 1 ELSE d.promised END,
     held_back = d.held_back OR (%(gives_back)s AND 1 + (
       SELECT count(*) FROM annotation_annotation n JOIN annotation_assignment s ON s.id = n.assignment_id AND s.counted
-      WHERE n.comparison_id = d.comparison_id AND n.state = 'current' AND n.outcome = 'cannot_judge'
+      WHERE n.comparison_id = d.comparison_id AND n.state = 'current' AND n.gave_back
         AND n.created_at > coalesce(d.settled_at, '-infinity')) >= %(most_given_back)s)
   FROM a WHERE a.counted AND d.comparison_id = a.comparison_id
   RETURNING d.done
 ), n AS (
   INSERT INTO annotation_annotation
     (project_id, comparison_id, rater_id, assignment_id, state, outcome, vote, vote_scale, answers, form_revision_id,
-     guideline_revision_id, interface_language, shown_order, submit_key, body_hash, late, ordinal, active_seconds,
-     idle_seconds, exposure, created_at)
+     guideline_revision_id, interface_language, shown_order, submit_key, body_hash, gave_back, late, ordinal,
+     active_seconds, idle_seconds, exposure, created_at)
   SELECT %(project)s, a.comparison_id, %(rater)s, a.id, 'current', %(outcome)s, %(vote)s::smallint,
     %(vote_scale)s::smallint, %(answers)s::jsonb, %(form)s::bigint, %(guidelines)s::bigint, %(language)s,
-    to_jsonb(a.option_order), %(key)s::uuid, %(body_hash)s, false, coalesce((SELECT done FROM q), 0),
+    to_jsonb(a.option_order), %(key)s::uuid, %(body_hash)s, %(gives_back)s, false, coalesce((SELECT done FROM q), 0),
     %(active)s::float8, %(idle)s::float8, %(exposure)s::jsonb, now()
   FROM a RETURNING id, ordinal
 ), o AS (

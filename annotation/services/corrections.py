@@ -13,7 +13,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from annotation.errors import Conflict, KeptAsSurplus, NotFound, Refused
-from annotation.feedback import answers_validate, gives_place_back
+from annotation.feedback import answers_validate
 from annotation.models import Annotation, Assignment, Demand
 from annotation.outbox import outbox_add
 from annotation.services import assignment_sql as sql
@@ -42,11 +42,6 @@ def _own(annotation_id: int, user_id: int) -> Annotation:
     return annotation
 
 
-def _gives_place_back(annotation: Annotation) -> bool:
-    assert annotation.form_revision is not None, "answers given here have a form"
-    return gives_place_back(annotation.form_revision.questions, annotation.answers)
-
-
 @transaction.atomic
 def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None = None) -> AssignmentRow | None:
     """Withdraw one's latest answer and lend the comparison again; None where its place was taken meanwhile.
@@ -68,7 +63,7 @@ def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None 
     oldest = Now() - timedelta(seconds=settings.UNDO_SECONDS)
     if not Annotation.objects.filter(pk=annotation.pk, created_at__gte=oldest).exists():
         raise Conflict("The time to undo this answer is over. You can correct it under History.")
-    gave_back = _gives_place_back(annotation)
+    gave_back = annotation.gave_back
     _withdraw(annotation)
     if gave_back:
         hold_back_judge(assignment.comparison_id)
@@ -143,7 +138,7 @@ def _correct(
         return replay
     if old.state != Annotation.State.CURRENT:
         raise Refused("This answer was corrected, undone or not counted; correct the newest one instead.")
-    placed = _place_moved(assignment, was=_gives_place_back(old), becomes=valid.gives_place_back)
+    placed = _place_moved(assignment, was=old.gave_back, becomes=valid.gives_place_back)
     if placed:
         Annotation.objects.filter(pk=old.pk).update(state=Annotation.State.SUPERSEDED)
     new = Annotation.objects.create(
@@ -162,6 +157,7 @@ def _correct(
         shown_order=old.shown_order,
         submit_key=submit_key,
         body_hash=body_hash,
+        gave_back=valid.gives_place_back,
         late=old.late,
         ordinal=old.ordinal,
         supersedes=old if placed else None,

@@ -33,6 +33,10 @@ DROP TRIGGER demand_added ON annotation_demand;
 DROP FUNCTION winnow_demand_added();
 """
 
+GAVE_BACK = """
+UPDATE annotation_annotation SET gave_back = true WHERE outcome = 'cannot_judge' AND assignment_id IS NOT NULL;
+"""
+
 
 class Migration(migrations.Migration):
 
@@ -117,6 +121,11 @@ class Migration(migrations.Migration):
             name='queue_version',
             field=models.IntegerField(db_default=0, default=0, help_text='+1 when many places of the queue change; voids cursors'),
         ),
+        migrations.AddField(
+            model_name='annotation',
+            name='gave_back',
+            field=models.BooleanField(db_default=False, default=False, help_text='all required answers are cannot judge: fills no wanted place'),
+        ),
         migrations.AlterField(
             model_name='annotation',
             name='created_at',
@@ -179,4 +188,5 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('participation__isnull', True), ('group__isnull', True), _connector='XOR'), name='offer_to_a_person_or_a_group'),
         ),
         migrations.RunSQL(REOPENED, REOPENED_BACK),
+        migrations.RunSQL(GAVE_BACK, migrations.RunSQL.noop),
     ]

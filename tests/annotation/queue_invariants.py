@@ -8,7 +8,7 @@ INVARIANTS = {
     "done is the number of current counted annotations": """
         SELECT d.comparison_id, d.done FROM annotation_demand d WHERE d.done <> (
           SELECT count(*) FROM annotation_annotation n JOIN annotation_assignment a ON a.id = n.assignment_id
-          WHERE n.comparison_id = d.comparison_id AND n.state = 'current' AND a.counted AND n.outcome <> 'cannot_judge')""",
+          WHERE n.comparison_id = d.comparison_id AND n.state = 'current' AND a.counted AND NOT n.gave_back)""",
     "leased is the number of counted assignments that hold a place": """
         SELECT d.comparison_id, d.leased FROM annotation_demand d WHERE d.leased <> (
           SELECT count(*) FROM annotation_assignment a
