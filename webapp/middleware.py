@@ -94,6 +94,8 @@ class AccessTable:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
+        if sentence := _nul_found(request):
+            return error_page(request, 400, sentence)
         match = request.resolver_match
         name = match.view_name if match else ""
         rule = ACCESS.get(name)
@@ -147,6 +149,20 @@ class AccessTable:
         if found is None or not found[1] & who or limit not in {None, found[0].pk}:
             raise NotFound(ABSENT)
         request.project, request.roles = found  # type: ignore[attr-defined]
+
+
+def _nul_found(request: HttpRequest) -> str:
+    """What the database cannot hold and no person types; "" where there is none."""
+    if "\x00" in request.path:
+        return "The address holds a NUL character (U+0000), which no name here has."
+    for fields in (request.GET, request.POST):
+        for name, values in fields.lists():
+            if "\x00" in name or any("\x00" in value for value in values):
+                shown = name.replace("\x00", "")[:40]
+                return f"The field {shown} holds a NUL character (U+0000), which cannot be stored. Take it out."
+    if request.content_type == "application/json" and b"\\u0000" in request.body:
+        return "The body holds a NUL character (U+0000), which cannot be stored. Take it out."
+    return ""
 
 
 TITLES = {

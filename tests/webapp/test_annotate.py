@@ -113,7 +113,7 @@ def test_a_vote_that_came_too_late_is_told_so(client: Client, place: Project) ->
         ({"preference": ""}, "needs an answer"),
         ({"submit_key": "x"}, "UUID"),
         ({"form": "-1"}, "whole number"),
-        ({"preference": "1\x00"}, "step from 1 to 7"),
+        ({"preference": "1\x00"}, "holds a NUL character"),
     ],
 )
 def test_a_broken_answer_is_refused_in_one_sentence(
@@ -195,3 +195,20 @@ def test_a_correction_replaces_the_answer_and_keeps_it(client: Client, place: Pr
     assert reply.status_code == 302
     assert sorted(Annotation.objects.values_list("state", flat=True)) == ["current", "superseded"]
     assert client.get("/p/ours/history/").content.decode().count("B much better") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "body"),
+    [
+        ("get", "/p/ours/versions/a%00b/", {}),
+        ("get", "/p/ours/runs/a%00b/", {}),
+        ("get", "/p/ours/history/?before=%00", {}),
+        ("post", "/p/ours/annotate/heartbeat", {"leases": "1:\x00"}),
+    ],
+)
+def test_a_character_that_cannot_be_stored_is_refused_by_name(
+    client: Client, place: Project, method: str, address: str, body: dict
+) -> None:
+    reply = getattr(client, method)(address, body, headers=JSON)
+    assert reply.status_code == 400
+    assert "NUL" in reply.json()["error"]
