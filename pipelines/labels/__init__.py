@@ -1,8 +1,8 @@
 """Aggregators: from votes to a posterior for each comparison and a reliability for each rater.
 
 Pure: arrays in, arrays out. `votes.py` has the shared arrays (read it first), one module a method,
-`preference.py` turns a posterior into a preference. To add a method, write its module and add a line to
-`AGGREGATORS`.
+`preference.py` turns a posterior into a preference; graded votes start at `graded_votes.py`. `votefile/` is the command
+for files of votes, `python -m pipelines.labels`. To add a method, write its module and add a line to a table below.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from pipelines.labels.votes import Aggregate, Votes
+# The command starts under any Python and changes to the project's own; numpy comes only there.
+if TYPE_CHECKING:
+    from pipelines.labels.votes import Aggregate, Votes
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,24 @@ class Aggregator:
 
     def load(self) -> Callable[[Votes], Aggregate]:
         """The function, which takes `Votes` and returns `Aggregate`."""
-        module, name = self.path.split(":")
-        function: Callable[[Votes], Aggregate] = getattr(import_module(module), name)
+        function: Callable[[Votes], Aggregate] = _loaded(self.path)
+        return function
+
+
+@dataclass(frozen=True)
+class PairModel:
+    """One model of completions or systems that recur; it takes a `PairTable`, or single votes with raters."""
+
+    key: str
+    label: str
+    path: str
+    version: str
+    source: str
+    takes_raters: bool = False
+
+    def load(self) -> Callable[..., Any]:
+        """The function, which returns `PairScores`."""
+        function: Callable[..., Any] = _loaded(self.path)
         return function
 
 
@@ -51,5 +70,48 @@ AGGREGATORS: dict[str, Aggregator] = {
             "1",
             "Dawid and Skene 1979, one accuracy a rater",
         ),
+        Aggregator(
+            "mace", "Honest or by habit (MACE)", "pipelines.labels.mace:mace", "1", "Hovy et al. 2013"
+        ),
+        Aggregator(
+            "glad", "Skill and ease (GLAD)", "pipelines.labels.glad:glad", "1", "Whitehill et al. 2009"
+        ),
+        Aggregator(
+            "graded",
+            "Graded model: strength, reliability, side bias, ambiguity",
+            "pipelines.labels.graded_labels:graded",
+            "1",
+            "ordinal item response; combination ours",
+        ),
     )
 }
+
+PAIR_MODELS: dict[str, PairModel] = {
+    entry.key: entry
+    for entry in (
+        PairModel(
+            "bradley_terry",
+            "Bradley-Terry",
+            "pipelines.labels.pairs:bradley_terry",
+            "1",
+            "Bradley and Terry 1952",
+        ),
+        PairModel("davidson", "Davidson (ties)", "pipelines.labels.pairs:davidson", "1", "Davidson 1970"),
+        PairModel(
+            "rao_kupper", "Rao-Kupper (ties)", "pipelines.labels.pairs:rao_kupper", "1", "Rao and Kupper 1967"
+        ),
+        PairModel(
+            "crowd_bt",
+            "Crowd-BT",
+            "pipelines.labels.pairs:crowd_bt",
+            "1",
+            "Chen et al. 2013",
+            takes_raters=True,
+        ),
+    )
+}
+
+
+def _loaded(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(import_module(module), name)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from pipelines.labels.errors import ObjectiveFell, SmoothingNegative
 from pipelines.labels.majority import majority
-from pipelines.labels.votes import Aggregate, FloatArray, Votes, rater_accuracies, top_labels
+from pipelines.labels.votes import (
+    Aggregate,
+    FloatArray,
+    Votes,
+    rater_accuracies,
+    top_labels,
+    without_identification,
+)
 
 VERSION = "1"
 FLOOR = 1e-10
@@ -71,7 +78,7 @@ def dawid_skene(
         raise SmoothingNegative(min(diagonal, off_diagonal))
     reason = unidentified_reason(votes)
     if reason is not None:
-        return replace(majority(votes), fallback_reason=reason)
+        return without_identification(majority(votes), reason)
 
     table = _table(votes)
     prior_counts = np.full((votes.n_labels, votes.n_labels), off_diagonal)

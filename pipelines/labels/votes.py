@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
+from scipy.special import betaincinv, expit
 
 from pipelines.labels.errors import NoVotes, VotesMalformed
 
@@ -86,6 +86,8 @@ class Aggregate:
         objective: trace of what is maximised (log-likelihood plus log prior); never falls.
         converged: whether the stop rule was met before the last iteration allowed.
         fallback_reason: why another method than the one asked for answered; None if it did not.
+        rater_honesty: (n_raters,) chance that a vote copies the truth; None where the method has none.
+        rater_skill, item_ease: (n_raters,) and (n_items,), P(right) = sigmoid(skill ease); None likewise.
     """
 
     method: str
@@ -101,6 +103,21 @@ class Aggregate:
     objective: FloatArray = field(default_factory=lambda: np.zeros(0))
     converged: bool = True
     fallback_reason: str | None = None
+    rater_honesty: FloatArray | None = None
+    rater_skill: FloatArray | None = None
+    item_ease: FloatArray | None = None
+
+    def vote_probabilities(self, item: IntArray, rater: IntArray) -> FloatArray:
+        """(n, n_labels) chance of each label in further votes of these raters on these items."""
+        posterior = self.posterior[item]
+        if self.confusion is not None:
+            found: FloatArray = np.einsum("nk,nkl->nl", posterior, self.confusion[rater])
+            return found
+        if self.rater_skill is not None and self.item_ease is not None:
+            right = expit(self.rater_skill[rater] * self.item_ease[item])[:, None]
+            easier: FloatArray = posterior * right + (1 - posterior) * (1 - right) / (posterior.shape[1] - 1)
+            return easier
+        return posterior
 
     @property
     def entropy(self) -> FloatArray:
@@ -108,6 +125,11 @@ class Aggregate:
         logs = np.log(self.posterior, out=np.zeros_like(self.posterior), where=self.posterior > 0)
         entropy: FloatArray = -(self.posterior * logs).sum(axis=1)
         return entropy
+
+
+def without_identification(answer: Aggregate, reason: str) -> Aggregate:
+    """Majority's answer where a method cannot tell its raters, with the reason."""
+    return replace(answer, fallback_reason=reason)
 
 
 def rater_accuracies(votes: Votes, posterior: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,0 +1,440 @@
+"""Scores of recurring completions or systems from pairwise outcomes: Bradley-Terry and its relatives with ties.
+
+Newton's method on the table of pairs, so a million votes cost what their distinct pairs cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csgraph
+from scipy.special import expit, log_expit, xlogy
+
+from pipelines.labels.errors import LabelError, NoVotes, VotesMalformed
+from pipelines.labels.votes import BoolArray, FloatArray, IntArray
+
+VIRTUAL_WINS = 0.1
+GRADIENT_TOLERANCE = 1e-8
+MAX_STEPS = 100
+EM_ROUNDS = 500
+EM_TOLERANCE = 1e-9
+RELIABILITY_PRIOR = (8.0, 2.0)
+SCORE_PRECISION = 0.5
+
+
+class ScoresDiverged(LabelError):
+    """Newton's method did not reach the maximum."""
+
+    def __init__(self, steps: int, gradient: float) -> None:
+        self.steps, self.gradient = steps, gradient
+        super().__init__(
+            f"Scores did not settle in {steps} steps (largest slope {gradient:.2g}). Give a prior of virtual wins."
+        )
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """Outcomes added up by unordered pair.
+
+    Attributes:
+        i, j: (P,) int64, i < j. wins_i, wins_j, ties: (P,) 0 or more.
+        n: number of completions.
+    """
+
+    i: IntArray
+    j: IntArray
+    wins_i: FloatArray
+    wins_j: FloatArray
+    ties: FloatArray
+    n: int
+
+
+def pair_table(
+    first: IntArray, second: IntArray, outcome: IntArray, n: int, weight: FloatArray | None = None
+) -> PairTable:
+    """Add up votes: outcome 0 first won, 1 second won, 2 tie.
+
+    Raises:
+        VotesMalformed: other outcomes, indices outside 0..n-1, or a completion against itself.
+        NoVotes: nothing arrived.
+    """
+    if not first.size:
+        raise NoVotes()
+    if min(first.min(), second.min()) < 0 or max(first.max(), second.max()) >= n:
+        raise VotesMalformed(f"completions must lie in 0..{n - 1}")
+    if (first == second).any():
+        raise VotesMalformed("a vote compares a completion with itself")
+    if outcome.min() < 0 or outcome.max() > 2:
+        raise VotesMalformed(f"outcomes must be 0, 1 or 2, got {outcome.min()}..{outcome.max()}")
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    result = np.where(outcome == 2, 2, np.where((outcome == 0) == (first < second), 0, 1))
+    key = (low * n + high) * 3 + result
+    if n * n * 3 <= max(4 * key.size, 2**24):
+        flat = np.bincount(key, weights=weight, minlength=n * n * 3).reshape(-1, 3)
+        pair = np.flatnonzero(flat.any(axis=1))
+        counts = flat[pair].astype(np.float64)
+    else:
+        pair, place = np.unique(key // 3, return_inverse=True)
+        counts = (
+            np.bincount(place * 3 + result, weights=weight, minlength=pair.size * 3)
+            .reshape(-1, 3)
+            .astype(np.float64)
+        )
+    return PairTable(pair // n, pair % n, counts[:, 0], counts[:, 1], counts[:, 2], n)
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Strengths in logits, zero on average within each component.
+
+    Attributes:
+        method: `bradley_terry`, `davidson`, `rao_kupper` or `crowd_bt`.
+        scores, standard_errors: (n,) higher is better; the error from the inverse information.
+        tie: log nu (Davidson, Crowd-BT), log theta (Rao-Kupper), -inf or 0 without ties; NaN for plain.
+        component: (n,) scores compare only within one number.
+        virtual_wins: wins and losses against a dummy added to each completion; above 0 where some completion
+            never lost or never won against the rest, whose maximum is infinite.
+        log_likelihood: at the scores, without priors.
+        reliability: (W,) Crowd-BT's chance that a rater votes the right way round; None otherwise.
+    """
+
+    method: str
+    scores: FloatArray
+    standard_errors: FloatArray
+    tie: float
+    component: IntArray
+    virtual_wins: float
+    log_likelihood: float
+    reliability: FloatArray | None = None
+    objective: float = float("nan")
+
+    def outcomes(self, first: IntArray, second: IntArray) -> FloatArray:
+        """(m, 3) chance that first wins, second wins, tie; NaN across components, which do not compare."""
+        gap = self.scores[first] - self.scores[second]
+        gap = np.where(self.component[first] == self.component[second], gap, np.nan)
+        return _outcomes(self.method, gap, self.tie)
+
+
+def bradley_terry(table: PairTable, *, virtual_wins: float | None = None) -> PairScores:
+    """P(i beats j) = sigmoid(s_i - s_j), a tie half a win for each.
+
+    Args:
+        table: outcomes by pair.
+        virtual_wins: see `PairScores`; None adds 0.1 where the maximum would be infinite, and says so.
+
+    Raises:
+        ScoresDiverged: no maximum was reached.
+
+    Example:
+        >>> ints = lambda *values: np.array(values, dtype=np.int64)
+        >>> found = bradley_terry(pair_table(ints(0, 0, 0, 1), ints(1, 1, 1, 0), ints(0, 0, 0, 0), 2))
+        >>> round(float(np.exp(found.scores[0] - found.scores[1])), 6)
+        3.0
+
+    Source: Bradley and Terry 1952.
+    """
+    halves = PairTable(
+        table.i,
+        table.j,
+        table.wins_i + table.ties / 2,
+        table.wins_j + table.ties / 2,
+        np.zeros(table.i.size),
+        table.n,
+    )
+    return _fit(halves, "bradley_terry", virtual_wins)
+
+
+def davidson(table: PairTable, *, virtual_wins: float | None = None) -> PairScores:
+    """Win, loss and tie in proportion to exp(s_i), exp(s_j) and nu exp((s_i + s_j) / 2).
+
+    Source: Davidson 1970. Arguments, result and errors as of `bradley_terry`.
+    """
+    return _fit(table, "davidson", virtual_wins)
+
+
+def rao_kupper(table: PairTable, *, virtual_wins: float | None = None) -> PairScores:
+    """P(i beats j) = sigmoid(s_i - s_j - log theta): a threshold of perception makes the ties.
+
+    Source: Rao and Kupper 1967. Arguments, result and errors as of `bradley_terry`.
+    """
+    return _fit(table, "rao_kupper", virtual_wins)
+
+
+def crowd_bt(
+    first: IntArray,
+    second: IntArray,
+    outcome: IntArray,
+    rater: IntArray,
+    n: int,
+    n_raters: int,
+    *,
+    reliability_prior: tuple[float, float] = RELIABILITY_PRIOR,
+    score_precision: float = SCORE_PRECISION,
+) -> PairScores:
+    """Scores and each rater's chance to vote the right way round, by EM.
+
+    Args:
+        first, second, outcome, rater: (m,) one vote a row; outcome 0 first won, 1 second won, 2 tie.
+        reliability_prior: of a Beta, mode in the reliability itself; both above 1.
+        score_precision: of the normal prior on scores, above 0.
+
+    Returns:
+        `PairScores` with `reliability`: 0.5 is noise, below it an inverter. Every reliability starts above 0.5, which
+        keeps the mirrored solution away. Ties follow Davidson and say nothing about raters.
+
+    Source: Chen et al. (Crowd-BT) 2013; ties are ours.
+    """
+    alpha, beta = reliability_prior
+    if min(alpha, beta) <= 1 or score_precision <= 0:
+        raise VotesMalformed("Crowd-BT's priors need alpha and beta above 1 and a precision above 0")
+    pair_table(first, second, outcome, n)  # checks the votes
+    winner, loser = np.where(outcome == 1, second, first), np.where(outcome == 1, first, second)
+    decided = outcome != 2
+    votes = np.bincount(rater, weights=decided, minlength=n_raters)
+    reliability = np.full(n_raters, alpha / (alpha + beta))
+    problem = _Newton("davidson" if (~decided).any() else "bradley_terry", n, score_precision)
+    point = problem.start(float((~decided).mean()))
+    for _ in range(EM_ROUNDS):
+        chance = expit(point[winner] - point[loser])
+        right = reliability[rater] * chance
+        right /= right + (1 - reliability[rater]) * (1 - chance)
+        counts = np.bincount(rater, weights=right * decided, minlength=n_raters)
+        reliability = (counts + alpha - 1) / (votes + alpha + beta - 2)
+        both = pair_table(
+            np.concatenate([winner, loser[decided]]),
+            np.concatenate([loser, winner[decided]]),
+            np.concatenate([np.where(decided, 0, 2), np.zeros(int(decided.sum()), dtype=np.int64)]),
+            n,
+            np.concatenate([np.where(decided, right, 1.0), 1 - right[decided]]),
+        )
+        moved = problem.step(point, both, problem.parts(point, both))
+        change = float(np.abs(moved - point).max())
+        point = moved
+        if change < EM_TOLERANCE:
+            break
+    tie = float(point[n]) if point.size > n else -np.inf
+    gap = point[winner] - point[loser]
+    likelihood = _crowd_likelihood(gap, tie, reliability[rater], decided)
+    objective = (
+        -likelihood
+        + score_precision / 2 * float(point[:n] @ point[:n])
+        - float(xlogy(alpha - 1, reliability).sum() + xlogy(beta - 1, 1 - reliability).sum())
+    )
+    _, _, hessian = problem.parts(point, both)
+    errors = np.sqrt(np.diagonal(np.linalg.inv(hessian))[:n])
+    return PairScores(
+        "crowd_bt",
+        point[:n],
+        errors,
+        tie,
+        np.zeros(n, dtype=np.int64),
+        0.0,
+        likelihood,
+        reliability,
+        objective,
+    )
+
+
+def connections(table: PairTable) -> tuple[IntArray, BoolArray]:
+    """(n,) component of each completion, and whether its maximum is finite: it won and lost against the rest."""
+    rows = np.concatenate(
+        [table.i[(table.wins_i + table.ties) > 0], table.j[(table.wins_j + table.ties) > 0]]
+    )
+    columns = np.concatenate(
+        [table.j[(table.wins_i + table.ties) > 0], table.i[(table.wins_j + table.ties) > 0]]
+    )
+    graph = sparse.coo_array((np.ones(rows.size), (rows, columns)), shape=(table.n, table.n))
+    _, weak = csgraph.connected_components(graph, connection="weak")
+    _, strong = csgraph.connected_components(graph, connection="strong")
+    # A component is one strong component where as many members share the strong number as the weak one.
+    finite = np.bincount(strong)[strong] == np.bincount(weak)[weak]
+    return weak.astype(np.int64), finite
+
+
+def _fit(table: PairTable, method: str, virtual_wins: float | None) -> PairScores:
+    component, finite = connections(table)
+    if virtual_wins is None:
+        virtual_wins = 0.0 if finite.all() else VIRTUAL_WINS
+    has_ties = bool(table.ties.any()) and method != "bradley_terry"
+    problem = _Newton(method if has_ties else "bradley_terry", table.n, 0.0, virtual_wins, component)
+    point = problem.start(float(table.ties.sum() / (table.wins_i + table.wins_j + table.ties).sum()))
+    votes = float((table.wins_i + table.wins_j + table.ties).sum())
+    for _ in range(MAX_STEPS):
+        parts = problem.parts(point, table)
+        gradient = float(np.abs(parts[1]).max())
+        # Sums of a million terms leave a slope of rounding; the tolerance grows with them.
+        if gradient < GRADIENT_TOLERANCE * max(1.0, votes * 1e-4):
+            break
+        point = problem.step(point, table, parts)
+    else:
+        raise ScoresDiverged(MAX_STEPS, gradient)
+    centred = (
+        point[: table.n] - (np.bincount(component, point[: table.n]) / np.bincount(component))[component]
+    )
+    no_tie = {"davidson": -np.inf, "rao_kupper": 0.0, "bradley_terry": np.nan}[method]
+    tie = float(point[table.n]) if has_ties else no_tie
+    errors = problem.standard_errors(parts[2])
+    gap = centred[table.i] - centred[table.j]
+    chances = np.maximum(_outcomes(method, gap, tie), 1e-300)
+    counts = np.stack([table.wins_i, table.wins_j, table.ties], axis=1)
+    return PairScores(
+        method, centred, errors, tie, component, virtual_wins, float(xlogy(counts, chances).sum())
+    )
+
+
+class _Newton:
+    """Maximises a concave log-likelihood in scores (n,) and, with ties, one more number."""
+
+    def __init__(
+        self,
+        method: str,
+        n: int,
+        precision: float,
+        virtual_wins: float = 0.0,
+        component: IntArray | None = None,
+    ) -> None:
+        self.method, self.n, self.precision, self.virtual = method, n, precision, virtual_wins
+        self.component = component
+        self.terms: Callable[..., tuple[FloatArray, ...]] = {
+            "bradley_terry": _plain_terms,
+            "davidson": _davidson_terms,
+            "rao_kupper": _rao_kupper_terms,
+        }[method]
+
+    def start(self, tie_share: float) -> FloatArray:
+        if self.method == "bradley_terry":
+            return np.zeros(self.n)
+        ratio = tie_share / max(1 - tie_share, 1e-6)
+        # At equal strength P(tie) is nu / (2 + nu), or (theta - 1) / (theta + 1).
+        tie = np.log(2 * ratio) if self.method == "davidson" else np.log1p(2 * ratio)
+        return np.append(np.zeros(self.n), tie)
+
+    def step(
+        self, point: FloatArray, table: PairTable, parts: tuple[float, FloatArray, FloatArray]
+    ) -> FloatArray:
+        """One Newton step, halved until the objective does not fall."""
+        value, gradient, hessian = parts
+        step = cho_solve(cho_factor(self._pinned(hessian)), gradient)
+        # A short step of a concave objective needs no look back.
+        if np.abs(step).max() < 1 and self._inside(point + step):
+            return np.asarray(point + step)
+        for _ in range(40):
+            moved = point + step
+            if self._inside(moved) and self.value(moved, table) >= value - 1e-12 * abs(value):
+                return np.asarray(moved)
+            step = step / 2
+        return point
+
+    def standard_errors(self, hessian: FloatArray) -> FloatArray:
+        """(n,) of the scores, in the space where each component's mean is 0."""
+        variance = np.diagonal(np.linalg.inv(self._pinned(hessian)))[: self.n]
+        if self.component is not None and not self.virtual:
+            variance = variance - 1.0 / np.bincount(self.component)[self.component]
+        return np.sqrt(np.maximum(variance, 0.0))
+
+    def value(self, point: FloatArray, table: PairTable) -> float:
+        terms = self.terms(point[table.i] - point[table.j], point[self.n :], table)
+        return float(terms[0].sum()) + self._prior(point[: self.n])[0]
+
+    def parts(self, point: FloatArray, table: PairTable) -> tuple[float, FloatArray, FloatArray]:
+        """Objective, gradient and minus the second derivative."""
+        i, j, n = table.i, table.j, self.n
+        terms = self.terms(point[i] - point[j], point[n:], table)
+        value, slope, curvature = terms[:3]
+        gradient: FloatArray = (np.bincount(i, slope, n) - np.bincount(j, slope, n)).astype(np.float64)
+        hessian = np.zeros((point.size, point.size))
+        hessian[i, j] = hessian[j, i] = -curvature
+        diagonal = np.arange(n)
+        hessian[diagonal, diagonal] = np.bincount(i, curvature, n) + np.bincount(j, curvature, n)
+        if point.size > n:
+            tie_slope, tie_curvature, cross = terms[3:]
+            gradient = np.append(gradient, tie_slope.sum())
+            hessian[n, n] = tie_curvature.sum()
+            hessian[:n, n] = hessian[n, :n] = np.bincount(i, cross, n) - np.bincount(j, cross, n)
+        prior, prior_slope, prior_curvature = self._prior(point[:n])
+        gradient[:n] += prior_slope
+        hessian[diagonal, diagonal] += prior_curvature
+        return float(value.sum()) + prior, gradient, hessian
+
+    def _prior(self, scores: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        chance = expit(scores)
+        value = self.virtual * (log_expit(scores) + log_expit(-scores)) - self.precision / 2 * scores**2
+        slope = self.virtual * (1 - 2 * chance) - self.precision * scores
+        return float(value.sum()), slope, 2 * self.virtual * chance * (1 - chance) + self.precision
+
+    def _pinned(self, hessian: FloatArray) -> FloatArray:
+        """The second derivative made regular: each component's common shift is free without a prior."""
+        if self.component is None or self.virtual:
+            return hessian
+        pinned = hessian.copy()
+        same = self.component[:, None] == self.component
+        pinned[: self.n, : self.n] += same / np.bincount(self.component)[self.component]
+        return pinned
+
+    def _inside(self, point: FloatArray) -> bool:
+        return self.method != "rao_kupper" or bool(point[self.n] > 0)
+
+
+def _plain_terms(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
+    chance = expit(gap)
+    wins, losses = table.wins_i, table.wins_j
+    value = wins * log_expit(gap) + losses * log_expit(-gap)
+    return value, wins - (wins + losses) * chance, (wins + losses) * chance * (1 - chance)
+
+
+def _davidson_terms(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
+    logs = np.stack([gap / 2, -gap / 2, np.full(gap.shape, tie[0])])
+    top = logs.max(axis=0)
+    norm = np.log(np.exp(logs - top).sum(axis=0)) + top
+    p_i, p_j, p_tie = np.exp(logs - norm)
+    wins, losses, ties = table.wins_i, table.wins_j, table.ties
+    total = wins + losses + ties
+    value = wins * logs[0] + losses * logs[1] + ties * logs[2] - total * norm
+    return (
+        value,
+        (wins - losses) / 2 - total * (p_i - p_j) / 2,
+        total * (p_i + p_j - (p_i - p_j) ** 2) / 4,
+        ties - total * p_tie,
+        total * p_tie * (1 - p_tie),
+        -total * (p_i - p_j) * p_tie / 2,
+    )
+
+
+def _rao_kupper_terms(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
+    cut = tie[0]
+    wins, losses, ties = table.wins_i, table.wins_j, table.ties
+    up, down = gap - cut, -gap - cut
+    # P(tie) = F(cut - gap) F(cut + gap) (1 - exp(-2 cut)), a product whose logarithm is exact.
+    value = wins * log_expit(up) + losses * log_expit(down)
+    value += ties * (log_expit(-up) + log_expit(-down) + np.log(-np.expm1(-2 * cut)))
+    i, j = expit(up), expit(down)
+    slope_up, slope_down = wins - (wins + ties) * i, losses - (losses + ties) * j
+    bend_up, bend_down = (wins + ties) * i * (1 - i), (losses + ties) * j * (1 - j)
+    edge = 2 / np.expm1(2 * cut)
+    return (
+        value,
+        slope_up - slope_down,
+        bend_up + bend_down,
+        -slope_up - slope_down + ties * edge,
+        bend_up + bend_down + ties * edge * (edge + 2),
+        bend_down - bend_up,
+    )
+
+
+def _outcomes(method: str, gap: FloatArray, tie: float) -> FloatArray:
+    if method == "rao_kupper":
+        first, second = expit(gap - tie), expit(-gap - tie)
+        return np.stack([first, second, np.maximum(1 - first - second, 0.0)], axis=-1)
+    nu = 0.0 if np.isnan(tie) else np.exp(tie)
+    weights = np.stack([expit(gap), expit(-gap), nu * np.sqrt(expit(gap) * expit(-gap))], axis=-1)
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def _crowd_likelihood(gap: FloatArray, tie: float, reliability: FloatArray, decided: BoolArray) -> float:
+    chances = _outcomes("davidson", gap, tie)
+    told = reliability * chances[:, 0] + (1 - reliability) * chances[:, 1]
+    return float(np.log(np.where(decided, told, chances[:, 2])).sum())

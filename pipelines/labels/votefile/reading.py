@@ -1,0 +1,447 @@
+"""Votes and gold from JSON Lines, plain or gzip, with one sentence for each bad line."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from pipelines.errors import InputRefused
+from pipelines.labels.graded_votes import GradedVotes, family_weights, steps_of_signed
+from pipelines.labels.votes import IntArray, Votes
+
+LINE_BYTES = 10_000_000
+SHOWN_FAULTS = 20
+FAMILY_EXPONENT = 0.5
+PEOPLE = ("person", "people", "human", "annotator")
+OUTCOMES = ("first", "tie", "second")
+VOTE_COLUMNS = ("item", "rater", "label", "vote", "first_shown_first", "first", "second", "kind", "family")
+GOLD_COLUMNS = ("gold.item", "gold.label")
+
+
+class BadLines(InputRefused):
+    """Some lines cannot be read; `sentences` has one for each that is shown."""
+
+    def __init__(self, sentences: list[str], count: int) -> None:
+        self.sentences, self.count = sentences, count
+        more = [f"... and {count - len(sentences)} more bad lines."] if count > len(sentences) else []
+        super().__init__("\n".join([*sentences, *more]))
+
+
+@dataclass
+class Names:
+    """Numbers for values as they come: equal as text are one; shown as they first came."""
+
+    values: list[Any] = field(default_factory=list)
+    _index: dict[str, int] = field(default_factory=dict)
+
+    def number(self, value: Any) -> int:
+        key = value if isinstance(value, str) else orjson.dumps(value).decode()
+        found = self._index.setdefault(key, len(self.values))
+        if found == len(self.values):
+            self.values.append(value)
+        return found
+
+    def find(self, value: Any) -> int | None:
+        return self._index.get(value if isinstance(value, str) else orjson.dumps(value).decode())
+
+    def sort(self) -> IntArray:
+        """Put the values in order of their text; returns the new number of each old one."""
+        keys = list(self._index)
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        place = np.empty(len(keys), dtype=np.int64)
+        place[order] = np.arange(len(keys))
+        self.values = [self.values[old] for old in order]
+        self._index = {keys[old]: new for new, old in enumerate(order)}
+        return place
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """All votes of a file.
+
+    Attributes:
+        votes: as labels; of graded votes the steps 0..K-1.
+        graded: as graded votes; None for a file of labels.
+        items, raters: names by number.
+        categories: the labels by number, or the signed votes m..-m by step.
+        has_sides: whether any line tells which completion was shown first.
+        completions: names of recurring completions; empty where none recur.
+        kinds: (n_raters,) kind of each rater; empty strings where none is given.
+        notes: sentences about how the file was read.
+    """
+
+    votes: Votes
+    graded: GradedVotes | None
+    items: list[Any]
+    raters: list[Any]
+    categories: list[Any]
+    has_sides: bool
+    completions: list[Any]
+    kinds: list[str]
+    notes: list[str]
+
+
+def column_map(text: str | None) -> dict[str, str]:
+    """`item=orig_id,gold.label=truth` as a dict from our column to the file's.
+
+    Raises:
+        InputRefused: a part without `=`, or a column that we do not read.
+    """
+    found: dict[str, str] = {}
+    for part in (text or "").split(","):
+        if not part.strip():
+            continue
+        ours, equals, theirs = part.partition("=")
+        if not equals or not theirs.strip():
+            raise InputRefused(f"--map takes OURS=THEIRS parts with commas between; got {part!r}.")
+        if ours.strip() not in VOTE_COLUMNS + GOLD_COLUMNS:
+            known = ", ".join(VOTE_COLUMNS + GOLD_COLUMNS)
+            raise InputRefused(f"--map knows the columns {known}; got {ours.strip()!r}.")
+        found[ours.strip()] = theirs.strip()
+    return found
+
+
+def ballot_read(
+    path: Path, columns: Mapping[str, str], n_steps: int | None, progress: Callable[[int], object]
+) -> Ballot:
+    """Read a file of votes.
+
+    Args:
+        path: JSON Lines, gzip where the content is.
+        columns: from our column names to the file's.
+        n_steps: of graded votes; None takes the largest |vote| as m.
+        progress: called with the number of bytes of each line.
+
+    Raises:
+        BadLines: some line is no vote; nothing is taken from the others.
+        InputRefused: the file as a whole cannot be read or holds no votes.
+    """
+    reader = _Reader(columns, n_steps)
+    for number, row in _rows(path, reader.fault, progress):
+        reader.take(number, row)
+    return reader.ballot()
+
+
+def gold_read(path: Path, columns: Mapping[str, str], ballot: Ballot) -> tuple[IntArray, list[str]]:
+    """(n_items,) gold category or outcome of each item, -1 unknown; and sentences about what did not fit.
+
+    Of graded votes the outcomes are 0 first, 1 second, 2 tie.
+
+    Raises:
+        BadLines, InputRefused: as `ballot_read`.
+    """
+    faults = _Faults("gold line")
+    items, gold, unknown, never = Names(), np.full(len(ballot.items), -1, dtype=np.int64), 0, 0
+    for item in ballot.items:
+        items.number(item)
+    labels = Names()
+    for category in ballot.categories:
+        labels.number(category)
+    names = {"first": 0, "second": 1, "tie": 2}
+    count = 0
+    for number, row in _rows(path, faults.add, lambda size: None):
+        item, label = (row.get(columns.get(f"gold.{name}", name)) for name in ("item", "label"))
+        if not _is_name(item) or label is None:
+            faults.add(number, "needs `item` (a text or a number) and `label`")
+            continue
+        if ballot.graded is not None and label not in names:
+            faults.add(number, f"`label` must be first, tie or second; got {_short(label)}")
+            continue
+        count += 1
+        place = items.find(item)
+        if place is None:
+            unknown += 1
+            continue
+        value = names[label] if ballot.graded is not None else labels.find(label)
+        if value is None:
+            value, never = len(labels), never + 1
+        if gold[place] not in (-1, value):
+            faults.add(number, f"item {_short(item)} has another label in an earlier line")
+        gold[place] = value
+    faults.stop()
+    if not (gold >= 0).any():
+        raise InputRefused(f"No item of {path.name} has votes; {count} gold labels are for other items.")
+    notes = []
+    if unknown:
+        notes.append(f"{unknown} gold labels are for items without votes and are left out.")
+    if never:
+        notes.append(
+            f"{never} gold labels are categories that nobody voted for; no method can be right there."
+        )
+    return gold, notes
+
+
+class _Faults:
+    def __init__(self, what: str) -> None:
+        self.what, self.sentences, self.count = what, list[str](), 0
+
+    def add(self, number: int, detail: str) -> None:
+        self.count += 1
+        if len(self.sentences) < SHOWN_FAULTS:
+            self.sentences.append(f"{self.what.capitalize()} {number}: {detail}.")
+
+    def stop(self) -> None:
+        if self.count:
+            raise BadLines(self.sentences, self.count)
+
+
+class _Reader:
+    """Collects votes line by line; every fault is kept and told at the end."""
+
+    def __init__(self, columns: Mapping[str, str], n_steps: int | None) -> None:
+        self.columns = {name: columns.get(name, name) for name in VOTE_COLUMNS}
+        mapped = {"label", "vote"} & columns.keys()
+        # A map that names one of the two says which; the other may then be any column of the file.
+        self.value_columns = tuple(mapped) if len(mapped) == 1 else ("label", "vote")
+        self.n_steps, self.faults = n_steps, _Faults("line")
+        self.items, self.raters, self.labels, self.completions, self.families = (Names() for _ in range(5))
+        self.item, self.rater, self.value, self.side = (list[int]() for _ in range(4))
+        self.pairs: dict[int, tuple[int, int]] = {}
+        self.kinds: dict[int, str] = {}
+        self.family: dict[int, int] = {}
+        self.value_column: str | None = None
+
+    def fault(self, number: int, detail: str) -> None:
+        self.faults.add(number, detail)
+
+    def take(self, number: int, row: dict[str, Any]) -> None:
+        detail = self._fault_in(row)
+        if detail is not None:
+            self.fault(number, detail)
+
+    def _get(self, row: dict[str, Any], name: str) -> Any:
+        return row.get(self.columns[name])
+
+    def _fault_in(self, row: dict[str, Any]) -> str | None:
+        """Take one vote, or say why it is none."""
+        for name in ("item", "rater"):
+            if not _is_name(self._get(row, name)):
+                return (
+                    f"`{self.columns[name]}` must be a text or a number; got {_short(self._get(row, name))}"
+                )
+        given = [name for name in self.value_columns if self._get(row, name) is not None]
+        if len(given) != 1:
+            return f"needs `label` or `vote`, one of them; it has {' and '.join(given) or 'neither'}"
+        if self.value_column not in (None, given[0]):
+            return f"has a {given[0]} where earlier lines have a {self.value_column}"
+        value = self._get(row, given[0])
+        detail = self._graded_fault(row, value) if given[0] == "vote" else _label_fault(value)
+        if detail is None:
+            detail = self._rater_fault(row)
+        if detail is not None:
+            return detail
+        self.value_column = given[0]
+        self.item.append(self.items.number(self._get(row, "item")))
+        self.rater.append(self.raters.number(self._get(row, "rater")))
+        self.value.append(int(value) if given[0] == "vote" else self.labels.number(value))
+        shown = self._get(row, "first_shown_first")
+        self.side.append(0 if shown is None or given[0] == "label" else (1 if shown else -1))
+        return None
+
+    def _graded_fault(self, row: dict[str, Any], value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            return f"`vote` must be a whole number; got {_short(value)}"
+        if self.n_steps is not None:
+            half = self.n_steps // 2
+            if abs(value) > half or (value == 0 and self.n_steps % 2 == 0):
+                zero = "" if self.n_steps % 2 else " without 0"
+                return (
+                    f"`vote` must lie in -{half}..{half}{zero} on {self.n_steps} steps; got {_short(value)}"
+                )
+        if abs(value) > 50:
+            return f"`vote` must lie in -50..50; got {_short(value)}"
+        shown = self._get(row, "first_shown_first")
+        if shown is not None and not isinstance(shown, bool):
+            return f"`first_shown_first` must be true, false or left out; got {_short(shown)}"
+        return self._pair_fault(row)
+
+    def _pair_fault(self, row: dict[str, Any]) -> str | None:
+        first, second = self._get(row, "first"), self._get(row, "second")
+        if first is None and second is None:
+            return None
+        if not _is_name(first) or not _is_name(second):
+            return "`first` and `second` must both be texts or numbers, or both be left out"
+        if str(first) == str(second):
+            return f"`first` and `second` are the same, {_short(first)}"
+        item = self.items.number(self._get(row, "item"))
+        pair = (self.completions.number(first), self.completions.number(second))
+        if self.pairs.setdefault(item, pair) != pair:
+            return f"item {_short(self._get(row, 'item'))} has other `first` and `second` in an earlier line"
+        return None
+
+    def _rater_fault(self, row: dict[str, Any]) -> str | None:
+        kind, family = self._get(row, "kind"), self._get(row, "family")
+        if kind is None and family is None:
+            return None
+        rater = self.raters.number(self._get(row, "rater"))
+        if kind is not None and (not isinstance(kind, str) or self.kinds.setdefault(rater, kind) != kind):
+            return f"`kind` must be one text for each rater; got {_short(kind)}"
+        if family is not None:
+            number = self.families.number(family)
+            if self.family.setdefault(rater, number) != number:
+                return f"`family` must be one for each rater; got {_short(family)}"
+        return None
+
+    def ballot(self) -> Ballot:
+        self.faults.stop()
+        if not self.item:
+            raise InputRefused(
+                "The file holds no votes; each line needs `item`, `rater` and `label` or `vote`."
+            )
+        item, rater, value, side = (
+            np.array(column, dtype=np.int64) for column in (self.item, self.rater, self.value, self.side)
+        )
+        self._renumber(item, rater, value)
+        kinds = [self.kinds.get(number, "") for number in range(len(self.raters))]
+        if self.value_column == "label":
+            if len(self.labels) < 2:
+                raise InputRefused(
+                    f"Every vote says {_short(self.labels.values[0])}; at least two categories are needed."
+                )
+            votes = Votes(item, rater, value, len(self.items), len(self.raters), len(self.labels))
+            return Ballot(
+                votes, None, self.items.values, self.raters.values, self.labels.values, False, [], kinds, []
+            )
+        n_steps, notes = self._scale(value)
+        first, second, completions = self._recurring()
+        family, weight = self._weights(item, rater, kinds)
+        graded = GradedVotes(
+            item, rater, steps_of_signed(value, n_steps), side, len(self.items), len(self.raters), (n_steps,),
+            weight=weight, population=_populations(kinds), first=first, second=second,
+        )  # fmt: skip
+        half = n_steps // 2
+        signed = [vote for vote in range(half, -half - 1, -1) if vote or n_steps % 2]
+        return Ballot(
+            graded.as_labels(), graded, self.items.values, self.raters.values, signed, bool(side.any()),
+            completions, kinds, notes + family,
+        )  # fmt: skip
+
+    def _renumber(self, item: IntArray, rater: IntArray, value: IntArray) -> None:
+        """Numbers in the order of the names, so that a file in another order gives the same answer."""
+        place = self.items.sort()
+        item[:] = place[item]
+        self.pairs = {int(place[old]): pair for old, pair in self.pairs.items()}
+        place = self.raters.sort()
+        rater[:] = place[rater]
+        self.kinds = {int(place[old]): kind for old, kind in self.kinds.items()}
+        self.family = {int(place[old]): family for old, family in self.family.items()}
+        place = self.completions.sort()
+        self.pairs = {number: (int(place[a]), int(place[b])) for number, (a, b) in self.pairs.items()}
+        if self.value_column == "label":
+            place = self.labels.sort()
+            value[:] = place[value]
+
+    def _scale(self, value: IntArray) -> tuple[int, list[str]]:
+        if self.n_steps is not None:
+            return self.n_steps, []
+        half = int(np.abs(value).max())
+        if half == 0:
+            raise InputRefused(
+                "Every vote is 0, so the scale is not told; give it with --steps, as --steps 5."
+            )
+        if (value == 0).any():
+            return 2 * half + 1, []
+        note = (
+            f"No vote is 0, so the scale is read as {2 * half} steps without a tie; "
+            f"--steps {2 * half + 1} says otherwise."
+        )
+        return 2 * half, [note]
+
+    def _recurring(self) -> tuple[IntArray | None, IntArray | None, list[Any]]:
+        """First and second completion of each item, where some completion is in two items."""
+        pairs = np.full((len(self.items), 2), -1, dtype=np.int64)
+        for item, pair in self.pairs.items():
+            pairs[item] = pair
+        known = pairs[pairs >= 0]
+        if not known.size or np.bincount(known).max() < 2:
+            return None, None, []
+        return pairs[:, 0].copy(), pairs[:, 1].copy(), self.completions.values
+
+    def _weights(
+        self, item: IntArray, rater: IntArray, kinds: list[str]
+    ) -> tuple[list[str], np.ndarray | None]:
+        if not self.family:
+            return [], None
+        n_raters = len(self.raters)
+        # Raters without a family are families of their own.
+        family = np.array([self.family.get(w, len(self.families) + w) for w in range(n_raters)])
+        exponent = np.array(
+            [
+                FAMILY_EXPONENT if w in self.family and not _is_person(kinds[w]) else 0.0
+                for w in range(n_raters)
+            ]
+        )
+        note = f"Of the n votes that a family of judges casts on one item each counts n^-{FAMILY_EXPONENT}."
+        return [note] if exponent.any() else [], family_weights(item, rater, family, exponent)
+
+
+def _populations(kinds: list[str]) -> IntArray | None:
+    """Kinds by number: people first; without people the kind of most raters, the reference of the model."""
+    named = ["person" if _is_person(kind) else kind for kind in kinds]
+    order = sorted(set(named), key=lambda kind: (kind != "person", -named.count(kind), kind))
+    if len(order) < 2:
+        return None
+    return np.array([order.index(kind) for kind in named], dtype=np.int64)
+
+
+def _is_person(kind: str) -> bool:
+    return kind.lower() in PEOPLE
+
+
+def _rows(
+    path: Path, fault: Callable[[int, str], None], progress: Callable[[int], object]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else path.open("rb") as lines:
+            number = 0
+            while line := lines.readline(LINE_BYTES + 1):
+                number += 1
+                progress(len(line))
+                if len(line) > LINE_BYTES:
+                    raise InputRefused(
+                        f"{path.name}: line {number} is longer than {LINE_BYTES // 1_000_000} MB."
+                    )
+                if not line.strip():
+                    continue
+                try:
+                    row = orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    fault(number, f"is not JSON ({error.msg})")
+                    continue
+                if isinstance(row, dict):
+                    yield number, row
+                else:
+                    fault(number, f"must be an object; got {_short(row)}")
+    except FileNotFoundError:
+        raise InputRefused(f"There is no file {path}.") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputRefused(f"{path} cannot be read: {error}.") from None
+
+
+def _is_name(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return (isinstance(value, str) and value != "") or isinstance(value, int | float)
+
+
+def _label_fault(value: Any) -> str | None:
+    if isinstance(value, str | int | float | bool) and value != "":
+        return None
+    return f"`label` must be a text, a number or true or false; got {_short(value)}"
+
+
+def _short(value: Any) -> str:
+    text = orjson.dumps(value).decode(errors="replace") if value is not None else "nothing"
+    return text if len(text) <= 60 else text[:57] + "..."

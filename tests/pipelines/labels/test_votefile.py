@@ -1,0 +1,338 @@
+"""The command for files of votes: what it reads, refuses, writes and chooses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.labels.votefile.answers import answer, offered
+from pipelines.labels.votefile.choosing import held_out_rows
+from pipelines.labels.votefile.command import main
+from pipelines.labels.votefile.measures import gold_measures
+from pipelines.labels.votefile.reading import BadLines, ballot_read, column_map
+from tests.pipelines.labels.graded_scene import world
+
+ROOT = Path(__file__).parents[3]
+
+
+def written(path: Path, rows: list) -> Path:
+    text = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def label_rows(seed: int = 0, items: int = 60) -> list[dict]:
+    draw = random.Random(seed)
+    rows = []
+    for item in range(items):
+        truth = draw.choice("xyz")
+        for rater, right in (("ada", 0.95), ("ben", 0.85), ("cy", 0.7), ("dot", 0.35)):
+            label = truth if draw.random() < right else draw.choice("xyz")
+            rows.append({"item": f"i{item}", "rater": rater, "label": label})
+    return rows
+
+
+def graded_rows(seed: int = 0, *, raters: int = 12, each: int = 40) -> list[dict]:
+    votes = world(seed, raters=raters, each=each, votes=4).votes
+    return [
+        {"item": int(t), "rater": f"r{w}", "vote": int(2 - y), "first_shown_first": bool(s > 0)}
+        for t, w, y, s in zip(votes.item, votes.rater, votes.step, votes.side, strict=True)
+    ]
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+# Answers
+
+
+def test_labels_come_out_with_probabilities_and_raters(tmp_path) -> None:
+    votes = written(tmp_path / "votes.jsonl.gz", label_rows())
+    gold = written(tmp_path / "gold.jsonl", [{"item": f"i{n}", "label": "x"} for n in range(5)])
+    assert run(votes, "--method", "dawid-skene", "--gold", gold, "--out", tmp_path / "out") == 0
+    items, raters = lines(tmp_path / "out/items.jsonl"), lines(tmp_path / "out/raters.jsonl")
+    assert {row["item"] for row in items} == {f"i{n}" for n in range(60)}
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in items)
+    assert all(row["label"] == max(row["probabilities"], key=row["probabilities"].get) for row in items)
+    by_name = {row["rater"]: row for row in raters}
+    assert by_name["ada"]["low"] < by_name["ada"]["reliability"] < by_name["ada"]["high"]
+    assert by_name["dot"]["reliability"] < by_name["ada"]["reliability"]
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["method"] == "dawid_skene"
+    assert {"accuracy", "log_loss", "calibration_error"} <= report["gold"]["methods"][0].keys()
+
+
+def test_auto_says_what_it_tried_and_why(tmp_path) -> None:
+    votes = written(tmp_path / "votes.jsonl", label_rows())
+    assert run(votes, "--out", tmp_path / "out", "--splits", 2) == 0
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    tried = {row["method"]: row["log_loss"] for row in report["held_out"]["methods"]}
+    assert tried.keys() == {"majority", "dawid_skene", "dawid_skene_one_coin", "mace", "glad"}
+    assert report["method"] == min(tried, key=tried.get)
+    assert report["method"] in report["why"]
+    assert report["held_out"]["votes"] == 120
+
+
+def test_graded_votes_have_strength_direction_and_side_bias(tmp_path) -> None:
+    votes = written(tmp_path / "votes.jsonl", graded_rows())
+    assert run(votes, "--method", "graded", "--variant", "plain", "--out", tmp_path / "out") == 0
+    for row in lines(tmp_path / "out/items.jsonl"):
+        assert list(row["probabilities"]) == ["2", "1", "0", "-1", "-2"]
+        assert row["p_first"] == pytest.approx(row["probabilities"]["-1"] + row["probabilities"]["-2"])
+        assert row["p_first"] + row["p_second"] + row["p_tie"] == pytest.approx(1)
+        assert sum(row["consensus"].values()) == pytest.approx(1)
+        assert 0 <= row["flip_probability"] <= 0.5
+        assert row["strength"] == pytest.approx(sum(int(k) * p for k, p in row["probabilities"].items()))
+        assert row["strength_se"] > 0
+        if abs(row["strength"]) > 0.5:
+            assert (row["label"] == "first") == (row["strength"] < 0) or row["label"] == "tie"
+    rater = lines(tmp_path / "out/raters.jsonl")[0]
+    assert -0.5 <= rater["side_bias"] <= 0.5
+    assert rater["low"] < rater["reliability"] < rater["high"]
+    assert rater["spam_odds"] > 0
+
+
+def test_every_offered_method_answers(tmp_path) -> None:
+    rows = graded_rows(3)
+    for row in rows:
+        row |= {"first": f"m{row['item'] % 5}", "second": f"m{5 + row['item'] % 7}"}
+    ballot = ballot_read(written(tmp_path / "votes.jsonl", rows), {}, None, lambda size: None)
+    methods = offered(ballot)
+    assert {"davidson", "rao_kupper", "crowd_bt", "majority", "graded"} <= {method for method, _ in methods}
+    for method, variant in methods:
+        found = answer(ballot, method, variant)
+        assert found.probabilities.sum(axis=1) == pytest.approx(np.ones(len(ballot.items))), method
+        assert found.outcomes is not None
+        assert ((found.predict(ballot) > 0) & (found.predict(ballot) <= 1)).all(), method
+
+
+def test_the_page_is_one_file_that_loads_nothing(tmp_path) -> None:
+    rows = [row | {"rater": f"<b>{row['rater']}</b>"} for row in label_rows()]
+    gold = written(tmp_path / "gold.jsonl", [{"item": "i0", "label": "x"}])
+    assert (
+        run(written(tmp_path / "v.jsonl", rows), "--gold", gold, "--splits", 1, "--out", tmp_path / "out")
+        == 0
+    )
+    page = (tmp_path / "out/report.html").read_text()
+    assert "<svg" in page
+    assert "&lt;b&gt;ada" in page
+    assert "<b>ada" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "<script" not in page
+
+
+def test_order_of_lines_changes_nothing(tmp_path) -> None:
+    rows = graded_rows(5)
+    shuffled = rows[:]
+    random.Random(1).shuffle(shuffled)
+    for name, some in (("one", rows), ("two", shuffled)):
+        assert run(written(tmp_path / f"{name}.jsonl", some), "--splits", 1, "--out", tmp_path / name) == 0
+    one, two = (lines(tmp_path / name / "items.jsonl") for name in ("one", "two"))
+    assert [row["item"] for row in one] == [row["item"] for row in two]
+    assert [row["strength"] for row in one] == pytest.approx([row["strength"] for row in two], abs=1e-9)
+    losses = [
+        [
+            row["log_loss"]
+            for row in json.loads((tmp_path / name / "report.json").read_text())["held_out"]["methods"]
+        ]
+        for name in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-9)
+
+
+def test_swapping_first_and_second_changes_signs_only(tmp_path) -> None:
+    rows = graded_rows(6)
+    swapped = [
+        row | {"vote": -row["vote"], "first_shown_first": not row["first_shown_first"]} for row in rows
+    ]
+    for name, some in (("one", rows), ("two", swapped)):
+        path = written(tmp_path / f"{name}.jsonl", some)
+        assert run(path, "--method", "graded", "--variant", "plain", "--out", tmp_path / name) == 0
+    for here, there in zip(*(lines(tmp_path / name / "items.jsonl") for name in ("one", "two")), strict=True):
+        assert there["strength"] == pytest.approx(-here["strength"], abs=1e-9)
+        assert there["p_first"] == pytest.approx(here["p_second"], abs=1e-9)
+        assert there["flip_probability"] == pytest.approx(here["flip_probability"], abs=1e-9)
+
+
+def test_maps_name_the_columns_of_votes_and_gold(tmp_path) -> None:
+    rows = [
+        {"orig_id": r["item"], "!w": r["rater"], "response": r["label"], "vote": "not ours"}
+        for r in label_rows()
+    ]
+    gold = written(tmp_path / "gold.jsonl", [{"orig_id": f"i{n}", "truth": "y"} for n in range(9)])
+    columns = "item=orig_id,rater=!w,label=response,gold.item=orig_id,gold.label=truth"
+    votes = written(tmp_path / "votes.jsonl", rows)
+    assert (
+        run(votes, "--method", "majority", "--gold", gold, "--map", columns, "--out", tmp_path / "out") == 0
+    )
+    assert json.loads((tmp_path / "out/report.json").read_text())["gold"]["items"] == 9
+
+
+def test_a_draw_is_marked_and_counts_half_against_gold(tmp_path) -> None:
+    rows = [{"item": "a", "rater": r, "label": label} for r, label in (("p", 0), ("q", 1))]
+    gold = written(tmp_path / "gold.jsonl", [{"item": "a", "label": "1"}])
+    votes = written(tmp_path / "votes.jsonl", rows)
+    assert run(votes, "--method", "majority", "--gold", gold, "--out", tmp_path / "out") == 0
+    assert lines(tmp_path / "out/items.jsonl")[0]["drawn"] is True
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["gold"]["methods"][0]["accuracy"] == 0.5
+
+
+def test_gold_measures_by_hand() -> None:
+    found = gold_measures(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([0, 1]))
+    assert found.accuracy == 0.5
+    assert found.log_loss == pytest.approx(-(np.log(0.9) + np.log(0.4)) / 2)
+    assert found.calibration_error == pytest.approx((0.1 + 0.6) / 2)
+
+
+def test_held_out_votes_are_one_an_item_with_enough_votes(tmp_path) -> None:
+    rows = label_rows() + [{"item": "lone", "rater": "ada", "label": "x"}]
+    ballot = ballot_read(written(tmp_path / "v.jsonl", rows), {}, None, lambda size: None)
+    out = held_out_rows(ballot, 0, 0)
+    assert np.unique(ballot.votes.item[out]).size == out.size == 60
+    assert not np.array_equal(out, held_out_rows(ballot, 0, 1))
+    assert np.array_equal(out, held_out_rows(ballot, 0, 0))
+
+
+def test_without_votes_to_hold_out_it_says_so(tmp_path) -> None:
+    rows = [row for row in graded_rows() if row["rater"] == "r1"]
+    seen: set[int] = set()
+    lone = [row for row in rows if row["item"] not in seen and not seen.add(row["item"])]
+    assert run(written(tmp_path / "v.jsonl", lone), "--out", tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["method"] == "graded"
+    assert "none could be held out" in report["why"]
+    assert any("one rater" in note for note in report["notes"])
+
+
+def test_kinds_and_families_are_read(tmp_path) -> None:
+    rows = graded_rows(7)
+    for row in rows:
+        judge = int(row["rater"][1:]) >= 8
+        row |= {"kind": "judge" if judge else "person"} | ({"family": "base"} if judge else {})
+    ballot = ballot_read(written(tmp_path / "v.jsonl", rows), {}, None, lambda size: None)
+    assert ballot.graded is not None
+    people = {name for name, kind in zip(ballot.raters, ballot.graded.populations, strict=True) if kind == 0}
+    assert people == {f"r{n}" for n in range(8)}
+    assert ballot.graded.weights.min() < 1
+    assert (
+        run(tmp_path / "v.jsonl", "--method", "graded", "--variant", "plain", "--out", tmp_path / "out") == 0
+    )
+    assert len(json.loads((tmp_path / "out/report.json").read_text())["model"]["kinds"]) == 2
+
+
+# Refusals
+
+
+GOOD = {"item": "a", "rater": "r", "vote": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "must be an object"),
+        ({"rater": "r", "vote": 1}, "`item` must be"),
+        ({"item": "a", "rater": None, "vote": 1}, "`rater` must be"),
+        ({"item": "a", "rater": "r"}, "it has neither"),
+        ({"item": "a", "rater": "r", "vote": 1, "label": "x"}, "one of them"),
+        ({"item": "a", "rater": "r", "label": "x"}, "has a label where earlier lines have a vote"),
+        ({"item": "a", "rater": "r", "vote": 1.5}, "must be a whole number"),
+        ({"item": "a", "rater": "r", "vote": True}, "must be a whole number"),
+        ({"item": "a", "rater": "r", "vote": 3}, "must lie in -2..2"),
+        ('{"item": "a", "rater": "r", "vote": NaN}', "is not JSON"),
+        (GOOD | {"first_shown_first": "yes"}, "`first_shown_first` must be"),
+        (GOOD | {"first": "m"}, "must both be"),
+        (GOOD | {"first": "m", "second": "m"}, "are the same"),
+        (GOOD | {"kind": 3}, "`kind` must be"),
+    ],
+)
+def test_a_bad_line_is_one_sentence_and_nothing_is_written(tmp_path, capsys, line, words) -> None:
+    votes = written(tmp_path / "votes.jsonl", [GOOD, line, GOOD | {"rater": "s"}])
+    assert run(votes, "--steps", 5, "--out", tmp_path / "out") == 2
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("Line 2: ") and words in told
+    assert told.count("\n") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["votes.jsonl"]
+
+
+def test_every_bad_line_is_named_up_to_a_limit(tmp_path) -> None:
+    votes = written(tmp_path / "votes.jsonl", [GOOD] + ["{"] * 30)
+    with pytest.raises(BadLines) as caught:
+        ballot_read(votes, {}, None, lambda size: None)
+    assert caught.value.count == 30
+    assert str(caught.value).splitlines()[-1] == "... and 10 more bad lines."
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "told"),
+    [
+        ([], [], "holds no votes"),
+        ([GOOD | {"vote": 0}], [], "give it with --steps"),
+        ([{"item": "a", "rater": "r", "label": "x"}], [], "at least two categories"),
+        (label_rows(), ["--method", "graded"], "takes graded votes"),
+        (label_rows(), ["--method", "davidson"], "needs `first` and `second`"),
+        (label_rows(), ["--method", "best"], "There is no method"),
+        (label_rows(), ["--map", "thing=x"], "--map knows the columns"),
+        (label_rows(), ["--map", "item"], "--map takes"),
+        (label_rows(), ["--steps", 1], "--steps must lie"),
+        (label_rows(), ["--gold", "/nowhere"], "There is no file"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(tmp_path, capsys, rows, words, told) -> None:
+    votes = written(tmp_path / "votes.jsonl", rows)
+    assert run(votes, *words, "--out", tmp_path / "out") == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_broken_gzip_and_bad_gold_are_refused(tmp_path, capsys) -> None:
+    broken = tmp_path / "votes.jsonl.gz"
+    broken.write_bytes(gzip.compress(b'{"item": 1}' * 500)[:40])
+    assert run(broken, "--out", tmp_path / "out") == 2
+    assert "cannot be read" in capsys.readouterr().err
+    votes = written(tmp_path / "votes.jsonl", graded_rows())
+    gold = written(tmp_path / "gold.jsonl", [{"item": 1, "label": "left"}])
+    assert run(votes, "--gold", gold, "--out", tmp_path / "out") == 2
+    assert capsys.readouterr().err.startswith("Gold line 1: `label` must be first, tie or second")
+
+
+def test_a_second_run_replaces_the_files_and_nothing_else(tmp_path) -> None:
+    votes = written(tmp_path / "votes.jsonl", label_rows())
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("kept")
+    assert run(votes, "--method", "majority", "--out", out) == 0
+    assert run(votes, "--method", "glad", "--out", out) == 0
+    assert json.loads((out / "report.json").read_text())["method"] == "glad"
+    assert (out / "mine.txt").read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "votes.jsonl"]
+
+
+def test_column_maps() -> None:
+    assert column_map("item=a, gold.label=b=c") == {"item": "a", "gold.label": "b=c"}
+
+
+def test_it_starts_as_a_module_without_django_or_torch(tmp_path) -> None:
+    votes = written(tmp_path / "votes.jsonl", label_rows())
+    code = (
+        "import runpy, sys; sys.argv[1:] = sys.argv[1:]\n"
+        "try: runpy.run_module('pipelines.labels', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end: code = end.code\n"
+        "print(code, [name for name in ('django', 'torch', 'psycopg', 'celery') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(votes), "--method", "majority", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
