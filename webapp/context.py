@@ -17,7 +17,8 @@ from webapp.requests import Request
 TABS: list[tuple[str, str, set[str]]] = [
     ("Overview", "project", {"project", "guidelines", "guidelines_edit"}),
     ("Comparisons", "comparisons", {"comparisons", "comparison", "imports", "import", "ches_preview"}),
-    ("Raters", "raters", {"raters", "leases"}),
+    ("Queue", "queue", {"queue", "leases"}),
+    ("Raters", "raters", {"raters"}),
     ("Routing", "routing", {"routing", "jobs", "job"}),
     ("Versions", "versions", {"versions", "version", "version_freeze", "version_row"}),
     ("Runs", "runs", {"runs", "run", "run_start"}),

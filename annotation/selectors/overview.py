@@ -65,22 +65,30 @@ def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]
     return dict(forms.values_list("project_id", "questions"))
 
 
+WAITING = """
+SELECT j.id, least(100, (
+    SELECT count(*) FROM annotation_assignment a WHERE a.participation_id = p.id AND a.state IN ('leased', 'offered'))
+  + (SELECT count(*) FROM (
+      SELECT 1 FROM annotation_demand d
+      WHERE d.project_id = j.id AND d.is_open
+        AND (d.reserved_for = 0 OR d.reserved_for IN (
+          SELECT o.id FROM annotation_offer o JOIN annotation_group_members m ON m.group_id = o.group_id
+          WHERE o.project_id = j.id AND o.released_at IS NULL AND m.participation_id = p.id))
+        AND (p.cursor_version IS DISTINCT FROM j.queue_version OR d.reserved_for <> 0 OR d.pool = -1
+             OR (d.pool, d.ord) >= (p.cursor_pool, p.cursor_ord))
+        AND NOT EXISTS (SELECT 1 FROM annotation_assignment a
+                        WHERE a.participation_id = p.id AND a.comparison_id = d.comparison_id)
+      LIMIT 100) w))
+FROM annotation_project j
+LEFT JOIN annotation_participation p ON p.project_id = j.id AND p.annotator_id = %s
+WHERE j.id = ANY(%s)
+"""
+
+
 def waiting_for(*, user_id: int, projects: Sequence[Project]) -> dict[int, int]:
     """How many comparisons wait for this person by project, up to 100 each. One query."""
-    statement = """
-    SELECT j.id, (SELECT count(*) FROM (
-      SELECT 1 FROM annotation_demand d
-      LEFT JOIN annotation_participation p ON p.project_id = j.id AND p.annotator_id = %s
-      WHERE d.project_id = j.id AND (d.is_open OR d.leased > 0)
-        AND (EXISTS (SELECT 1 FROM annotation_assignment a WHERE a.participation_id = p.id
-                     AND a.comparison_id = d.comparison_id AND a.state = 'leased')
-             OR (d.is_open AND NOT EXISTS (SELECT 1 FROM annotation_assignment a WHERE a.participation_id = p.id
-                     AND a.comparison_id = d.comparison_id)))
-      LIMIT 100) w)
-    FROM annotation_project j WHERE j.id = ANY(%s)
-    """
     with connection.cursor() as cursor:
-        cursor.execute(statement, [user_id, [project.pk for project in projects]])
+        cursor.execute(WAITING, [user_id, [project.pk for project in projects]])
         return dict(cursor.fetchall())
 
 

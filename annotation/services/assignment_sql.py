@@ -93,7 +93,7 @@ NEVER_MET = """NOT EXISTS (SELECT 1 FROM annotation_assignment a
 # completions are shuffled by such a hash.
 LEND = """
 , took AS (
-  UPDATE annotation_demand d SET leased = d.leased + 1 FROM pick WHERE d.comparison_id = pick.comparison_id
+  UPDATE annotation_demand d SET leased = d.leased + 1 WHERE d.comparison_id = ANY (ARRAY(SELECT comparison_id FROM pick))
   RETURNING d.comparison_id, d.pool, d.ord, d.reserved_for
 ), lent AS (
   SELECT t.*, c.key || uuid_send(j.split_salt) AS draw, c.size, n.times
@@ -122,7 +122,8 @@ LEASED = {
     "lease_until": "now() + make_interval(secs => %(lease)s)",
 }
 
-# What opened again, then from the cursor on; the cursor moves up in strides, so that few calls write it.
+# What opened again, then from the cursor on (at pool 0 or later; another bound on `pool` beside it would become the start
+# of the index scan instead). The cursor moves up in strides, so that few calls write it.
 PICK = f"""
 WITH express AS MATERIALIZED (
   SELECT d.comparison_id FROM annotation_demand d
@@ -130,7 +131,7 @@ WITH express AS MATERIALIZED (
   ORDER BY d.ord LIMIT %(k)s FOR NO KEY UPDATE OF d SKIP LOCKED
 ), first AS MATERIALIZED (
   SELECT d.pool, d.ord FROM annotation_demand d
-  WHERE d.project_id = %(project)s AND d.reserved_for = 0 AND d.is_open AND d.pool >= 0
+  WHERE d.project_id = %(project)s AND d.reserved_for = 0 AND d.is_open
     AND (d.pool, d.ord) >= (%(cursor_pool)s::int, %(cursor_ord)s::bigint) AND {NEVER_MET}
   ORDER BY d.pool, d.ord LIMIT 1
 ), moved AS (
@@ -139,11 +140,12 @@ WITH express AS MATERIALIZED (
   WHERE p.id = %(me)s AND (p.cursor_version <> %(version)s OR at.pool > p.cursor_pool OR at.ord > p.cursor_ord + {100})
 ), main AS MATERIALIZED (
   SELECT d.comparison_id FROM annotation_demand d
-  WHERE d.project_id = %(project)s AND d.reserved_for = 0 AND d.is_open AND d.pool >= 0
+  WHERE d.project_id = %(project)s AND d.reserved_for = 0 AND d.is_open
     AND (d.pool, d.ord) >= (SELECT pool, ord FROM first) AND {NEVER_MET}
-  ORDER BY d.pool, d.ord LIMIT %(k)s - (SELECT count(*) FROM express) FOR NO KEY UPDATE OF d SKIP LOCKED
+    AND (SELECT count(*) FROM express) < %(k)s
+  ORDER BY d.pool, d.ord LIMIT %(k)s FOR NO KEY UPDATE OF d SKIP LOCKED
 ), pick AS (
-  SELECT comparison_id FROM express UNION ALL SELECT comparison_id FROM main
+  SELECT comparison_id FROM express UNION ALL SELECT comparison_id FROM main LIMIT %(k)s
 )
 """ + LEND.format(source="pool", offer="NULL", **LEASED)
 
@@ -173,7 +175,7 @@ SELECT comparison_id FROM (
    WHERE d.project_id = %(project)s AND d.reserved_for = 0 AND d.is_open AND d.pool = -1 AND {NEVER_MET} LIMIT 1)
   UNION ALL
   (SELECT d.comparison_id FROM annotation_demand d
-   WHERE d.project_id = %(project)s AND d.reserved_for = 0 AND d.is_open AND d.pool >= 0
+   WHERE d.project_id = %(project)s AND d.reserved_for = 0 AND d.is_open
      AND (d.pool, d.ord) >= (%(cursor_pool)s::int, %(cursor_ord)s::bigint) AND {NEVER_MET}
    ORDER BY d.pool, d.ord LIMIT 1)
 ) found LIMIT 1

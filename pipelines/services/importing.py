@@ -27,6 +27,7 @@ from pipelines.imports.rows import Limits, row_pairs
 from pipelines.models import Job
 from pipelines.queue import Leased, job_start, work_finishing
 from pipelines.services.import_staging import Progress, Staging, staging_load
+from pipelines.services.ordering import order_again
 
 ANNOTATIONS, PREDICTIONS = "annotations", "predictions"
 STAGED_HOURS = 24
@@ -191,6 +192,7 @@ def _load(record: Import, reading: Reading, options: ImportOptions) -> None:
         rater_id=None if rater is None else rater.pk,
         choices=options.choices,
     )
+    order_again(record.project_id)
     record.counts = {**record.counts, **counts}
     _save(record, Import.State.DONE)
 

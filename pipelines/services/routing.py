@@ -28,6 +28,7 @@ from pipelines.routing.draw import keyed_uniform, pilot_draw
 from pipelines.routing.errors import BudgetNegative, NothingToCalibrate
 from pipelines.routing.policies import Decision, RoutingInput
 from pipelines.selectors.votes import PredictionTable, VoteTable, predictions_of, votes_of
+from pipelines.services.ordering import order_again
 from pipelines.services.routing_rows import PILOT_POOL, PLAN_POOL, PlannedRow, plan_store, wanted_of
 
 DEFAULT_POLICY = "confidence"
@@ -74,6 +75,7 @@ def route_pilot(
         for place, index in enumerate(picked[np.argsort(draw, kind="stable")])
     ]
     plan_store(rows, plan_id=plan.pk, project_id=project.pk)
+    order_again(project.pk)
     plan.counts = {
         "comparisons": len(pool),
         "person": len(rows),
@@ -121,6 +123,7 @@ def route_budget(
     _plan_save(plan, policy=policy, rater=rater, calibration=calibration, budget=budget, rows=rows)
     RoutingDecision.objects.filter(plan=plan).delete()
     plan_store(rows, plan_id=plan.pk, project_id=project.pk)
+    order_again(project.pk)
     return plan
 
 

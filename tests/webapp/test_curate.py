@@ -18,8 +18,10 @@ from annotation.models import (
     Comparison,
     Completion,
     Demand,
+    Group,
     Import,
     LanguageModel,
+    Offer,
     Project,
     Rater,
     User,
@@ -45,7 +47,7 @@ from workers.loop import drain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = [
-    "", "guidelines/", "guidelines/edit/", "settings/", "people/", "comparisons/", "raters/", "leases/", "imports/",
+    "", "guidelines/", "guidelines/edit/", "settings/", "people/", "comparisons/", "raters/", "leases/", "queue/", "imports/",
     "routing/", "filter/", "jobs/", "versions/", "versions/freeze/", "runs/", "reports/", "history/", "annotate/",
 ]  # fmt: skip
 
@@ -175,6 +177,70 @@ def test_a_lease_is_shown_and_released(client: Client) -> None:
     client.post(f"/p/ours/leases/{lease.pk}/release")
     lease.refresh_from_db()
     assert lease.state == "released"
+
+
+def test_the_queue_page_counts_by_batch_and_changes_what_is_wanted(client: Client, scene: Scene) -> None:
+    page = client.get("/p/ours/queue/").content.decode()
+    assert "Without an import" in page and "Nothing is set aside" in page
+    reply = client.post("/p/ours/queue/wanted", {"wanted": "4", "now": "on"})
+    assert reply["Location"].startswith("/p/ours/jobs/")
+    drain(queue=DEFAULT, worker="test")
+    assert set(Demand.objects.values_list("wanted", flat=True)) == {4}
+    assert client.post("/p/ours/queue/wanted", {"wanted": "0"}).status_code == 400
+    client.post("/p/ours/queue/order", {"order": "shuffled"})
+    drain(queue=DEFAULT, worker="test")
+    by_key = Demand.objects.filter(pool=0).order_by("comparison__key").values_list("ord", flat=True)
+    assert list(by_key) == sorted(by_key)
+    assert client.post("/p/ours/queue/order", {"order": "nonsense"}).status_code == 400
+
+
+def test_a_curator_sets_comparisons_aside_and_takes_them_back(client: Client, scene: Scene) -> None:
+    comparison_wanted_of_all(5)
+    dan = cast.person("Dan", scene.project, "annotator")
+    client.post("/p/ours/queue/groups", {"name": "physics", "members": [str(dan.pk), str(scene.ben.pk)]})
+    group = Group.objects.get()
+    assert group.members.count() == 2
+    client.post("/p/ours/queue/offers", {"to": f"g{group.pk}", "most": "2", "days": "3"})
+    client.post("/p/ours/queue/offers", {"to": f"u{dan.pk}", "most": "1"})
+    page = client.get("/p/ours/queue/").content.decode()
+    assert "physics" in page and Demand.objects.exclude(reserved_for=0).count() == 2
+    assert b"Dan" in client.get("/p/ours/leases/").content
+    for offer in Offer.objects.all():
+        client.post(f"/p/ours/queue/offers/{offer.pk}/release")
+    assert not Demand.objects.exclude(reserved_for=0).exists()
+    assert not Assignment.objects.filter(state="offered").exists()
+    assert client.post("/p/ours/queue/offers", {"to": "x1"}).status_code == 400
+
+
+def test_a_comparison_is_held_back_offered_settled_and_deleted(client: Client, scene: Scene) -> None:
+    new = cast.comparison(scene.project, "Unseen?", "Yes, unseen.", "No, seen.", wanted=2)
+    address = f"/p/ours/comparisons/{new.pk}/"
+    client.post(f"{address}hold")
+    assert "held back" in client.get(address).content.decode()
+    client.post(f"{address}settle")
+    client.post("/p/ours/queue/offers", {"to": f"u{scene.ben.pk}", "comparison": str(new.pk)})
+    assert client.post(f"{address}delete").status_code == 409
+    client.post(f"/p/ours/leases/{new.assignments.get().pk}/release")
+    client.post(f"{address}delete")
+    assert client.get(address).status_code == 404
+
+
+def comparison_wanted_of_all(wanted: int) -> None:
+    Demand.objects.update(wanted=wanted)
+
+
+def test_the_queue_for_programs(scene: Scene) -> None:
+    from annotation.services.people import service_token_create
+
+    token = service_token_create(user=scene.ada, project=scene.project, name="t", scopes=["read", "jobs"])
+    program, headers = Client(), {"Authorization": f"Bearer {token}"}
+    (batch,) = program.get("/api/projects/ours/queue", headers=headers).json()
+    assert batch["places"] >= batch["done"] > 0
+    body = {"wanted": 3}
+    reply = program.post("/api/projects/ours/wanted", body, content_type="application/json", headers=headers)
+    assert reply.status_code == 202
+    drain(queue=DEFAULT, worker="test")
+    assert set(Demand.objects.values_list("wanted", flat=True)) == {3}
 
 
 def test_a_researcher_reads_votes_without_names(scene: Scene) -> None:

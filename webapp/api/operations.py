@@ -10,6 +10,7 @@ from ninja import Status
 from annotation.errors import Refused
 from annotation.selectors.access import project_list_for, roles_in
 from annotation.selectors.overview import Progress, progress_of
+from annotation.selectors.queue import Batch, batch_list
 from pipelines.models import DatasetVersion, Job
 from pipelines.queue import job_cancel
 from pipelines.selectors.comparisons import Row, comparison_page
@@ -19,6 +20,7 @@ from pipelines.selectors.versions import version_list, version_named, version_ro
 from pipelines.services.aggregation import aggregate_start
 from pipelines.services.exporting import export_start, version_frozen_get
 from pipelines.services.judging import judge_start
+from pipelines.services.ordering import wanted_start
 from pipelines.services.scoring import score_start
 from pipelines.services.training import training_start
 from pipelines.services.versions import version_freeze_start
@@ -54,6 +56,19 @@ def projects(request: Request) -> list[dict[str, Any]]:
 def progress(request: Request, slug: str) -> Progress:
     """How far people's judging is."""
     return progress_of([request.project])[request.project.pk]
+
+
+@api.get(P + "/queue", response=list[s.BatchOut], url_name="queue")
+def queue(request: Request, slug: str) -> list[Batch]:
+    """The queue by batch: wanted places, done, leased, offered, left."""
+    return batch_list(project=request.project)
+
+
+@api.post(P + "/wanted", response={202: s.JobOut}, url_name="wanted")
+def wanted(request: Request, slug: str, body: s.WantedIn) -> Status[dict[str, Any]]:
+    """Start raising or lowering wanted annotations of the project or a batch."""
+    job = wanted_start(project=request.project, created_by=request.user, **body.dict())
+    return Status(202, _job(request, job))
 
 
 @api.get(P + "/comparisons", response=s.ComparisonPage, url_name="comparisons")

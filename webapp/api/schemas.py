@@ -32,6 +32,26 @@ class ProgressOut(Schema):
     lent: int
 
 
+class BatchOut(Schema):
+    import_id: int | None
+    name: str
+    place: int
+    comparisons: int
+    complete: int
+    places: int
+    done: int
+    leased: int
+    offered: int
+    left: int
+    held_back: int
+
+
+class WantedIn(Body):
+    wanted: int
+    import_id: int | None = Field(None, description="a batch; without one, the whole project")
+    now: bool = Field(False, description="take leases above it back at once")
+
+
 class ComparisonOut(Schema):
     id: int
     prompt: list[dict[str, str]]

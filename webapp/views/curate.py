@@ -12,7 +12,10 @@ from django.shortcuts import redirect, render
 from annotation.errors import NotFound, Refused
 from annotation.models import LanguageModel
 from annotation.selectors.leases import lease_list
+from annotation.selectors.queue import group_list, judging_people
 from annotation.services.assignment import assignment_release
+from annotation.services.demand import comparison_delete as comparison_delete_service
+from annotation.services.demand import comparison_hold as comparison_hold_service
 from annotation.services.demand import comparison_settle as comparison_settle_service
 from annotation.services.demand import comparison_wanted_set
 from pipelines.errors import NothingToDo
@@ -202,6 +205,11 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
         "sees_models": sees_models(request),
         "may_want": may(request, "comparison_wanted", "POST"),
     }
+    if context["may_want"]:
+        context |= {
+            "people": judging_people(project=request.project),
+            "groups": group_list(project=request.project),
+        }
     return render(request, "curate/comparison.html", context)
 
 
@@ -220,11 +228,28 @@ def _rater_name(rater: Any, with_names: bool) -> str:
 
 def comparison_wanted(request: Request, slug: str, comparison_id: int) -> HttpResponse:
     wanted = whole_number(request.POST.get("wanted", ""), "Wanted annotations")
-    comparison_wanted_set(project=request.project, comparison_ids=[comparison_id], wanted=wanted)
+    now = "now" in request.POST
+    if not comparison_wanted_set(
+        project=request.project, comparison_ids=[comparison_id], wanted=wanted, now=now
+    ):
+        raise NotFound("This comparison is not open to people. Route it to people first.")
     messages.success(
         request, f"This comparison wants {wanted} answer{'' if wanted == 1 else 's'} of people now."
     )
     return redirect("comparison", slug, comparison_id)
+
+
+def comparison_hold(request: Request, slug: str, comparison_id: int) -> HttpResponse:
+    comparison_hold_service(project_id=request.project.pk, comparison_id=comparison_id)
+    messages.success(request, "Held back. Nobody new gets it until a curator settles it.")
+    return redirect("comparison", slug, comparison_id)
+
+
+def comparison_delete(request: Request, slug: str, comparison_id: int) -> HttpResponse:
+    """Only one that nobody holds and nobody has judged."""
+    comparison_delete_service(project_id=request.project.pk, comparison_id=comparison_id)
+    messages.success(request, "The comparison is deleted.")
+    return redirect("comparisons", slug)
 
 
 def comparison_settle(request: Request, slug: str, comparison_id: int) -> HttpResponse:

@@ -21,6 +21,8 @@ KINDS = {
     "aggregate": "Aggregate",
     "export.write": "Export a version",
     "version.freeze": "Freeze a version",
+    "queue.order": "Order the queue",
+    "queue.wanted": "Change wanted annotations",
     "train": "Train",
 }
 from webapp.requests import Request
