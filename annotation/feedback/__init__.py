@@ -79,6 +79,9 @@ class AnswerModule(Protocol):
         self, question: Mapping[str, Any], answer: Any, about: About, position: int | None
     ) -> dict[str, Any]: ...
     def answer_summary(self, question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary: ...
+    def answer_placed(
+        self, question: Mapping[str, Any], answer: Mapping[str, Any], places: Sequence[int]
+    ) -> dict[str, Any]: ...
     def answer_from_form(
         self, question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
     ) -> dict[str, Any] | None: ...
@@ -166,6 +169,28 @@ def answers_validate(
         raise FormRefused("Nothing was answered.")
     summaries = _summaries(questions, checked)
     return Validated(checked, _overall(summaries), _gives_back(summaries))
+
+
+def answers_placed(
+    questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any], places: Sequence[int]
+) -> dict[str, Any]:
+    """Checked answers about completions in another order, as answers in stored order: number i stands at `places[i]`."""
+    moved: dict[str, Any] = {}
+    for question in questions:
+        if (answer := answers.get(question["key"])) is None:
+            continue
+        module = answer_module(question["type"])
+        if question["subject"] != "completion":
+            moved[question["key"]] = module.answer_placed(question, answer, places)
+            continue
+        given = dict(zip(places, answer["completions"], strict=True))
+        moved[question["key"]] = {"completions": [given[place] for place in range(len(places))]}
+    return moved
+
+
+def answers_summary(questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any]) -> Summary:
+    """The summary of stored answers, as `answers_validate` gives it."""
+    return _overall(_summaries(questions, answers))
 
 
 def gives_place_back(questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any]) -> bool:

@@ -82,6 +82,13 @@ def sentence_checked(question: Mapping[str, Any], answer: Mapping[str, Any], nam
     return sentence
 
 
+def answer_unplaced(
+    question: Mapping[str, Any], answer: Mapping[str, Any], places: Sequence[int]
+) -> dict[str, Any]:
+    """`answer_placed` of types whose answers name no position."""
+    return dict(answer)
+
+
 def whole(question: Mapping[str, Any], value: Any, low: int, high: int, what: str) -> int:
     """A whole number of a range."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:

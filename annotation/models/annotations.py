@@ -72,6 +72,15 @@ class Annotation(models.Model):
     retracts = models.OneToOneField("self", models.PROTECT, null=True, related_name="retracted_by")
     source_import = models.ForeignKey(Import, models.PROTECT, null=True, related_name="annotations")
     source_line = models.BigIntegerField(null=True)
+    source_place = models.IntegerField(default=0, db_default=0, help_text="which of its line's annotations, from 0")
+    derived_from = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="derived",
+        db_index=False,
+        help_text="the edit whose preference this row says",
+    )
     created_at = models.DateTimeField(db_default=Now())  # the database's clock, also where the web's is wrong
 
     class Meta:
@@ -85,7 +94,12 @@ class Annotation(models.Model):
                 name="annotation_one_current",
             ),
             models.UniqueConstraint(
-                fields=["source_import", "source_line", "comparison", "rater"],
+                fields=["derived_from"],
+                condition=Q(derived_from__isnull=False),
+                name="annotation_derived_once",
+            ),
+            models.UniqueConstraint(
+                fields=["source_import", "source_line", "source_place", "comparison", "rater"],
                 condition=Q(source_import__isnull=False),
                 name="annotation_import_line_once",
             ),

@@ -39,7 +39,7 @@ class Import(models.Model):
 
 
 class Comparison(models.Model):
-    """The completions to be judged together.
+    """The completions to be judged together; their prompts may differ, `prompt` is then that of the first.
 
     `key` is the SHA-256 over prompt, completions in stored order and context: the same set is never stored twice in a
     project. Positions follow the completions' content hashes, so that they tell nothing about a file's choice.
@@ -50,6 +50,11 @@ class Comparison(models.Model):
     key = models.BinaryField(max_length=32)
     context = models.TextField(blank=True, default="")
     size = models.PositiveSmallIntegerField(default=2)
+    one_prompt = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="all its completions answer one prompt whose text is here; models judge and versions hold only those",
+    )
     warnings = ArrayField(models.CharField(max_length=24), default=list, help_text="identity_leak, control_characters")
     source_import = models.ForeignKey(Import, models.PROTECT, null=True, related_name="comparisons")
     source_line = models.BigIntegerField(null=True)

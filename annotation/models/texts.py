@@ -7,7 +7,7 @@ from django.db.models import Q
 
 
 class Text(models.Model):
-    """One text, plain or a list of messages.
+    """One text, plain or a list of messages; or only the name of a prompt whose text no file held.
 
     `sha256` is over `form`, a NUL byte and `body`; `body` is the text itself, or canonical JSON of the messages.
     """
@@ -15,6 +15,7 @@ class Text(models.Model):
     class Form(models.TextChoices):
         PLAIN = "plain"
         MESSAGES = "messages"
+        NAME = "name"
 
     sha256 = models.BinaryField(max_length=32, primary_key=True)
     form = models.CharField(max_length=8, choices=Form.choices, default=Form.PLAIN)
@@ -67,6 +68,15 @@ class Completion(models.Model):
     text = models.ForeignKey(Text, models.PROTECT, related_name="+", db_column="text_sha256")
     model = models.ForeignKey(LanguageModel, models.PROTECT, null=True, related_name="completions")
     sampling = models.JSONField(null=True, help_text="sampling parameters as the file gave them")
+    author = models.ForeignKey(
+        "annotation.Rater",
+        models.PROTECT,
+        null=True,
+        related_name="completions",
+        db_index=False,
+        help_text="who wrote it as an edit",
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["prompt", "text"], name="completion_once")]
+        indexes = [models.Index(fields=["author"], condition=Q(author__isnull=False), name="completion_of_author")]

@@ -8,7 +8,7 @@ function from a record to a `Row` and add a line to `SHAPES`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -23,7 +23,8 @@ ParseRow = Callable[[Mapping[str, Any], Limits], Row]
 class Shape:
     """One line of the table. `key` is stored in rows and never renamed; `path` is loaded on first use.
 
-    `fields`: what a record must hold. `has_choice`: whether a row names a preferred completion.
+    `fields`: what a record must hold, `optional`: what it may. `has_choice`: whether a row names a preferred completion; `has_annotations`: whether
+    it holds answers to the project's form.
     """
 
     key: str
@@ -31,10 +32,16 @@ class Shape:
     path: str
     fields: tuple[str, ...]
     has_choice: bool
+    has_annotations: bool = False
+    optional: tuple[str, ...] = ()
 
     def load(self) -> ParseRow:
         """The function from a record to a `Row`."""
         return self._attribute("parse_row")  # type: ignore[no-any-return]
+
+    def check(self, row: Row, questions: Sequence[Mapping[str, Any]]) -> Row:
+        """The row with its answers held against the form; of shapes with annotations."""
+        return self._attribute("row_checked")(row, questions)  # type: ignore[no-any-return]
 
     def looks_like(self, record: Mapping[str, Any]) -> bool:
         """Whether a record has this shape."""
@@ -48,6 +55,15 @@ class Shape:
 SHAPES: dict[str, Shape] = {
     entry.key: entry
     for entry in (
+        Shape(
+            "annotated",
+            "Completions with people's answers to this project's form",
+            "pipelines.imports.annotated",
+            ("completions", "annotations"),
+            False,
+            has_annotations=True,
+            optional=("prompt", "context"),
+        ),
         Shape(
             "prompt-completions",
             "Prompt with a list of completions",
@@ -74,7 +90,7 @@ SHAPES: dict[str, Shape] = {
         ),
     )
 }  # fmt: skip
-READ_FIELDS = frozenset(field for shape in SHAPES.values() for field in shape.fields)
+READ_FIELDS = frozenset(field for shape in SHAPES.values() for field in shape.fields + shape.optional)
 # Fields that change what a row means: a row in which one is set is refused rather than read without it.
 MEANINGFUL_FIELDS = frozenset({"tools", "images", "image", "labels", "label", "completion"})
 

@@ -53,16 +53,21 @@ def _completion(item: object, prompt: TextValue, number: int, limits: Limits) ->
     text = completion_value(value, field, limits)
     if text.form != prompt.form:
         raise RowRefused("mixed_forms", f"{field} is a list of messages and the prompt is a text")
-    if model is not None and (
-        not isinstance(model, str) or not 0 < len(model) <= MODEL_NAME_LENGTH or not model.isprintable()
-    ):
+    if sampling is not None and not isinstance(sampling, dict):
+        raise RowRefused("wrong_type", f"sampling of {field} must be an object")
+    return CompletionValue(text, model_name(model, field), _sampling(sampling, field))
+
+
+def model_name(model: object, field: str) -> str | None:
+    """The name of the model that a file says wrote a completion."""
+    if model is None:
+        return None
+    if not isinstance(model, str) or not 0 < len(model) <= MODEL_NAME_LENGTH or not model.isprintable():
         raise RowRefused(
             "wrong_type",
             f"the model of {field} must be a name of 1 to {MODEL_NAME_LENGTH} printable characters",
         )
-    if sampling is not None and not isinstance(sampling, dict):
-        raise RowRefused("wrong_type", f"sampling of {field} must be an object")
-    return CompletionValue(text, model, _sampling(sampling, field))
+    return model
 
 
 def _sampling(sampling: dict[str, Any] | None, field: str) -> bytes | None:

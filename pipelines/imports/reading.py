@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from pipelines.imports import MEANINGFUL_FIELDS, READ_FIELDS, Shape, shape_detect, shape_get
 from pipelines.imports.errors import FileRefused, RowRefused
 from pipelines.imports.readers import NumberedRecord, Record, RowFile
-from pipelines.imports.rows import Limits, Row, shown
+from pipelines.imports.rows import Compared, Limits, Row, row_comparisons, shown
 
 SAMPLE_ROWS = 20
 KEPT_FAULTS = 1_000
@@ -19,12 +20,22 @@ KEPT_FAULTS = 1_000
 class Reading:
     """One pass over a file. `shape`, `detected` and `notices` are known at once, counts and faults when it is over.
 
+    `questions`: of the project's form, against which a shape with answers holds them. `compare`: what of a row is compared.
+
     Raises (also while iterating):
         FileRefused: the file as a whole does not fit.
     """
 
-    def __init__(self, path: Path, *, shape: str | None = None, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(
+        self,
+        path: Path,
+        *,
+        shape: str | None = None,
+        limits: Limits | None = None,
+        questions: Sequence[Mapping[str, Any]] = (),
+        compare: Callable[[Row], list[Compared]] = row_comparisons,
+    ) -> None:
+        self.limits, self._questions, self._compare = limits or Limits(), questions, compare
         self.file = RowFile(path, self.limits)
         self._records = iter(self.file)
         self._sample: list[NumberedRecord] = list(islice(self._records, SAMPLE_ROWS))
@@ -40,13 +51,14 @@ class Reading:
     def notices(self) -> list[str]:
         return self.file.notices
 
-    def __iter__(self) -> Iterator[tuple[int, Row]]:
-        """Rows that fit, each with its line (Parquet: row) number; the others are counted."""
+    def __iter__(self) -> Iterator[tuple[int, Row, list[Compared]]]:
+        """Rows that fit, each with its line (Parquet: row) number and its comparisons; the others are counted."""
         parse = self.shape.load()
         for number, record in chain(self._sample, self._records):
             self.rows_in += 1
             try:
                 row = self._parse(parse, record)
+                compared = self._compare(row)
             except RowRefused as refused:
                 self._refuse(number, refused)
             except RecursionError:
@@ -56,7 +68,7 @@ class Reading:
             except FileRefused as refused:
                 raise FileRefused(f"Row {number:,}: {refused}") from None
             else:
-                yield number, row
+                yield number, row, compared
         if self.rows_in == 0:
             raise FileRefused("The file has no rows.")
 
@@ -71,7 +83,8 @@ class Reading:
                 raise RowRefused(
                     "content_not_text", f"{field} is set, which shape {self.shape.key} does not read"
                 )
-        return parse(record, self.limits)  # type: ignore[operator,no-any-return]
+        row: Row = parse(record, self.limits)  # type: ignore[operator]
+        return self.shape.check(row, self._questions) if self.shape.has_annotations else row
 
     def _refuse(self, number: int, refused: RowRefused) -> None:
         self.refused[refused.cause] += 1

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import combinations
 from typing import Any
 
 import orjson
 
+from annotation.content import comparison_key, joint_key, places_ordered, text_sha256
 from pipelines.imports.errors import FileRefused, RowRefused
 
-PLAIN, MESSAGES = "plain", "messages"
+PLAIN, MESSAGES, NAME = "plain", "messages", "name"
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 NO_CHOICE, FIRST, SECOND = "", "first", "second"
+MOST_TOGETHER = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,41 +43,62 @@ class TextValue:
 
 @dataclass(frozen=True, slots=True)
 class CompletionValue:
+    """`prompt`: its own, where it answers another one than the row's."""
+
     text: TextValue
     model: str | None = None
     sampling: bytes | None = None
+    prompt: TextValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationValue:
+    """One rater's answers to the project's form. `rater` None: the import's source; `shown`: positions as shown.
+
+    Positions are those of the row's completions, until `annotated.row_checked` maps them to stored ones and fills the
+    summary.
+    """
+
+    rater: str | None
+    at: datetime | None
+    shown: tuple[int, ...] | None
+    answers: Mapping[str, Any]
+    outcome: str = ""
+    vote: int | None = None
+    vote_scale: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a file. `chosen`: index of the preferred completion, None where the file has no choice."""
+    """One row of a file. `chosen`: index of the preferred completion, None where the file has no choice.
+
+    `annotations`: answers about all its completions together; a row with some is one comparison.
+    """
 
     prompt: TextValue
     completions: tuple[CompletionValue, ...]
     chosen: int | None = None
+    context: str = ""
+    annotations: tuple[AnnotationValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Two completions in stored order (by content hash). `outcome`: first, second, or empty without a choice."""
+class Compared:
+    """The completions of one comparison in stored order (by content hash), each with its prompt.
+
+    `outcome`: first, second, or empty without a choice. `one_prompt`: all answer one prompt whose text is known.
+    """
 
     key: bytes
-    first: CompletionValue
-    second: CompletionValue
-    outcome: str
+    prompt: TextValue
+    completions: tuple[CompletionValue, ...]
+    outcome: str = NO_CHOICE
+    context: str = ""
+    one_prompt: bool = True
 
 
-def text_sha256(form: str, encoded: bytes) -> bytes:
-    """The content hash under which a text is stored."""
-    return hashlib.sha256(form.encode() + b"\0" + encoded).digest()
-
-
-def comparison_key(prompt: bytes, completions: Sequence[bytes], context: str = "") -> bytes:
-    """SHA-256 over the hashes of prompt and completions (in stored order) and the context."""
-    return hashlib.sha256(prompt + b"".join(completions) + context.encode()).digest()
-
-
-def _encode(body: str, field: str) -> bytes:
+def encode(body: str, field: str) -> bytes:
+    """UTF-8, refused where the database could not keep it."""
     if "\x00" in body:
         raise RowRefused("nul_character", f"{field} holds a NUL character, which the database cannot keep")
     try:
@@ -91,8 +114,14 @@ def shown(name: str) -> str:
 
 
 def plain_value(body: str, field: str) -> TextValue:
-    encoded = _encode(body, field)
+    encoded = encode(body, field)
     return TextValue(PLAIN, body, encoded, text_sha256(PLAIN, encoded))
+
+
+def name_value(name: str, field: str) -> TextValue:
+    """The name of a text that the file does not hold."""
+    encoded = encode(name, field)
+    return TextValue(NAME, name, encoded, text_sha256(NAME, encoded))
 
 
 def messages_value(messages: Sequence[Mapping[str, Any]], field: str) -> TextValue:
@@ -108,7 +137,7 @@ def messages_value(messages: Sequence[Mapping[str, Any]], field: str) -> TextVal
             raise RowRefused(
                 "content_not_text", f"message {number} of {field} is more than a role and a text"
             )
-        _encode(content, field)
+        encode(content, field)
         clean.append({"content": content, "role": message["role"]})
     encoded = orjson.dumps(clean)
     return TextValue(MESSAGES, encoded.decode(), encoded, text_sha256(MESSAGES, encoded))
@@ -160,7 +189,14 @@ def choice_row(prompt: TextValue, chosen: TextValue, rejected: TextValue) -> Row
     return Row(prompt, (CompletionValue(chosen), CompletionValue(rejected)), chosen=0)
 
 
-def row_pairs(row: Row, *, per_prompt: int | None = None, salt: bytes = b"") -> list[Pair]:
+def row_comparisons(
+    row: Row, *, together: bool = False, per_prompt: int | None = None, salt: bytes = b""
+) -> list[Compared]:
+    """What of a row is compared: all its completions together where it is asked for or answers speak of them, else pairs."""
+    return [row_together(row)] if together or row.annotations else row_pairs(row, per_prompt=per_prompt, salt=salt)
+
+
+def row_pairs(row: Row, *, per_prompt: int | None = None, salt: bytes = b"") -> list[Compared]:
     """All pairs of the row's different completions, or `per_prompt` of them chosen by a hash keyed with `salt`.
 
     Stored order follows the content hashes, so that neither place nor insert order tells which one a file preferred.
@@ -170,9 +206,41 @@ def row_pairs(row: Row, *, per_prompt: int | None = None, salt: bytes = b"") -> 
     pairs = []
     for low, high in combinations(sorted(distinct), 2):
         outcome = FIRST if low == preferred else SECOND if high == preferred else NO_CHOICE
-        pairs.append(
-            Pair(comparison_key(row.prompt.sha256, (low, high)), distinct[low], distinct[high], outcome)
-        )
+        key = comparison_key(row.prompt.sha256, (low, high))
+        pairs.append(Compared(key, row.prompt, (distinct[low], distinct[high]), outcome))
     if per_prompt is None or len(pairs) <= per_prompt:
         return pairs
     return sorted(pairs, key=lambda pair: hmac.digest(salt, pair.key, "sha256"))[:per_prompt]
+
+
+def row_together(row: Row) -> Compared:
+    """All the row's completions as one comparison.
+
+    Raises:
+        RowRefused: more than nine, or the same completion of the same prompt twice.
+    """
+    if len(row.completions) > MOST_TOGETHER:
+        raise RowRefused(
+            "completions_too_many",
+            f"there are {len(row.completions)} completions; at most {MOST_TOGETHER} are compared together",
+        )
+    placed = tuple(row.completions[index] for index in stored_order(row))
+    places = [_place(row, one) for one in placed]
+    if len(set(places)) < len(places):
+        raise RowRefused("completions_equal", "two of its completions are the same text")
+    # Where prompts differ, the comparison's is that of its first completion.
+    prompt, hashes = placed[0].prompt or row.prompt, [text for _, text in places]
+    if len({own for own, _ in places}) > 1:
+        own = tuple(replace(one, prompt=one.prompt or row.prompt) for one in placed)
+        return Compared(joint_key(places, row.context), prompt, own, context=row.context, one_prompt=False)
+    key = comparison_key(prompt.sha256, hashes, row.context)
+    return Compared(key, prompt, placed, context=row.context, one_prompt=prompt.form != NAME)
+
+
+def stored_order(row: Row) -> list[int]:
+    """Which of the row's completions stands at each stored position."""
+    return places_ordered([_place(row, one) for one in row.completions])
+
+
+def _place(row: Row, completion: CompletionValue) -> tuple[bytes, bytes]:
+    return (completion.prompt or row.prompt).sha256, completion.text.sha256

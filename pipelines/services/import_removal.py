@@ -48,7 +48,11 @@ OF_COMPARISONS = (
 STATEMENTS = (
     "DROP TABLE IF EXISTS pg_temp.removed_prompt, pg_temp.removed_text",
     """CREATE TEMPORARY TABLE removed_prompt ON COMMIT DROP AS
-       SELECT DISTINCT prompt_id AS id FROM annotation_comparison WHERE source_import_id = %(import)s""",
+       SELECT prompt_id AS id FROM annotation_comparison WHERE source_import_id = %(import)s
+       UNION SELECT o.prompt_id FROM annotation_comparison c
+       JOIN annotation_comparisoncompletion x ON x.comparison_id = c.id
+       JOIN annotation_completion o ON o.id = x.completion_id
+       WHERE c.source_import_id = %(import)s AND NOT c.one_prompt""",
     """CREATE TEMPORARY TABLE removed_text ON COMMIT DROP AS
        SELECT p.text_sha256 AS sha256 FROM annotation_prompt p JOIN removed_prompt own ON own.id = p.id
        UNION SELECT c.text_sha256 FROM annotation_completion c JOIN removed_prompt own ON own.id = c.prompt_id""",

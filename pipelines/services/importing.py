@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ from annotation.models import Import, Project, Rater, User
 from pipelines.errors import Cancelled, InputRefused
 from pipelines.imports.errors import CAUSES, FileRefused
 from pipelines.imports.reading import Reading
-from pipelines.imports.rows import Limits, row_pairs
+from pipelines.imports.rows import Limits, row_comparisons
 from pipelines.models import Job
 from pipelines.queue import Leased, job_start, work_finishing
-from pipelines.services.import_staging import Progress, Staging, staging_load
+from pipelines.services.import_staging import Load, Progress, Staging, staging_load
 from pipelines.services.ordering import order_again
 
 ANNOTATIONS, PREDICTIONS = "annotations", "predictions"
@@ -37,12 +38,16 @@ JOB_KIND = "import.commit"
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How a file is read. Empty `source`: named after the file. `accept_faults`: import the other rows in any case."""
+    """How a file is read. Empty `source`: named after the file. `accept_faults`: import the other rows in any case.
+
+    `together`: a row's completions are one comparison, up to nine, instead of all their pairs.
+    """
 
     shape: str | None = None
     choices: str = ANNOTATIONS
     source: str = ""
     pairs_per_prompt: int | None = None
+    together: bool = False
     strict: bool = False
     accept_faults: bool = False
 
@@ -80,6 +85,8 @@ def import_open(
         raise InputRefused(f"Choices are kept as annotations or predictions; got {options.choices!r}.")
     if options.pairs_per_prompt is not None and options.pairs_per_prompt < 1:
         raise InputRefused(f"Pairs per prompt must be at least 1; got {options.pairs_per_prompt}.")
+    if options.together and options.pairs_per_prompt is not None:
+        raise InputRefused("Give either pairs per prompt or together: together makes one comparison of a row, no pairs.")
     name = _storable(Path(file_name).name)[:255] or "file"
     source = _storable(options.source).strip()[:200] or name[:200]
     return Import.objects.create(
@@ -138,11 +145,22 @@ def _stage(
     record: Import, path: Path, options: ImportOptions, staging: Staging, progress: Progress | None
 ) -> Reading:
     """Read every row and send it to staging; leaves shape, counts and faults on `record`."""
-    reading = Reading(path, shape=options.shape, limits=import_limits())
+    form = record.project.form_revisions.first()
+    questions = form.questions if form is not None else []
+    compare = partial(
+        row_comparisons,
+        together=options.together,
+        per_prompt=options.pairs_per_prompt,
+        salt=record.project.split_salt.bytes,
+    )
+    reading = Reading(
+        path, shape=options.shape, limits=import_limits(), questions=questions, compare=compare
+    )
     record.shape = reading.shape.key
-    salt = record.project.split_salt.bytes
-    for line, row in reading:
-        staging.add(line, row, row_pairs(row, per_prompt=options.pairs_per_prompt, salt=salt))
+    if reading.shape.has_annotations and options.choices != ANNOTATIONS:
+        raise FileRefused("This file holds people's answers to the form; they can only be kept as annotations.")
+    for line, row, compared in reading:
+        staging.add(line, compared, row.annotations)
         if progress is not None and line % 500 == 0:
             progress(reading.file.position, reading.file.size)
     staging.flush()
@@ -152,8 +170,11 @@ def _stage(
         **{f"refused_{cause}": reading.refused[cause] for cause in CAUSES if reading.refused[cause]},
     }  # fmt: skip
     record.faults = reading.faults
-    record.choices = options.choices if reading.shape.has_choice else "none"
+    has_choices = reading.shape.has_choice or reading.shape.has_annotations
+    record.choices = options.choices if has_choices else "none"
     record.options = {**record.options, "detected": reading.detected, "notices": reading.notices}
+    if reading.shape.has_annotations and form is not None:
+        record.options["form_revision"] = form.pk
     return reading
 
 
@@ -185,12 +206,16 @@ def _load(record: Import, reading: Reading, options: ImportOptions) -> None:
             project=record.project, kind=Rater.Kind.SOURCE, name=record.source_name
         )
     counts = staging_load(
-        project_id=record.project_id,
-        import_id=record.pk,
-        wanted=record.project.wanted,
-        sha256=bytes(record.file_sha256 or b""),
-        rater_id=None if rater is None else rater.pk,
-        choices=options.choices,
+        Load(
+            project_id=record.project_id,
+            import_id=record.pk,
+            wanted=record.project.wanted,
+            sha256=bytes(record.file_sha256 or b""),
+            source=record.source_name,
+            rater_id=None if rater is None else rater.pk,
+            choices=options.choices,
+            form_id=record.options.get("form_revision"),
+        )
     )
     order_again(record.project_id)
     record.counts = {**record.counts, **counts}

@@ -15,6 +15,7 @@ from annotation.feedback import NOTHING, About, Summary
 from annotation.feedback.shared import (
     CANNOT_JUDGE,
     answer_object,
+    answer_unplaced,
     is_cannot_judge,
     parts_check,
     reasons_checked,
@@ -24,6 +25,7 @@ from annotation.feedback.shared import (
     words_check,
 )
 
+answer_placed = answer_unplaced
 SUBJECTS = ("completion", "comparison")
 NEEDS_TEXTS = False
 LABELS = ("yes", "no", "does_not_apply")

@@ -7,6 +7,7 @@ from annotation.feedback.pairwise.answer import (  # noqa: F401 - the same rules
     SUBJECTS,
     answer_check,
     answer_from_form,
+    answer_placed,
     answer_summary,
     answer_to_form,
     question_check,

@@ -74,6 +74,16 @@ def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Su
     return Summary("tie" if ranks[0] == ranks[1] else "first" if ranks[0] < ranks[1] else "second")
 
 
+def answer_placed(
+    question: Mapping[str, Any], answer: Mapping[str, Any], places: Sequence[int]
+) -> dict[str, Any]:
+    moved = dict(answer)
+    if "ranks" in answer:
+        given = dict(zip(places, answer["ranks"], strict=True))
+        moved["ranks"] = [given[place] for place in range(len(places))]
+    return moved | {end: places[answer[end]] for end in ("best", "worst") if end in answer}
+
+
 def answer_from_form(
     question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
 ) -> dict[str, Any] | None:

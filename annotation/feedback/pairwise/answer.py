@@ -71,7 +71,7 @@ def answer_check(
 
 def _choice_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
     m, outcome, vote = scale(question), answer.get("outcome"), answer.get("vote")
-    allowed = {"first", "second", "tie"} | {key for key in WITHOUT_STRENGTH if question.get(key)}
+    allowed = ["first", "second", "tie", *(key for key in WITHOUT_STRENGTH if question.get(key))]
     if outcome not in allowed:
         raise FormRefused(f"The outcome must be one of {', '.join(sorted(allowed))}; got {outcome!r}.")
     if outcome in WITHOUT_STRENGTH:
@@ -103,6 +103,24 @@ def _aspects_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> 
 def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
     has_vote = answer["vote"] is not None
     return Summary(answer["outcome"], answer["vote"], scale(question) if has_vote else None)
+
+
+def answer_placed(
+    question: Mapping[str, Any], answer: Mapping[str, Any], places: Sequence[int]
+) -> dict[str, Any]:
+    """Turned round where the first of the two stands second."""
+    if list(places) == [0, 1]:
+        return dict(answer)
+    aspects = {key: _turned(one) for key, one in (answer.get("aspects") or {}).items()}
+    return {**answer, **_turned(answer), "aspects": aspects}
+
+
+def _turned(choice: Mapping[str, Any]) -> dict[str, Any]:
+    outcome, vote = choice["outcome"], choice["vote"]
+    return {
+        "outcome": {"first": "second", "second": "first"}.get(outcome, outcome),
+        "vote": None if vote is None else -vote,
+    }
 
 
 def answer_from_form(

@@ -14,6 +14,7 @@ from annotation.feedback import NOTHING, About, Summary
 from annotation.feedback.shared import (
     CANNOT_JUDGE,
     answer_object,
+    answer_unplaced,
     is_cannot_judge,
     parts_check,
     reasons_checked,
@@ -25,6 +26,7 @@ from annotation.feedback.shared import (
     words_check,
 )
 
+answer_placed = answer_unplaced
 SUBJECTS = ("completion", "comparison")
 NEEDS_TEXTS = False
 MOST_STEPS = 11

@@ -14,8 +14,9 @@ from typing import Any
 
 from annotation.errors import FormRefused
 from annotation.feedback import NOTHING, About, Summary
-from annotation.feedback.shared import answer_object, sentence_checked, whole, words_check
+from annotation.feedback.shared import answer_object, answer_unplaced, sentence_checked, whole, words_check
 
+answer_placed = answer_unplaced
 SUBJECTS = ("completion",)
 NEEDS_TEXTS = True
 MOST_SPANS = 200

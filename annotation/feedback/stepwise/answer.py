@@ -105,6 +105,12 @@ def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Su
     return Summary(CANNOT_JUDGE) if answer.get("outcome") == CANNOT_JUDGE else NOTHING
 
 
+def answer_placed(
+    question: Mapping[str, Any], answer: Mapping[str, Any], places: Sequence[int]
+) -> dict[str, Any]:
+    return ranking.answer_placed(question, answer, places) if question["mode"] == "siblings" else dict(answer)
+
+
 def answer_from_form(
     question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
 ) -> dict[str, Any] | None:

@@ -14,6 +14,8 @@ from annotation.feedback import (
     About,
     answer_module,
     answers_from_form,
+    answers_placed,
+    answers_summary,
     answers_to_form,
     answers_validate,
     gives_place_back,
@@ -281,3 +283,20 @@ def test_a_type_says_of_what_it_is_asked(type_key):
 def test_a_form_that_could_not_be_answered_is_refused(change, sentence):
     with pytest.raises(FormRefused, match=sentence):
         questions_check([TEMPLATES["pairwise"].questions[0] | change])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_answers_about_another_order_are_stored_as_if_they_were_shown_so(name, seed):
+    """Placing and the form's own mapping of sides are two ways to the same answers."""
+    draw = random.Random(seed)
+    questions = TEMPLATES[name].questions
+    size = draw.randint(TEMPLATES[name].completions[0], min(TEMPLATES[name].completions[1], len(TEXTS)))
+    straight, places = list(range(size)), draw.sample(range(size), size)
+    fields = any_fields(questions, size, draw, straight)
+    given = answers_validate(questions, answers_from_form(questions, fields, straight), about(size)).answers
+    texts = [("plain", TEXTS[places.index(place)]) for place in range(size)]
+    posted = answers_from_form(questions, answers_to_form(questions, given, straight), places)
+    stored = answers_validate(questions, posted, About(size, texts))
+    assert answers_placed(questions, given, places) == stored.answers
+    assert answers_summary(questions, stored.answers) == stored.summary

@@ -12,11 +12,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from annotation.feedback.templates import TEMPLATES
 from pipelines.imports import SHAPES
 from pipelines.imports.errors import CAUSES, FileRefused
 from pipelines.imports.reading import Reading
-from pipelines.imports.rows import Limits, row_pairs
+from pipelines.imports.rows import Limits
 
+# Each type once, none required but the first, so that few answers are enough.
+QUESTIONS = [
+    {**TEMPLATES[name].questions[-1], "key": name.replace("-", "_"), "required": name == "thumbs"}
+    for name in ("pairwise-aspects", "listwise", "best-worst", "thumbs", "helpsteer2", "steps", "edit", "spans")
+]
+ANNOTATED = {
+    "prompt": "p", "completions": [{"id": 1, "text": "a"}, {"id": 2, "text": "b", "prompt": {"name": "q"}}],
+    "annotations": [{"rater": "r", "at": "2026-01-01T10:00:00Z", "shown_order": [2, 1], "answers": {
+        "thumbs": {"completions": [{"label": "yes"}, {"label": "no", "sentence": "s"}]}, "listwise": {"ranks": [1, 2]},
+        "spans": {"completions": [{"spans": [{"start": 0, "end": 1, "category": "style", "severity": "minor"}]}, None]},
+        "edit": {"source": 0, "text": "c"}, "steps": {"completions": [{"labels": ["right"]}, None]}}}],
+}  # fmt: skip
 ROWS = [
     {"prompt": "2+2=", "chosen": " 4", "rejected": " 5"},
     {"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a\n\nAssistant: c"},
@@ -37,6 +50,13 @@ FIELDS = st.sampled_from(
         "text",
         "model",
         "sampling",
+        "annotations",
+        "answers",
+        "id",
+        "name",
+        "thumbs",
+        "spans",
+        "outcome",
     ]
 )
 VALUES = st.recursive(
@@ -62,6 +82,7 @@ FILES = [
     gzip.compress(json.dumps(ROWS[1]).encode() + b"\n"),
     parquet(ROWS[:1] * 3),
     parquet([ROWS[3]]),
+    json.dumps(ANNOTATED).encode() + b"\n",
 ]
 
 
@@ -74,10 +95,11 @@ def read(tmp_path):
         path.write_bytes(data)
         limits = Limits(line_bytes=100_000, unpacked_bytes=2_000_000, completion_bytes=10_000)
         try:
-            reading = Reading(path, shape=shape, limits=limits)
-            for _, row in reading:
-                for pair in row_pairs(row):
-                    assert pair.first.text.sha256 < pair.second.text.sha256
+            reading = Reading(path, shape=shape, limits=limits, questions=QUESTIONS)
+            for _, _, compared in reading:
+                for one in compared:
+                    places = [(c.text.sha256, (c.prompt or one.prompt).sha256) for c in one.completions]
+                    assert places == sorted(set(places))
             assert set(reading.refused) <= set(CAUSES)
             said = [*reading.notices, *(str(fault["message"]) for fault in reading.faults)]
         except FileRefused as refused:
@@ -124,5 +146,19 @@ def test_a_good_row_comes_out_as_it_went_in(tmp_path, texts):
         return
     path = tmp_path / "file"
     path.write_text(json.dumps({"prompt": prompt, "chosen": chosen, "rejected": rejected}) + "\n")
-    ((_, row),) = Reading(path)
+    ((_, row, _),) = Reading(path)
     assert (row.prompt.body, *(c.text.body for c in row.completions)) == (prompt, chosen, rejected)
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS | st.just("completions"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@quiet
+@given(key=st.sampled_from([question["key"] for question in QUESTIONS]), answer=ANY)
+def test_any_answer_is_taken_or_refused_in_a_sentence(read, key, answer):
+    given_ = [{"answers": {"thumbs": {"completions": [{"label": "yes"}] * 2}, key: answer}}]
+    read(json.dumps({**ANNOTATED, "annotations": given_}).encode(), "annotated")

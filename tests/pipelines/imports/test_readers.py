@@ -51,7 +51,7 @@ def test_it_reads_lines_gzip_and_parquet_alike(write, tmp_path):
         paths, ("jsonl", "jsonl.gz", "parquet"), ([1, 3], [1, 3], [1, 2]), strict=True
     ):
         rows, reading = read(path)
-        assert [number for number, _ in rows] == numbers
+        assert [number for number, _, _ in rows] == numbers
         assert (reading.file.format, reading.shape.key, reading.rows_in) == (format_, "trl-preference", 2)
 
 

@@ -19,6 +19,11 @@ TOOLS = {**SEVEN, "tool_calls": [1]}
 BOSS = {"role": "boss", "content": ""}
 INFINITE = {"text": "b", "sampling": {"t": float("inf")}}
 EXAMPLES = {
+    "annotated": {
+        "prompt": "2+2=",
+        "completions": [{"id": "a", "text": "4"}, {"id": "b", "text": "5", "model": "m"}],
+        "annotations": [{"rater": "r1", "answers": {}}],
+    },
     "trl-preference": {"prompt": "2+2=", "chosen": " 4", "rejected": " 5"},
     "trl-implicit": {"chosen": [USER, SEVEN], "rejected": [USER, NINE]},
     "hh-rlhf": {
@@ -34,6 +39,10 @@ EXAMPLES = {
 
 def talk(question: str, answer: str) -> str:
     return f"\n\nHuman: {question}\n\nAssistant: {answer}"
+
+
+def annotated(**fields):
+    return {**EXAMPLES["annotated"], **fields}
 
 
 def parse(key, record):
@@ -103,6 +112,18 @@ def test_other_columns_are_named_with_what_is_known():
         ("trl-implicit", {"chosen": [USER, SEVEN], "rejected": [USER, SEVEN]}, "chosen_equals_rejected"),
         ("hh-rlhf", {"chosen": talk("a", "1"), "rejected": talk("b", "2")}, "no_common_prompt"),
         ("hh-rlhf", {"chosen": talk("a", ""), "rejected": talk("a", "2")}, "empty_completion"),
+        ("annotated", annotated(prompt=None), "missing_field"),
+        ("annotated", annotated(prompt={"name": ""}), "wrong_type"),
+        ("annotated", annotated(prompt=[USER]), "mixed_forms"),
+        ("annotated", annotated(completions=[]), "completions_too_few"),
+        ("annotated", annotated(completions=[{"id": 1, "text": "a"}, {"id": "1", "text": "b"}]), "wrong_type"),
+        ("annotated", annotated(completions=[{"text": "a"}]), "missing_field"),
+        ("annotated", annotated(completions=[{"id": 1}]), "missing_field"),
+        ("annotated", annotated(completions=[{"id": 1, "text": " "}]), "empty_completion"),
+        ("annotated", annotated(annotations=[]), "wrong_type"),
+        ("annotated", annotated(annotations=[{"rater": 7, "answers": {}}]), "wrong_type"),
+        ("annotated", annotated(annotations=[{"at": "2026-01-01T10:00:00", "answers": {}}]), "wrong_type"),
+        ("annotated", annotated(annotations=[{"shown_order": ["a"], "answers": {}}]), "wrong_type"),
         ("prompt-completions", {"prompt": "p", "completions": ["a"]}, "completions_too_few"),
         ("prompt-completions", {"prompt": "p", "completions": ["a", "a"]}, "completions_equal"),
         ("prompt-completions", {"prompt": "p", "completions": ["a"] * 65}, "completions_too_many"),
@@ -124,7 +145,7 @@ def test_stored_order_follows_the_hash_whoever_was_chosen():
     low, high = sorted(["a", "b"], key=lambda text: text_sha256("plain", text.encode()))
     for chosen, rejected, outcome in ((low, high, "first"), (high, low, "second")):
         (pair,) = row_pairs(parse("trl-preference", {"prompt": "p", "chosen": chosen, "rejected": rejected}))
-        assert (pair.first.text.body, pair.second.text.body, pair.outcome) == (low, high, outcome)
+        assert (*(c.text.body for c in pair.completions), pair.outcome) == (low, high, outcome)
 
 
 def test_all_pairs_of_different_completions_or_k_by_the_salt():
