@@ -39,6 +39,7 @@ C0 = [
     "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR", "SO", "SI", "DLE", "DC1",
     "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US",
 ]  # fmt: skip
+NAME_ONLY = "The text of this prompt is not in the file. Its name:"
 JOINERS = {"\u200c", "\u200d"}
 
 
@@ -141,7 +142,9 @@ class Turn:
 
 
 def turns(form: str, body: str) -> list[Turn]:
-    """A stored text as its turns; `body` is the text itself or canonical JSON of messages."""
+    """A stored text as its turns; `body` is the text itself, canonical JSON of messages, or a name without its text."""
+    if form == "name":
+        return [Turn("", f"{NAME_ONLY} {body}")]
     if form != "messages":
         return [Turn("", body)]
     return [Turn(str(m.get("role", "")), _content(m)) for m in json.loads(body)]

@@ -94,7 +94,7 @@ class Annotation(models.Model):
                 name="annotation_one_current",
             ),
             models.UniqueConstraint(
-                fields=["derived_from"],
+                fields=["derived_from", "comparison"],
                 condition=Q(derived_from__isnull=False),
                 name="annotation_derived_once",
             ),

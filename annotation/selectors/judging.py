@@ -105,7 +105,8 @@ def judged_today(*, project_id: int, user_id: int) -> int:
     statement = """
     SELECT count(*) FROM annotation_annotation n
     JOIN annotation_rater r ON r.id = n.rater_id JOIN annotation_participation p ON p.id = r.participation_id
-    WHERE p.project_id = %s AND p.annotator_id = %s AND n.state = 'current' AND n.created_at >= date_trunc('day', now())
+    WHERE p.project_id = %s AND p.annotator_id = %s AND n.state = 'current' AND n.derived_from_id IS NULL
+      AND n.created_at >= date_trunc('day', now())
     """
     with connection.cursor() as cursor:
         cursor.execute(statement, [project_id, user_id])
@@ -124,7 +125,9 @@ def own_answers(
 ) -> tuple[list[Annotation], int | None]:
     """One's own answers, newest first, without the retractions; and the id to go on from, if there are more."""
     answers = (
-        Annotation.objects.filter(project=project, rater__participation__annotator_id=user_id)
+        Annotation.objects.filter(
+            project=project, rater__participation__annotator_id=user_id, derived_from=None
+        )
         .exclude(state=Annotation.State.RETRACTION)
         .select_related("comparison__prompt__text", "form_revision")
         .order_by("-id")

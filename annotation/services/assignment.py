@@ -35,6 +35,7 @@ from annotation.models import (
 )
 from annotation.outbox import outbox_add
 from annotation.services import assignment_sql as sql
+from annotation.services.edits import edits_derive
 
 log = logging.getLogger(__name__)
 
@@ -299,10 +300,15 @@ def _submit(
         "most_given_back": MOST_GIVEN_BACK,
     }
     stored = [] if holder.known_id else rows_of(sql.SUBMIT, row)
-    if stored:
-        return Submitted(stored[0][0], replay=False, late=False)
-    replay = _replay(holder.rater_id, key, row["body_hash"])
-    return replay or _submit_without_lease(assignment_id, holder.comparison_id, row, valid)
+    outcome = (
+        Submitted(stored[0][0], replay=False, late=False)
+        if stored
+        else _replay(holder.rater_id, key, row["body_hash"])
+        or _submit_without_lease(assignment_id, holder.comparison_id, row, valid)
+    )
+    if isinstance(outcome, Submitted) and not outcome.replay:
+        edits_derive(annotation_id=outcome.annotation_id, questions=questions, answers=valid.answers)
+    return outcome
 
 
 def about_of(comparison_id: int, size: int, questions: Sequence[Mapping[str, Any]]) -> About:

@@ -29,6 +29,7 @@ from annotation.services.assignment import (
     rowcount_of,
     rows_of,
 )
+from annotation.services.edits import edits_derive, edits_withdraw
 
 
 def _own(annotation_id: int, user_id: int) -> Annotation:
@@ -56,7 +57,9 @@ def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None 
     if annotation.state == Annotation.State.WITHDRAWN:
         return None if assignment.state != Assignment.State.LEASED else _as_row(assignment)
     latest = (
-        Annotation.objects.filter(rater_id=person.rater_id, state=Annotation.State.CURRENT).order_by("-id").first()
+        Annotation.objects.filter(rater_id=person.rater_id, state=Annotation.State.CURRENT, derived_from=None)
+        .order_by("-id")
+        .first()
     )
     if latest is None or latest.pk != annotation.pk:
         raise Conflict("Only your latest answer can be undone. Correct earlier ones under History.")
@@ -65,6 +68,7 @@ def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None 
         raise Conflict("The time to undo this answer is over. You can correct it under History.")
     gave_back = annotation.gave_back
     _withdraw(annotation)
+    edits_withdraw(annotation_id=annotation.pk)
     if gave_back:
         hold_back_judge(assignment.comparison_id)
     placed = _place_taken_back(assignment, gave_back)
@@ -164,6 +168,8 @@ def _correct(
     )
     if not placed:
         return KeptAsSurplus(_surplus_sentence(), new.pk)
+    edits_withdraw(annotation_id=old.pk)
+    edits_derive(annotation_id=new.pk, questions=questions, answers=valid.answers)
     hold_back_judge(person.comparison_id)
     outbox_add(project_id=person.project_id, kind="annotation.submitted", subject_id=new.pk)
     return Submitted(new.pk, replay=False, late=old.late)

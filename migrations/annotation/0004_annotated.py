@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='annotation',
-            constraint=models.UniqueConstraint(condition=models.Q(('derived_from__isnull', False)), fields=('derived_from',), name='annotation_derived_once'),
+            constraint=models.UniqueConstraint(condition=models.Q(('derived_from__isnull', False)), fields=('derived_from', 'comparison'), name='annotation_derived_once'),
         ),
         migrations.AddConstraint(
             model_name='annotation',

@@ -23,8 +23,8 @@ ParseRow = Callable[[Mapping[str, Any], Limits], Row]
 class Shape:
     """One line of the table. `key` is stored in rows and never renamed; `path` is loaded on first use.
 
-    `fields`: what a record must hold, `optional`: what it may. `has_choice`: whether a row names a preferred completion; `has_annotations`: whether
-    it holds answers to the project's form.
+    `fields`: what a record must hold, `optional`: what it may. `has_choice`: whether a row names a preferred completion;
+    `has_annotations`: whether it holds answers to the project's form.
     """
 
     key: str

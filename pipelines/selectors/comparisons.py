@@ -268,9 +268,9 @@ def comparison_get(*, project: Project, comparison_id: int, sees_models: bool) -
     """A comparison of this project, with what models said only where that is open. Nine queries, whatever it holds."""
     places = Prefetch(
         "places",
-        ComparisonCompletion.objects.select_related("completion__text", "completion__model").order_by(
-            "position"
-        ),
+        ComparisonCompletion.objects.select_related(
+            "completion__text", "completion__prompt__text", "completion__model"
+        ).order_by("position"),
     )
     found = (
         Comparison.objects.filter(project=project, pk=comparison_id)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from annotation.models import LanguageModel, Project
 from pipelines.errors import NothingToDo
+from pipelines.selectors.pairs import IS_PAIR
 from pipelines.selectors.scores import ches_table, models_scored
 from pipelines.versions.filters import LENGTH_KEYS, Candidates, Rule, ScoreColumns
 from pipelines.versions.forms import FORMS, PairTexts, content_of
@@ -23,13 +24,14 @@ BATCH = 5_000
 
 @dataclass(frozen=True)
 class Population:
-    """All comparisons of a project and the candidates among them: those whose preference has a direction.
+    """All comparisons of a project and the candidates among them: the pairs whose preference has a direction.
 
     `comparison`, `revision`: (n,) ids of the candidates, ordered by the comparisons' content keys. `split`: (n,) index
     into `SPLITS`. `form`: (n,) index into `FORMS`.
     """
 
     comparisons: int
+    not_pairs: int
     unjudged: int
     ties: int
     identical: int
@@ -40,9 +42,10 @@ class Population:
     candidates: Candidates
 
 
-COUNTS = """
-SELECT count(*), count(*) FILTER (WHERE r.id IS NULL), count(*) FILTER (WHERE r.outcome = 'tie'),
-       count(*) FILTER (WHERE chosen.text_sha256 = rejected.text_sha256)
+COUNTS = f"""
+SELECT count(*), count(*) FILTER (WHERE NOT ({IS_PAIR})), count(*) FILTER (WHERE {IS_PAIR} AND r.id IS NULL),
+       count(*) FILTER (WHERE {IS_PAIR} AND r.outcome = 'tie'),
+       count(*) FILTER (WHERE {IS_PAIR} AND chosen.text_sha256 = rejected.text_sha256)
 FROM annotation_comparison c
 LEFT JOIN pipelines_preference p ON p.comparison_id = c.id
 LEFT JOIN pipelines_preferencerevision r ON r.id = p.current_id
@@ -63,7 +66,7 @@ JOIN annotation_text text ON text.sha256 = prompt.text_sha256
 JOIN annotation_completion chosen ON chosen.id = r.chosen_id
 JOIN annotation_completion rejected ON rejected.id = r.rejected_id
 {texts}
-WHERE c.project_id = %(project)s AND r.outcome <> 'tie' AND chosen.text_sha256 <> rejected.text_sha256
+WHERE c.project_id = %(project)s AND {pair} AND r.outcome <> 'tie' AND chosen.text_sha256 <> rejected.text_sha256
 ORDER BY c.key
 """
 # Lengths unpack every text, so they are read only for filters on them.
@@ -97,8 +100,8 @@ def population_of(*, project: Project, rules: Sequence[Rule]) -> Population:
     parts = WITH_LENGTHS if any(rule.key.key in LENGTH_KEYS for rule in rules) else WITHOUT_LENGTHS
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, {"project": project.pk})
-        comparisons, unjudged, ties, identical = cursor.fetchone()
-        cursor.execute(CANDIDATES.format(**parts), {"project": project.pk})
+        comparisons, not_pairs, unjudged, ties, identical = cursor.fetchone()
+        cursor.execute(CANDIDATES.format(pair=IS_PAIR, **parts), {"project": project.pk})
         columns = _columns(cursor, project)
     comparison, revision = columns["comparison"].astype(np.int64), columns["revision"].astype(np.int64)
     split = columns["split"].astype(np.int8)
@@ -120,7 +123,8 @@ def population_of(*, project: Project, rules: Sequence[Rule]) -> Population:
         **{name: columns[name].astype(np.float64) for name in names},
     )
     return Population(
-        comparisons, unjudged, ties, identical, comparison, revision, split, columns["form"].astype(np.int8), candidates
+        comparisons, not_pairs, unjudged, ties, identical, comparison, revision, split,
+        columns["form"].astype(np.int8), candidates,
     )  # fmt: skip
 
 

@@ -20,6 +20,9 @@ SELECT row.position, row.split, encode(row.row_hash, 'hex') AS row_hash, revisio
                           WHERE later.supersedes_id = a.id AND later.id > run.annotations_until)
                OR EXISTS (SELECT FROM annotation_annotation later
                           WHERE later.retracts_id = a.id AND later.id > run.annotations_until))) AS annotations,
+       (SELECT array_agg(DISTINCT a.derived_from_id) FROM annotation_annotation a
+        WHERE a.comparison_id = comparison.id AND a.derived_from_id IS NOT NULL AND a.id <= run.annotations_until
+       ) AS edits,
        (SELECT array_agg(p.id ORDER BY p.id) FROM pipelines_prediction p
         WHERE p.comparison_id = comparison.id AND p.id <= run.predictions_until) AS predictions
 FROM pipelines_versionrow row
@@ -35,7 +38,7 @@ ORDER BY row.position
 
 
 def version_lineage(*, version: DatasetVersion, limit: int | None = None) -> list[dict[str, Any]]:
-    """Each row of a version with the annotations and predictions under it and the file and line it came from."""
+    """Each row of a version with the annotations, edits and predictions under it and the file and line it came from."""
     with connection.cursor() as cursor:
         cursor.execute(
             LINEAGE + (" LIMIT %(limit)s" if limit is not None else ""),

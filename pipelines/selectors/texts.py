@@ -9,6 +9,8 @@ from typing import Any
 
 from django.db import connection
 
+from pipelines.selectors.pairs import IS_PAIR
+
 Text = str | list[dict[str, Any]]
 
 
@@ -22,7 +24,7 @@ class PairRow:
     second: Text
 
 
-PAIRS = """
+PAIRS = f"""
 SELECT c.id, tp.form, tp.body, ta.form, ta.body, tb.form, tb.body
 FROM annotation_comparison c
 JOIN annotation_prompt p ON p.id = c.prompt_id JOIN annotation_text tp ON tp.sha256 = p.text_sha256
@@ -30,12 +32,12 @@ JOIN annotation_comparisoncompletion pa ON pa.comparison_id = c.id AND pa.positi
 JOIN annotation_completion a ON a.id = pa.completion_id JOIN annotation_text ta ON ta.sha256 = a.text_sha256
 JOIN annotation_comparisoncompletion pb ON pb.comparison_id = c.id AND pb.position = 1
 JOIN annotation_completion b ON b.id = pb.completion_id JOIN annotation_text tb ON tb.sha256 = b.text_sha256
-WHERE c.project_id = %(project)s AND c.size = 2 AND c.id = ANY(%(ids)s::bigint[]) ORDER BY c.id
+WHERE c.project_id = %(project)s AND {IS_PAIR} AND c.id = ANY(%(ids)s::bigint[]) ORDER BY c.id
 """
 
 
 def pairs_of(project_id: int, comparison_ids: Sequence[int]) -> list[PairRow]:
-    """The texts of these comparisons of two, by id. A completion of another form than its prompt becomes messages."""
+    """The texts of these pairs, by id. A completion of another form than its prompt becomes messages."""
     with connection.cursor() as cursor:
         cursor.execute(PAIRS, {"project": project_id, "ids": list(comparison_ids)})
         rows = cursor.fetchall()
@@ -68,7 +70,7 @@ JOIN annotation_comparisoncompletion pa ON pa.comparison_id = c.id AND pa.positi
 JOIN annotation_completion a ON a.id = pa.completion_id JOIN annotation_text ta ON ta.sha256 = a.text_sha256
 JOIN annotation_comparisoncompletion pb ON pb.comparison_id = c.id AND pb.position = 1
 JOIN annotation_completion b ON b.id = pb.completion_id JOIN annotation_text tb ON tb.sha256 = b.text_sha256
-WHERE c.project_id = %(project)s AND c.size = 2 AND NOT EXISTS ({known}) ORDER BY c.id
+WHERE c.project_id = %(project)s AND {pair} AND NOT EXISTS ({known}) ORDER BY c.id
 """
 PREDICTED = """
 SELECT FROM pipelines_prediction x WHERE x.comparison_id = c.id AND x.rater_id = %(rater)s AND x.method = %(method)s
@@ -103,5 +105,5 @@ def lengths_without_score(project_id: int, key: WorkKey) -> list[tuple[int, int]
 
 def _lengths(known: str, parameters: dict[str, Any]) -> list[tuple[int, int]]:
     with connection.cursor() as cursor:
-        cursor.execute(LENGTHS.format(known=known), parameters)
+        cursor.execute(LENGTHS.format(known=known, pair=IS_PAIR), parameters)
         return list(cursor.fetchall())

@@ -20,6 +20,7 @@ from django.db import Error, connection
 from annotation.models import LanguageModel
 from pipelines.imports.rows import AnnotationValue, Compared, CompletionValue, TextValue
 from pipelines.imports.text_warnings import has_control_characters, leaks_identity
+from pipelines.selectors.pairs import IS_PAIR
 
 CHUNK_BYTES = 4_000_000
 Progress = Callable[[int, int], None]
@@ -229,12 +230,14 @@ JOIN annotation_completion completion ON completion.prompt_id = p.id AND complet
 ORDER BY c.id, place.position
 """
 
-DEMANDS = """
+# A routing plan speaks of pairs only, so the others are open to people beside it.
+DEMANDS = f"""
 INSERT INTO annotation_demand (comparison_id, project_id, pool, ord, wanted, done, leased, promised, held_back)
 SELECT c.id, c.project_id, 0, c.id, %(wanted)s, 0, 0, 0, false
 FROM annotation_comparison c
 WHERE c.source_import_id = %(import)s
-  AND NOT EXISTS (SELECT FROM pipelines_routingplan r WHERE r.project_id = %(project)s AND r.state <> 'replaced')
+  AND (NOT ({IS_PAIR}) OR NOT EXISTS (
+    SELECT FROM pipelines_routingplan r WHERE r.project_id = %(project)s AND r.state <> 'replaced'))
 """
 
 # A line of a file whose choice is there already, under either name, adds nothing.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -20,7 +20,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.models import Import, Project, Rater, User
+from annotation.models import Annotation, FormRevision, Import, Project, Rater, User
+from annotation.services.edits import edits_derive
 from pipelines.errors import Cancelled, InputRefused
 from pipelines.imports.errors import CAUSES, FileRefused
 from pipelines.imports.reading import Reading
@@ -174,7 +175,7 @@ def _stage(
     record.choices = options.choices if has_choices else "none"
     record.options = {**record.options, "detected": reading.detected, "notices": reading.notices}
     if reading.shape.has_annotations and form is not None:
-        record.options["form_revision"] = form.pk
+        record.options |= {"form_revision": form.pk, "form_number": form.number}
     return reading
 
 
@@ -218,8 +219,22 @@ def _load(record: Import, reading: Reading, options: ImportOptions) -> None:
         )
     )
     order_again(record.project_id)
-    record.counts = {**record.counts, **counts}
+    if form_id := record.options.get("form_revision"):
+        counts["edits"] = _edits_derive(record, FormRevision.objects.get(pk=form_id).questions)
+    record.counts = {**record.counts, **{key: n for key, n in counts.items() if n or key != "edits"}}
     _save(record, Import.State.DONE)
+
+
+def _edits_derive(record: Import, questions: Sequence[Mapping[str, Any]]) -> int:
+    """What was written in imported edits becomes preferences, as it does for answers given here."""
+    keys = [question["key"] for question in questions if question["type"] == "edit"]
+    if not keys:
+        return 0
+    written = Annotation.objects.filter(source_import=record, answers__has_any_keys=keys).order_by("pk")
+    return sum(
+        edits_derive(annotation_id=pk, questions=questions, answers=answers)
+        for pk, answers in list(written.values_list("pk", "answers"))
+    )
 
 
 def _save(record: Import, state: Import.State, error: str = "") -> None:

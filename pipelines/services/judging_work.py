@@ -14,6 +14,7 @@ from pipelines.judges.causal import judge_params
 from pipelines.judges.template import JudgeTemplate, template_from_settings
 from pipelines.models import Prediction
 from pipelines.queue import ML, Leased, work_finishing, work_plan
+from pipelines.selectors.pairs import left_out_of
 from pipelines.selectors.texts import WorkKey, lengths_without_prediction, pairs_of
 from pipelines.services.model_work import follow, model_load, slices_of
 
@@ -38,7 +39,7 @@ def judge_plan(item: Leased) -> None:
     )
     with work_finishing(item):
         work_plan(slices, queue=ML, project_id=item.project_id, kind=SLICE, job_id=item.job_id)
-        item.counts.update(planned=len(lengths), judged=0)
+        item.counts.update(planned=len(lengths), judged=0, **left_out_of(item.project_id))
 
 
 def judge_slice(item: Leased) -> None:

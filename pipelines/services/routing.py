@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from annotation.models import Comparison, Demand, Project, Rater, User
+from annotation.models import Annotation, Comparison, Demand, Project, Rater, User
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.labels import AGGREGATORS
 from pipelines.labels.votes import FIRST, TIE
@@ -27,6 +27,7 @@ from pipelines.routing.calibration import fit_calibration, reliability
 from pipelines.routing.draw import keyed_uniform, pilot_draw
 from pipelines.routing.errors import BudgetNegative, NothingToCalibrate
 from pipelines.routing.policies import Decision, RoutingInput
+from pipelines.selectors.pairs import left_out_of
 from pipelines.selectors.votes import PredictionTable, VoteTable, predictions_of, votes_of
 from pipelines.services.ordering import order_again
 from pipelines.services.routing_rows import PILOT_POOL, PLAN_POOL, PlannedRow, plan_store, wanted_of
@@ -38,7 +39,7 @@ JUDGED_BEFORE = "judged_before"
 
 @dataclass(frozen=True)
 class _Pool:
-    """The comparisons of two of a project, by id, with their stable keys."""
+    """The pairs of a project, by id, with their stable keys."""
 
     ids: NDArray[np.int64]
     keys: list[str]
@@ -82,6 +83,7 @@ def route_pilot(
         "model": 0,
         "undecided": len(pool) - len(rows),
         PILOT: len(rows),
+        **left_out_of(project),
     }
     plan.save(update_fields=["counts"])
     return plan
@@ -223,9 +225,15 @@ def _current(project: Project) -> RoutingPlan | None:
 
 
 def _pool_of(project: Project) -> _Pool:
-    rows = list(Comparison.objects.filter(project=project, size=2).order_by("id").values_list("id", "key"))
+    pairs = Comparison.objects.filter(project=project, size=2, one_prompt=True)
+    # An edit against its source is judged already, by whoever wrote it.
+    written = Annotation.objects.filter(comparison=OuterRef("pk"), derived_from__isnull=False)
+    pairs = pairs.exclude(Exists(written), demand__isnull=True)
+    rows = list(pairs.order_by("id").values_list("id", "key"))
     if not rows:
-        raise NothingToDo(f"The project {project.slug} has no comparisons to route. Import some first.")
+        raise NothingToDo(
+            f"The project {project.slug} has no comparisons to route. Import some first: pairs of completions of a prompt."
+        )
     return _Pool(np.array([row[0] for row in rows], dtype=np.int64), [bytes(row[1]).hex() for row in rows])
 
 
@@ -280,6 +288,7 @@ def _plan_save(
         "model": destinations["model"],
         "undecided": 0,
         **Counter(row.reason for row in rows),
+        **left_out_of(plan.project),
     }
     plan.save()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from annotation.services.assignment_sql import CHANGING
+from pipelines.selectors.pairs import IS_PAIR
 
 PILOT_POOL, PLAN_POOL = 0, 1
 
@@ -56,9 +57,11 @@ ON CONFLICT (comparison_id) DO UPDATE SET pool = excluded.pool, ord = excluded.o
                   THEN annotation_demand.done + annotation_demand.leased ELSE 0 END
 """
 
-OTHERS = """
+# A plan speaks of pairs only; comparisons of another kind stay as they are.
+OTHERS = f"""
   d.project_id = %(project)s AND NOT EXISTS (
     SELECT FROM route_stage s WHERE s.comparison_id = d.comparison_id AND s.destination = 'person')
+  AND EXISTS (SELECT FROM annotation_comparison c WHERE c.id = d.comparison_id AND {IS_PAIR})
 """
 CLOSE = f"""
 WITH closing AS (

@@ -10,6 +10,7 @@ from pipelines.engine.tokens import TokenConfig
 from pipelines.models import Score
 from pipelines.queue import ML, Leased, work_finishing, work_plan
 from pipelines.scoring import SCORERS
+from pipelines.selectors.pairs import left_out_of
 from pipelines.selectors.texts import WorkKey, lengths_without_score, pairs_of
 from pipelines.services.model_work import follow, model_load, slices_of
 
@@ -30,7 +31,7 @@ def score_plan(item: Leased) -> None:
     )
     with work_finishing(item):
         work_plan(slices, queue=ML, project_id=item.project_id, kind=SLICE, job_id=item.job_id)
-        item.counts.update(planned=len(lengths), scored=0, failed=0)
+        item.counts.update(planned=len(lengths), scored=0, failed=0, **left_out_of(item.project_id))
 
 
 def score_slice(item: Leased) -> None:

@@ -333,6 +333,9 @@ def _filtered(
     """Which candidates pass, step by step, and the rules as they were applied."""
     left = population.comparisons
     steps = []
+    if population.not_pairs:
+        left -= population.not_pairs
+        steps.append(Step("not two completions of one known prompt", population.not_pairs, left))
     for cause, dropped in (
         ("no judgement yet", population.unjudged),
         ("ties", population.ties),

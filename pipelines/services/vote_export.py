@@ -25,7 +25,7 @@ FROM annotation_annotation a
 JOIN annotation_rater r ON r.id = a.rater_id
 JOIN annotation_comparison c ON c.id = a.comparison_id
 LEFT JOIN annotation_participation p ON p.id = r.participation_id
-WHERE a.project_id = %s AND a.state = 'current' AND a.outcome <> '' ORDER BY a.id
+WHERE a.project_id = %s AND a.state = 'current' AND a.outcome <> '' AND c.size = 2 ORDER BY a.id
 """
 
 

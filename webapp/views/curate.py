@@ -154,6 +154,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 def _other_words(outcome: str) -> str:
     return {
+        "": "without a side",
         "first": "chose the first",
         "second": "chose the second",
         "both_bad": "both bad",
@@ -182,9 +183,10 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
         "prompt": turns(known.comparison.prompt.text.form, known.comparison.prompt.text.body),
         "sides": [
             {
-                "name": ("First", "Second", "Third")[place.position]
-                if place.position < 3
-                else place.position + 1,
+                "name": ("First", "Second")[place.position] if known.comparison.size == 2 else place.position + 1,
+                "prompt": []
+                if place.completion.prompt_id == known.comparison.prompt_id
+                else turns(place.completion.prompt.text.form, place.completion.prompt.text.body),
                 "place": place,
                 "turns": turns(place.completion.text.form, place.completion.text.body),
             }

@@ -33,6 +33,7 @@ def imports(request: Request, slug: str) -> HttpResponse:
         choices=request.POST.get("choices") or ANNOTATIONS,
         source=request.POST.get("source", "").strip(),
         pairs_per_prompt=whole_number(pairs, "Pairs per prompt") if pairs else None,
+        together="together" in request.POST,
         strict="strict" in request.POST,
     )
     if options.shape is not None and options.shape not in SHAPES:

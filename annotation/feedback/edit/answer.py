@@ -67,6 +67,13 @@ def edit_distance(original: str, text: str) -> float:
     return round(1.0 - SequenceMatcher(None, a, b, autojunk=False).ratio(), 4)
 
 
+def edited(question: Mapping[str, Any], answer: Mapping[str, Any] | None) -> tuple[int, str] | None:
+    """The edited completion's position and the new text, of a stored answer to an edit question; None of any other."""
+    if question["type"] != "edit" or answer is None or "text" not in answer:
+        return None
+    return answer["source"], answer["text"]
+
+
 def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
     return Summary(CANNOT_JUDGE) if answer.get("outcome") == CANNOT_JUDGE else NOTHING
 

@@ -41,6 +41,11 @@ class Command(WinnowCommand):
         parser.add_argument(
             "--pairs-per-prompt", type=int, metavar="K", help="of n completions, K pairs instead of all"
         )
+        parser.add_argument(
+            "--together",
+            action="store_true",
+            help="a row's completions, up to nine, are one comparison instead of all their pairs",
+        )
         parser.add_argument("--strict", action="store_true", help="one refused row refuses the file")
         parser.add_argument(
             "--yes", action="store_true", help="import the other rows however many are refused"
@@ -66,6 +71,7 @@ class Command(WinnowCommand):
                         choices=choices,
                         source=source,
                         pairs_per_prompt=options["pairs_per_prompt"],
+                        together=options["together"],
                         strict=options["strict"],
                         accept_faults=options["yes"],
                     ),
