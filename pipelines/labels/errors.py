@@ -49,3 +49,7 @@ class ObjectiveFell(LabelError):
             f"The objective fell from {before:.6f} to {after:.6f} in iteration {iteration}; it must never "
             "fall. Report this with the votes that caused it."
         )
+
+
+class ScaleUnknown(VotesMalformed):
+    """Votes on a scale that the last refit has not seen: only a new one can tell them."""

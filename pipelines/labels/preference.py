@@ -72,6 +72,29 @@ def preferences(posterior: FloatArray) -> Preferences:
     return Preferences(direction, flip, tie.copy(), first + tie / 2)
 
 
+def directed(p_direction_first: FloatArray, p_tie: FloatArray, soft_label: FloatArray) -> Preferences:
+    """Preferences where the chance of the direction is known apart from the chance of a tie.
+
+    Args:
+        p_direction_first: (n,) P(first better, given that one is), in [0, 1].
+        p_tie: (n,) P(tie), in [0, 1].
+        soft_label: (n,) P(first better) + P(tie) / 2 of one more vote, in [0, 1].
+
+    Example:
+        >>> import numpy as np
+        >>> found = directed(np.array([0.8, 0.8]), np.array([0.1, 0.6]), np.array([0.7, 0.6]))
+        >>> found.direction_keys(), found.flip_probability.round(2).tolist()
+        (['first', 'tie'], [0.2, nan])
+    """
+    for name, values in (("P(first better)", p_direction_first), ("P(tie)", p_tie), ("soft label", soft_label)):
+        if not (np.isfinite(values) & (values >= 0) & (values <= 1)).all():
+            raise PosteriorMalformed(f"{name} must lie in 0..1")
+    decided = (p_tie < TIE_LIMIT) & (np.abs(p_direction_first - 0.5) > 1e-9)
+    direction = np.where(decided, np.where(p_direction_first > 0.5, FIRST, SECOND), TIE).astype(np.int8)
+    flip = np.where(decided, np.minimum(p_direction_first, 1.0 - p_direction_first), np.nan)
+    return Preferences(direction, flip, p_tie.copy(), soft_label.copy())
+
+
 def judge_posterior(p_first: FloatArray, p_tie: FloatArray | None = None) -> FloatArray:
     """(n, 3) posterior from a judge's calibrated probabilities.
 

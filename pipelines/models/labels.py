@@ -52,6 +52,8 @@ class PreferenceRevision(models.Model):
 
     p_first + p_second + p_tie = 1. flip_probability: P(rejected better) given that one is, in [0, 0.5); null for a tie.
     soft_label: P(first better) + P(tie) / 2. strength: mean signed vote over its scale, -1 to 1, null without strengths.
+    By the graded model: p_first, p_second and p_tie are the consensus, flip_probability is that of the direction alone,
+    soft_label is that of one more reliable vote, strength the expected one with its standard error.
     """
 
     class Origin(models.TextChoices):
@@ -71,6 +73,9 @@ class PreferenceRevision(models.Model):
     flip_probability = models.FloatField(null=True)
     soft_label = models.FloatField()
     strength = models.FloatField(null=True)
+    strength_se = models.FloatField(null=True, help_text="standard error of strength")
+    ambiguity = models.FloatField(null=True, help_text="nats that reliable raters would leave open after endless votes")
+    ignorance = models.FloatField(null=True, help_text="nats that more votes can remove")
     confidence = models.FloatField(help_text="probability of the outcome; for a model's, calibrated where a calibration is")
     agreement = models.FloatField(null=True, help_text="share of votes for the outcome; null without votes")
     votes = models.IntegerField(help_text="annotations under it")

@@ -20,6 +20,8 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+# Completions that stand in one comparison only tell nothing about others.
+LEAST_RECURRING = 0.1
 LABELS = {"first": FIRST, "second": SECOND, "tie": TIE, "both_bad": TIE}
 
 
@@ -32,6 +34,8 @@ class VoteTable:
         label: (n,) int64, 0 first, 1 second, 2 tie (both bad included).
         both_bad: (n,) bool.
         strength: (n,) signed strength over its scale, -1..1, negative: first is better; NaN without one.
+        vote, scale: (n,) int64, the signed strength -m..m and m; both 0 without one.
+        first_shown: (n,) int64, +1 the first completion was shown as A, -1 as B, 0 unknown.
         shown_as_a: (n,) 1 the side voted for was shown as A, 0 as B, NaN for ties and unknown sides.
         person: (n,) bool, voted here by a person; the others come from imports.
     """
@@ -41,6 +45,9 @@ class VoteTable:
     label: IntArray
     both_bad: BoolArray
     strength: FloatArray
+    vote: IntArray
+    scale: IntArray
+    first_shown: IntArray
     shown_as_a: FloatArray
     person: BoolArray
 
@@ -89,6 +96,9 @@ def votes_of(project_id: int, comparison_ids: Sequence[int] | None = None) -> Vo
         label=np.array([LABELS[row[2]] for row in rows], dtype=np.int64),
         both_bad=np.array([row[2] == "both_bad" for row in rows], dtype=bool),
         strength=np.array([np.nan if row[3] is None else row[3] / row[4] for row in rows], dtype=np.float64),
+        vote=np.array([0 if row[3] is None else row[3] for row in rows], dtype=np.int64),
+        scale=np.array([0 if row[3] is None else row[4] for row in rows], dtype=np.int64),
+        first_shown=np.array([0 if row[5] is None else 1 - 2 * row[5] for row in rows], dtype=np.int64),
         shown_as_a=np.array([_shown_as_a(row[2], row[5]) for row in rows], dtype=np.float64),
         person=np.array([row[6] for row in rows], dtype=bool),
     )
@@ -98,6 +108,34 @@ def _shown_as_a(outcome: str, position_of_a: int | None) -> float:
     if position_of_a is None or outcome not in {"first", "second"}:
         return float("nan")
     return float(LABELS[outcome] == position_of_a)
+
+
+COMPLETIONS = """
+SELECT a.completion_id, b.completion_id
+FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted(id, place)
+JOIN annotation_comparisoncompletion a ON a.comparison_id = wanted.id AND a.position = 0
+JOIN annotation_comparisoncompletion b ON b.comparison_id = wanted.id AND b.position = 1
+ORDER BY wanted.place
+"""
+
+
+def completions_of(
+    project_id: int, comparisons: IntArray, *, as_ids: bool = False
+) -> tuple[IntArray, IntArray] | None:
+    """First and second completion of these comparisons, numbered from 0; None where hardly any recurs.
+
+    `as_ids`: the database's ids instead, whether any recurs or not.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(COMPLETIONS, {"ids": comparisons.tolist()})
+        pairs = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 2)
+    if as_ids:
+        return pairs[:, 0].copy(), pairs[:, 1].copy()
+    _, number, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+    number = number.reshape(pairs.shape).astype(np.int64)
+    if (counts[number] > 1).any(axis=1).mean() < LEAST_RECURRING:
+        return None
+    return number[:, 0].copy(), number[:, 1].copy()
 
 
 @dataclass(frozen=True)

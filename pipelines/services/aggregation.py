@@ -7,7 +7,7 @@ newest judge's probability, calibrated where a calibration is.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from annotation.agreement import agreement
 from annotation.models import Annotation, Project, User
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.labels import AGGREGATORS
+from pipelines.labels.errors import ScaleUnknown
 from pipelines.labels.online import posterior_given_raters, stranger_confusion
-from pipelines.labels.preference import judge_posterior, preferences
+from pipelines.labels.preference import Preferences, judge_posterior, preferences
+from pipelines.labels.votefile.answers import GRADED
 from pipelines.labels.votes import N_OUTCOMES, Aggregate
 from pipelines.models import AggregationRun, Job, RaterEstimate
 from pipelines.queue import Leased, job_start, outbox_take, work_finishing
@@ -33,6 +35,7 @@ from pipelines.selectors.votes import (
     votes_of,
     watermark_of,
 )
+from pipelines.services.graded import GradedRefit, Told, graded_between, graded_refit
 from pipelines.services.preference_rows import Labels, labels_clear, labels_store
 
 DEFAULT_METHOD = "dawid_skene"
@@ -99,6 +102,7 @@ class _Fit:
         self.comparisons = np.unique(table.comparison)
         self.raters = np.unique(table.rater)
         self.aggregate: Aggregate | None = None
+        self.graded: GradedRefit | None = None
 
 
 def _fit(project_id: int, method: str) -> _Fit:
@@ -109,7 +113,14 @@ def _fit(project_id: int, method: str) -> _Fit:
         raise NothingToDo(
             "There are no votes and no predictions to aggregate. Import choices, judge, or annotate first."
         )
-    if len(fit.table):
+    if not len(fit.table):
+        return fit
+    if method == GRADED:
+        last = AggregationRun.objects.filter(project_id=project_id, method=GRADED).order_by("-number").first()
+        known = last.params.get("graded") if last else None
+        fit.graded = graded_refit(project_id, fit.table, fit.comparisons, fit.raters, known)
+        fit.aggregate = fit.graded.aggregate
+    else:
         fit.aggregate = AGGREGATORS[method].load()(fit.table.votes(fit.comparisons, fit.raters))
     return fit
 
@@ -118,19 +129,15 @@ def _store(project: Project, fit: _Fit) -> AggregationRun:
     """Write run, estimates and changed preferences; then the votes that came while the refit ran."""
     _preferences_lock(project.pk)
     last = AggregationRun.objects.filter(project=project).order_by("-number").first()
-    voted = (
-        None
-        if fit.aggregate is None
-        else _voted(fit.table, fit.comparisons, fit.aggregate.posterior, fit.aggregate.method)
-    )
-    labels = _joined(voted, _judged(project.pk, fit.judged, without=fit.comparisons))
+    labels = _joined(_fitted(fit), _judged(project.pk, fit.judged, without=fit.comparisons))
     run = AggregationRun.objects.create(
         project=project,
         number=1 + (last.number if last else 0),
         method=fit.method,
         method_version=AGGREGATORS[fit.method].version,
         params=fit.mark.fields
-        | {"class_prior": None if fit.aggregate is None else fit.aggregate.class_prior.tolist()},
+        | {"class_prior": None if fit.aggregate is None else fit.aggregate.class_prior.tolist()}
+        | ({"graded": fit.graded.params} if fit.graded else {}),
         annotations_until=fit.mark.annotations_until,
         predictions_until=fit.mark.predictions_until,
         metrics=_metrics(fit),
@@ -172,6 +179,7 @@ def _metrics(fit: _Fit) -> dict[str, Any]:
         "log_likelihood": float(likelihood[-1]) if likelihood.size else None,
         "iterations": int(likelihood.size),
         "converged": fit.aggregate.converged,
+        **({"choice": fit.graded.metrics} if fit.graded else {}),
     }
 
 
@@ -210,6 +218,7 @@ def _details(fit: _Fit, index: int, rater_id: int) -> dict[str, Any]:
         "votes_with_side": int(sides.size),
         "ties": int(np.count_nonzero(fit.table.label[own] == N_OUTCOMES - 1)),
         "both_bad": int(np.count_nonzero(fit.table.both_bad[own])),
+        **(fit.graded.details[index] if fit.graded else {}),
     }
 
 
@@ -232,11 +241,37 @@ def _counts(fit: _Fit, labels: Labels, changed: int) -> dict[str, int]:
 # Labels
 
 
+def _fitted(fit: _Fit) -> Labels | None:
+    """Labels of a full refit, of the comparisons with votes."""
+    if fit.aggregate is None:
+        return None
+    if fit.graded is not None:
+        return _voted_graded(fit.table, fit.comparisons, fit.graded.told)
+    return _voted(fit.table, fit.comparisons, fit.aggregate.posterior, fit.aggregate.method)
+
+
+def _voted_graded(table: VoteTable, comparisons: NDArray[np.int64], told: Told) -> Labels:
+    """Labels from the graded model, which knows strength and what more votes could tell."""
+    found = told.preferences
+    return replace(
+        _voted(table, comparisons, told.posterior, GRADED, found),
+        strength=told.strength,
+        strength_se=told.strength_se,
+        ambiguity=told.ambiguity,
+        ignorance=told.ignorance,
+    )
+
+
 def _voted(
-    table: VoteTable, comparisons: NDArray[np.int64], posterior: NDArray[np.float64], method: str
+    table: VoteTable,
+    comparisons: NDArray[np.int64],
+    posterior: NDArray[np.float64],
+    method: str,
+    found: Preferences | None = None,
 ) -> Labels:
     """Labels of comparisons with votes, from the posterior that an aggregator gave them."""
-    found = preferences(posterior)
+    found = found or preferences(posterior)
+    unknown = np.full(comparisons.size, np.nan)
     item = np.searchsorted(comparisons, table.comparison)
     counts = np.bincount(item, minlength=comparisons.size)
     agreeing = np.bincount(item, weights=table.label == found.direction[item], minlength=comparisons.size)
@@ -256,6 +291,9 @@ def _voted(
         origin=np.where(by_person, "person", "source"),
         method=np.full(comparisons.size, method, dtype="<U40"),
         method_version=np.full(comparisons.size, AGGREGATORS[method].version, dtype="<U20"),
+        strength_se=unknown,
+        ambiguity=unknown,
+        ignorance=unknown,
     )
 
 
@@ -288,6 +326,9 @@ def _judged(project_id: int, judged: PredictionTable, *, without: NDArray[np.int
         origin=np.full(comparison.size, "model"),
         method=np.where(np.isin(rater, list(fits)), JUDGE, UNCALIBRATED).astype("<U40"),
         method_version=np.full(comparison.size, CALIBRATION_VERSION, dtype="<U20"),
+        strength_se=np.full(comparison.size, np.nan),
+        ambiguity=np.full(comparison.size, np.nan),
+        ignorance=np.full(comparison.size, np.nan),
     )
 
 
@@ -318,10 +359,11 @@ def preference_refresh(*, project_id: int) -> int:
     changed = Annotation.objects.filter(pk__in=subjects).values_list("comparison_id", flat=True)
     comparison_ids = sorted(set(changed))
     run = AggregationRun.objects.filter(project_id=project_id).order_by("-number").first()
+    told = True
     if comparison_ids:
         _preferences_lock(project_id)
-        _refresh(project_id, comparison_ids, run)
-    if run is not None and _is_due(project_id, run):
+        told = _refresh(project_id, comparison_ids, run)
+    if run is not None and (not told or _is_due(project_id, run)):
         aggregate_start(project=run.project, method=run.method)
     return len(comparison_ids)
 
@@ -334,13 +376,19 @@ def _is_due(project_id: int, run: AggregationRun) -> bool:
     return since >= max(REFIT_VOTES, REFIT_SHARE * int(run.params["annotations"]))
 
 
-def _refresh(project_id: int, comparison_ids: list[int], run: AggregationRun | None) -> None:
-    """Labels of some comparisons, raters held as the last refit saw them. The caller holds the lock."""
+def _refresh(project_id: int, comparison_ids: list[int], run: AggregationRun | None) -> bool:
+    """Labels of some comparisons, raters held as the last refit saw them. The caller holds the lock.
+
+    False where only a refit can tell them; they then keep the labels that they have.
+    """
     if not comparison_ids:
-        return
+        return True
     table = votes_of(project_id, comparison_ids)
     comparisons = np.unique(table.comparison)
-    voted = _voted_online(table, comparisons, run) if comparisons.size else None
+    try:
+        voted = _voted_online(table, comparisons, run) if comparisons.size else None
+    except ScaleUnknown:
+        return False
     judged = _judged(
         project_id, predictions_of(project_id, comparison_ids=comparison_ids), without=comparisons
     )
@@ -350,10 +398,15 @@ def _refresh(project_id: int, comparison_ids: list[int], run: AggregationRun | N
         labels_store(labels, project_id=project_id, run_id=run.pk if run else None, is_all=False)
         left -= set(labels.comparison.tolist())
     labels_clear(sorted(left), project_id=project_id)
+    return True
 
 
 def _voted_online(table: VoteTable, comparisons: NDArray[np.int64], run: AggregationRun | None) -> Labels:
     raters = np.unique(table.rater)
+    if run is not None and run.params.get("graded"):
+        theta = dict(RaterEstimate.objects.filter(run=run).values_list("rater_id", "details__theta"))
+        told = graded_between(run.project_id, table, comparisons, raters, run.params["graded"], theta)
+        return _voted_graded(table, comparisons, told)
     votes = table.votes(comparisons, raters)
     confusions = _confusions_of(run)
     if run is None or not confusions:

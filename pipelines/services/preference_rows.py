@@ -33,6 +33,9 @@ class Labels:
     origin: NDArray[np.str_]
     method: NDArray[np.str_]
     method_version: NDArray[np.str_]
+    strength_se: NDArray[np.float64]
+    ambiguity: NDArray[np.float64]
+    ignorance: NDArray[np.float64]
 
     @property
     def confidence(self) -> NDArray[np.float64]:
@@ -43,7 +46,7 @@ class Labels:
 STAGE = """
 CREATE TEMPORARY TABLE label_stage (comparison_id bigint, direction smallint, p_first float8, p_second float8,
   p_tie float8, flip float8, soft float8, strength float8, confidence float8, agreement float8, votes int,
-  origin text, method text, version text) ON COMMIT DROP
+  origin text, method text, version text, strength_se float8, ambiguity float8, ignorance float8) ON COMMIT DROP
 """
 
 PREFERENCES = """
@@ -60,16 +63,17 @@ WITH changed AS (
   WHERE r.id IS NULL OR (r.outcome, r.origin, r.method, r.method_version, r.votes)
       IS DISTINCT FROM ((%(outcomes)s::text[])[s.direction + 1], s.origin, s.method, s.version, s.votes)
     OR abs(r.p_first - s.p_first) > %(same)s OR abs(r.p_tie - s.p_tie) > %(same)s
-    OR r.strength IS DISTINCT FROM s.strength OR r.agreement IS DISTINCT FROM s.agreement
+    OR abs(r.soft_label - s.soft) > %(same)s OR abs(coalesce(r.strength, 9) - coalesce(s.strength, 9)) > %(same)s
+    OR r.agreement IS DISTINCT FROM s.agreement
 ), added AS (
   INSERT INTO pipelines_preferencerevision (preference_id, run_id, outcome, chosen_id, rejected_id, origin,
     p_first, p_second, p_tie, flip_probability, soft_label, strength, confidence, agreement, votes,
-    method, method_version, weight, created_at)
+    method, method_version, strength_se, ambiguity, ignorance, weight, created_at)
   SELECT c.preference_id, %(run)s::bigint, (%(outcomes)s::text[])[c.direction + 1],
     CASE c.direction WHEN 0 THEN a.completion_id WHEN 1 THEN b.completion_id END,
     CASE c.direction WHEN 0 THEN b.completion_id WHEN 1 THEN a.completion_id END,
     c.origin, c.p_first, c.p_second, c.p_tie, c.flip, c.soft, c.strength, c.confidence, c.agreement, c.votes,
-    c.method, c.version, 1.0, statement_timestamp()
+    c.method, c.version, c.strength_se, c.ambiguity, c.ignorance, 1.0, statement_timestamp()
   FROM changed c
   JOIN annotation_comparisoncompletion a ON a.comparison_id = c.comparison_id AND a.position = 0
   JOIN annotation_comparisoncompletion b ON b.comparison_id = c.comparison_id AND b.position = 1
@@ -122,7 +126,7 @@ def _rows(labels: Labels) -> Any:
     columns = (
         labels.comparison, labels.direction, *labels.posterior.T, labels.flip_probability, labels.soft_label,
         labels.strength, labels.confidence, labels.agreement, labels.votes, labels.origin, labels.method,
-        labels.method_version,
+        labels.method_version, labels.strength_se, labels.ambiguity, labels.ignorance,
     )  # fmt: skip
     for row in zip(*(column.tolist() for column in columns), strict=True):
         yield tuple(None if isinstance(value, float) and isnan(value) else value for value in row)
