@@ -1,4 +1,4 @@
-"""How far raters coincide: Krippendorff's alpha with a bootstrap interval, and percent agreement.
+"""How far raters coincide: Krippendorff's alpha with a bootstrap interval, percent, Cohen, Fleiss, Kendall's W.
 
 Pure: ratings in as flat arrays, numbers out. Works on counts of values a unit, so a million ratings take no
 matrix of units by raters.
@@ -85,6 +85,113 @@ def percent_agreement(unit: IntArray, value: FloatArray) -> float | None:
         return None
     ratings = counts.sum(axis=1)
     return float((counts * (counts - 1)).sum() / (ratings * (ratings - 1)).sum())
+
+
+def cohen_kappa(
+    one: IntArray, other: IntArray, weights: Literal["none", "linear", "quadratic"] = "none"
+) -> float | None:
+    """Agreement of two raters beyond what their own margins give by chance.
+
+    Args:
+        one, other: (n,) int64, both raters' categories of the same units, 0 or more, in order where weighted.
+        weights: how much a disagreement counts: all alike, by distance, or by its square.
+
+    Returns:
+        Kappa, 1 at best; None where both always say one and the same (0/0).
+
+    Raises:
+        RatingsMalformed: other shapes, no units, negative categories, unknown weights.
+
+    Example:
+        >>> import numpy as np
+        >>> cohen_kappa(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))
+        0.5
+
+    Source: Cohen 1960 and 1968.
+    """
+    powers = {"none": 0, "linear": 1, "quadratic": 2}
+    if weights not in powers:
+        raise RatingsMalformed(f"weights must be one of {', '.join(powers)}, got {weights}")
+    if one.ndim != 1 or one.shape != other.shape or not one.size:
+        raise RatingsMalformed("both raters need categories of the same units, at least one")
+    if min(int(one.min()), int(other.min())) < 0:
+        raise RatingsMalformed("categories must be 0 or more")
+    size = int(max(one.max(), other.max())) + 1
+    observed = np.bincount(one * size + other, minlength=size * size).reshape(size, size) / one.size
+    distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    cost = (
+        (distance > 0).astype(np.float64)
+        if weights == "none"
+        else distance.astype(np.float64) ** powers[weights]
+    )
+    expected = float((cost * np.outer(observed.sum(axis=1), observed.sum(axis=0))).sum())
+    return None if expected == 0 else 1.0 - float((cost * observed).sum()) / expected
+
+
+def fleiss_kappa(counts: IntArray) -> float | None:
+    """Agreement beyond chance where every unit has the same number of ratings.
+
+    Args:
+        counts: (units, categories) int64, ratings of each unit by category; rows have one sum, 2 or more.
+
+    Returns:
+        Kappa, 1 at best; None where one category has all ratings (0/0).
+
+    Raises:
+        RatingsMalformed: negative counts, or rows that differ in their sum or have fewer than 2.
+
+    Source: Fleiss 1971.
+    """
+    if counts.ndim != 2 or not counts.size or (counts < 0).any():
+        raise RatingsMalformed("counts must be a table of units by categories, 0 or more")
+    each = counts.sum(axis=1)
+    m = int(each[0])
+    if (each != m).any() or m < 2:
+        raise RatingsMalformed(
+            "every unit needs the same number of ratings, 2 or more; use alpha where they differ"
+        )
+    within = float(((np.square(counts).sum(axis=1) - m) / (m * (m - 1))).mean())
+    chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
+    return None if chance == 1.0 else (within - chance) / (1.0 - chance)
+
+
+def kendalls_w(ranks: FloatArray) -> float | None:
+    """Concordance of rankings of the same items, 0 none to 1 all alike, corrected for ties.
+
+    Args:
+        ranks: (raters, items) any numbers whose order is the ranking; equal numbers are ties. No NaN.
+
+    Returns:
+        W; None where every rater ties all items.
+
+    Raises:
+        RatingsMalformed: fewer than two raters or items, or NaN.
+
+    Example:
+        >>> import numpy as np
+        >>> kendalls_w(np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]))
+        1.0
+
+    Source: Kendall and Babington Smith 1939.
+    """
+    if ranks.ndim != 2 or min(ranks.shape) < 2 or not np.isfinite(ranks).all():
+        raise RatingsMalformed("ranks must be finite, of two raters and two items at least")
+    raters, items = ranks.shape
+    middle = np.stack([_middle_ranks(row) for row in ranks])
+    ties = sum(
+        float((counts**3 - counts).sum())
+        for counts in (np.unique(row, return_counts=True)[1] for row in ranks)
+    )
+    sums = middle.sum(axis=0)
+    bottom = raters**2 * (items**3 - items) - raters * ties
+    return None if bottom == 0 else 12.0 * float(np.square(sums - sums.mean()).sum()) / bottom
+
+
+def _middle_ranks(row: FloatArray) -> FloatArray:
+    """(items,) ranks from 1, ties at their middle."""
+    _, place, counts = np.unique(row, return_inverse=True, return_counts=True)
+    middles: FloatArray = np.cumsum(counts) - (counts - 1) / 2
+    return middles[place]
 
 
 def agreement(

@@ -15,6 +15,9 @@ from annotation.agreement import (
     Level,
     RatingsMalformed,
     agreement,
+    cohen_kappa,
+    fleiss_kappa,
+    kendalls_w,
     krippendorff_alpha,
     percent_agreement,
 )
@@ -91,3 +94,52 @@ def test_percent_agreement_counts_pairs() -> None:
 def test_faulty_ratings_are_refused(unit: np.ndarray, value: np.ndarray, level: Level) -> None:
     with pytest.raises(RatingsMalformed):
         krippendorff_alpha(unit, value, level)
+
+
+RATERS = [np.array(row, dtype=np.int64) for row in VECTOR["inputs"]["kappa_raters"]]
+
+
+@pytest.mark.parametrize("weights", ["none", "linear", "quadratic"])
+def test_cohens_kappa_is_the_vectors(weights) -> None:
+    wanted = VECTOR["expected"]["cohen_kappa_rater1_rater2"][weights]
+    assert cohen_kappa(RATERS[0], RATERS[1], weights) == pytest.approx(wanted, abs=VECTOR["tolerance"])
+    assert cohen_kappa(RATERS[1], RATERS[0], weights) == pytest.approx(wanted, abs=VECTOR["tolerance"])
+
+
+def test_fleiss_kappa_is_the_vectors() -> None:
+    counts = np.stack([(np.array(RATERS) == category).sum(axis=0) for category in range(3)], axis=1)
+    wanted = VECTOR["expected"]["fleiss_kappa_three_raters"]
+    assert fleiss_kappa(counts) == pytest.approx(wanted, abs=VECTOR["tolerance"])
+
+
+def test_without_variation_kappas_are_not_defined() -> None:
+    same = np.zeros(4, dtype=np.int64)
+    assert cohen_kappa(same, same) is None
+    assert fleiss_kappa(np.array([[3, 0], [3, 0]])) is None
+    assert kendalls_w(np.ones((3, 4))) is None
+
+
+def test_kendalls_w_by_hand() -> None:
+    # Sums of ranks 4, 5, 9: S = 14, so W = 12 * 14 / (9 * 24).
+    ranks = np.array([[1, 2, 3], [2, 1, 3], [1, 2, 3]], dtype=float)
+    assert kendalls_w(ranks) == pytest.approx(12 * 14 / (9 * 24))
+    assert kendalls_w(np.stack([np.arange(5.0), -np.arange(5.0)])) == pytest.approx(0)
+    tied = np.array([[1, 1, 2], [1, 1, 2]], dtype=float)
+    assert kendalls_w(tied) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: cohen_kappa(np.array([0]), np.array([0, 1])),
+        lambda: cohen_kappa(np.array([-1]), np.array([0])),
+        lambda: cohen_kappa(np.array([0]), np.array([0]), "cubic"),  # type: ignore[arg-type]
+        lambda: fleiss_kappa(np.array([[2, 1], [1, 1]])),
+        lambda: fleiss_kappa(np.array([[1, 0]])),
+        lambda: kendalls_w(np.array([[1.0, np.nan], [1.0, 2.0]])),
+        lambda: kendalls_w(np.array([[1.0, 2.0]])),
+    ],
+)
+def test_malformed_ratings_of_the_other_measures_are_refused(call) -> None:
+    with pytest.raises(RatingsMalformed):
+        call()
