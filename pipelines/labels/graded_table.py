@@ -72,7 +72,8 @@ def blocks_of(votes: GradedVotes) -> tuple[list[Block], IntArray]:
     for scale, n_steps in enumerate(votes.n_steps):
         chosen = np.flatnonzero(votes.scales == scale)
         key = votes.rater[chosen] * 3 + votes.side[chosen] + 1
-        groups, place = np.unique(key, return_inverse=True)
+        seen = np.bincount(key, minlength=3 * votes.n_raters) > 0
+        groups, place = np.flatnonzero(seen), (np.cumsum(seen) - 1)[key]
         rows = slice(start, start + groups.size * n_steps)
         row[chosen] = start + place * n_steps + votes.step[chosen]
         blocks.append(Block(groups // 3, (groups % 3 - 1).astype(np.float64), n_steps, rows))
