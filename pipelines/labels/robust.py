@@ -54,7 +54,7 @@ def flip_rate_from_gold(wrong: int, n: int) -> FlipRate:
     Source: the Jeffreys interval (Brown, Cai and DasGupta 2001).
     """
     _counts(wrong, n)
-    return _signal(FlipRate(wrong / n, *_jeffreys(wrong, n), n, "gold"))
+    return _signal(FlipRate(wrong / n, *jeffreys_interval(wrong, n), n, "gold"))
 
 
 def flip_rate_from_repeats(disagreeing: int, n: int) -> FlipRate:
@@ -69,7 +69,7 @@ def flip_rate_from_repeats(disagreeing: int, n: int) -> FlipRate:
     share = disagreeing / n
     if share >= 0.5:
         raise NoSignal("repeats", 0.5)
-    low, high = (_of_disagreement(bound) for bound in _jeffreys(disagreeing, n))
+    low, high = (_of_disagreement(bound) for bound in jeffreys_interval(disagreeing, n))
     return FlipRate(_of_disagreement(share), low, high, n, "repeats")
 
 
@@ -251,7 +251,8 @@ def _counts(part: int, n: int) -> None:
         raise VotesMalformed(f"of {n} there cannot be {part}")
 
 
-def _jeffreys(part: int, n: int) -> tuple[float, float]:
+def jeffreys_interval(part: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share."""
     return tuple(float(betaincinv(part + 0.5, n - part + 0.5, q)) for q in (0.025, 0.975))  # type: ignore[return-value]
 
 
