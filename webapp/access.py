@@ -81,6 +81,8 @@ ACCESS: dict[str, Rule] = {
     "offer_release": Rule(post=CURATORS),
     "group_change": Rule(post=CURATORS),
     "raters": Rule(get=READERS),
+    "rater": Rule(get=READERS),
+    "disagreement": Rule(get=READERS),
     "leases": Rule(get=CURATORS),
     "lease_release": Rule(post=CURATORS),
     "imports": Rule(get=CURATORS, post=CURATORS),

@@ -249,6 +249,39 @@ def thinned(points: Sequence[tuple[float, float]], most: int = 300) -> list[tupl
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """Points in a square of two measures that both begin at 0."""
+
+    points: list[tuple[float, float]]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    width: int = 560
+    height: int = 300
+    left: int = 46
+    right: int = 540
+    top: int = 10
+    bottom: int = 250
+
+
+def scatter(points: Sequence[tuple[float, float]]) -> Scatter:
+    """Both axes from 0 to a little above the largest value."""
+    left, right, top, bottom = 46, 540, 10, 250
+    x_end, y_end = (max((p[place] for p in points), default=1.0) * 1.04 or 1.0 for place in (0, 1))
+
+    def x(value: float) -> float:
+        return round(left + (right - left) * value / x_end, 1)
+
+    def y(value: float) -> float:
+        return round(bottom - (bottom - top) * value / y_end, 1)
+
+    return Scatter(
+        [(x(a), y(b)) for a, b in points],
+        [Tick(x(v), short(v)) for v in ticks(0, x_end)],
+        [Tick(y(v), short(v)) for v in ticks(0, y_end)],
+    )
+
+
+@dataclass(frozen=True)
 class Box:
     x: int
     y: float

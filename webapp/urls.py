@@ -8,6 +8,7 @@ from webapp.api import api
 from webapp.views import (
     annotate,
     curate,
+    disagreement,
     errors,
     history,
     home,
@@ -74,6 +75,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "queue/offers/<int:offer>/release", queue.offer_release, name="offer_release"),
     path(P + "queue/groups", queue.group_change, name="group_change"),
     path(P + "raters/", curate.raters, name="raters"),
+    path(P + "raters/<int:rater_id>/", disagreement.rater, name="rater"),
+    path(P + "disagreement/", disagreement.disagreement_page, name="disagreement"),
     path(P + "leases/", curate.leases, name="leases"),
     path(P + "leases/<int:assignment>/release", curate.lease_release, name="lease_release"),
     path(P + "filter/", curate.ches_preview, name="ches_preview"),

@@ -175,7 +175,12 @@ def _variant(
     methods = [pair for pair in offered(ballot) if pair[0] == GRADED]
     choice = choose(ballot, methods, seed=0, splits=SPLITS, progress=lambda name: None)
     trials = [
-        {"variant": trial.variant, "log_loss": trial.log_loss, "refused": trial.refused}
+        {
+            "variant": trial.variant,
+            "log_loss": trial.log_loss if trial.losses else None,
+            "splits": len(trial.losses),
+            "refused": trial.refused,
+        }
         for trial in choice.trials
         if trial.losses or trial.refused
     ]

@@ -15,7 +15,8 @@ from workers.loop import drain
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}
 PAGES = [
-    "/", "/account/", "/models/", "/p/ours/", "/p/ours/comparisons/", "/p/ours/raters/", "/p/ours/leases/",
+    "/", "/account/", "/models/", "/p/ours/", "/p/ours/comparisons/", "/p/ours/raters/", "/p/ours/disagreement/",
+    "/p/ours/leases/",
     "/p/ours/imports/", "/p/ours/routing/", "/p/ours/filter/", "/p/ours/jobs/", "/p/ours/versions/",
     "/p/ours/versions/freeze/", "/p/ours/runs/", "/p/ours/reports/", "/p/ours/people/", "/p/ours/settings/",
     "/p/ours/history/", "/p/ours/guidelines/",

@@ -19,10 +19,12 @@ from annotation.services.demand import comparison_hold as comparison_hold_servic
 from annotation.services.demand import comparison_settle as comparison_settle_service
 from annotation.services.demand import comparison_wanted_set
 from pipelines.errors import NothingToDo
+from pipelines.labels import AGGREGATORS
 from pipelines.selectors.ches import ches_drawn
 from pipelines.selectors.comparisons import Row, comparison_counts, comparison_get, comparison_page
 from pipelines.selectors.raters import newest_run, rater_list, wilson
 from pipelines.selectors.scores import models_scored
+from pipelines.services.aggregation import DEFAULT_METHOD
 from webapp import charts
 from webapp.context import may, sees_models
 from webapp.rendering import one_line, turns
@@ -290,6 +292,8 @@ def raters(request: Request, slug: str) -> HttpResponse:
         "rows": rows,
         "may_start": may(request, "aggregate_start", "POST"),
         "may_invite": names,
+        "methods": AGGREGATORS.values(),
+        "chosen_method": run.method if run else DEFAULT_METHOD,
     }
     context["odd"] = [row for row in rows if row["shown"].favours_a_side or row["is_low"]]
     return render(request, "curate/raters.html", context)

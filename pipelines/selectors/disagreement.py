@@ -1,0 +1,254 @@
+"""Where people disagree, and how: one rater against the others, comparisons that are open and votes that are odd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from annotation.agreement import Agreement, agreement
+from annotation.errors import NotFound
+from annotation.models import FormRevision, Project, Rater
+from pipelines.models import AggregationRun, RaterEstimate
+from pipelines.selectors.raters import wilson
+
+BLOCKS, LEAST_IN_BLOCK = 10, 20
+SHOWN_VOTES = 25
+SHOWN_COMPARISONS = 25
+DRAWN = 1_500
+CLEAR, AGAINST = 0.8, 0.5
+RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of n with its 95 % interval. `at`: where it belongs on the page's axis."""
+
+    at: float
+    share: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Odd:
+    """One vote against all that the others agree on."""
+
+    comparison_id: int
+    outcome: str
+    others: str
+    active_seconds: float | None
+
+
+@dataclass(frozen=True)
+class RaterShown:
+    """One rater beside the others, none of whose figures contains this rater's own vote.
+
+    Attributes:
+        agrees: share of votes for a side that take the side of the others' majority.
+        answers: own answer by the others' answer: `[own][others]`, first, second, tie; others' tie means no majority.
+        speed: agreement by fifth of active seconds. drift: agreement by stretch of votes, in order of time.
+        steady: share of repeats with the same answer; None without repeats.
+    """
+
+    rater: Rater
+    estimate: RaterEstimate | None
+    agrees: Share | None
+    answers: list[list[int]]
+    speed: list[Share]
+    drift: list[Share]
+    steady: Share | None
+    against: list[Odd]
+
+
+BESIDE = """
+SELECT a.id, a.comparison_id, a.outcome, a.active_seconds,
+  count(*) FILTER (WHERE o.outcome = 'first'), count(*) FILTER (WHERE o.outcome = 'second')
+FROM annotation_annotation a
+JOIN annotation_annotation o ON o.comparison_id = a.comparison_id AND o.rater_id <> a.rater_id
+  AND o.state = 'current' AND o.outcome IN ('first', 'second', 'tie', 'both_bad')
+WHERE a.rater_id = %(rater)s AND a.state = 'current' AND a.outcome IN ('first', 'second', 'tie', 'both_bad')
+GROUP BY a.id ORDER BY a.id
+"""
+REPEATS = """
+SELECT count(*), count(*) FILTER (WHERE b.outcome = a.outcome)
+FROM annotation_annotation a JOIN annotation_annotation b
+  ON b.rater_id = a.rater_id AND b.comparison_id = a.comparison_id AND b.id > a.id AND b.state = 'current'
+WHERE a.rater_id = %(rater)s AND a.state = 'current' AND a.outcome <> '' AND b.outcome <> ''
+"""
+OUTCOMES = {"first": 0, "second": 1, "tie": 2, "both_bad": 2}
+SIDES = ("first", "second", "tie")
+
+
+def rater_shown(*, project: Project, rater_id: int, run: AggregationRun | None) -> RaterShown:
+    """One rater of this project. Four queries."""
+    rater = Rater.objects.select_related("participation__annotator").filter(project=project, pk=rater_id).first()
+    if rater is None or rater.kind == Rater.Kind.MODEL:
+        raise NotFound("There is no such person or source in this project.")
+    with connection.cursor() as cursor:
+        cursor.execute(BESIDE, {"rater": rater_id})
+        rows = cursor.fetchall()
+        cursor.execute(REPEATS, {"rater": rater_id})
+        repeats, same = cursor.fetchone()
+    own = np.array([OUTCOMES[row[2]] for row in rows], dtype=np.int64)
+    first, second = (np.array([row[place] for row in rows], dtype=np.int64) for place in (4, 5))
+    others = np.where(first > second, 0, np.where(second > first, 1, 2))
+    sided = (own < 2) & (others < 2)
+    right = (own == others)[sided]
+    seconds = np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float64)[sided]
+    answers = np.zeros((3, 3), dtype=np.int64)
+    np.add.at(answers, (own, others), 1)
+    odd = [rows[place] for place in np.flatnonzero(sided & (own != others))[::-1][:SHOWN_VOTES]]
+    return RaterShown(
+        rater=rater,
+        estimate=RaterEstimate.objects.filter(run=run, rater=rater).first() if run else None,
+        agrees=_share(0.0, right) if right.size else None,
+        answers=answers.tolist(),
+        speed=_by_speed(seconds, right),
+        drift=_by_time(right),
+        steady=Share(0.0, same / repeats, *wilson(same / repeats, repeats), repeats) if repeats else None,
+        against=[Odd(row[1], row[2], SIDES[0 if row[4] > row[5] else 1], row[3]) for row in odd],
+    )
+
+
+def _share(at: float, right: NDArray[np.bool_]) -> Share:
+    share = float(right.mean())
+    return Share(at, share, *wilson(share, int(right.size)), int(right.size))
+
+
+def _by_speed(seconds: NDArray[np.float64], right: NDArray[np.bool_]) -> list[Share]:
+    """Up to fifths by active seconds, at their medians; equal times stay together, and too few votes say nothing."""
+    known = np.isfinite(seconds)
+    seconds, right = seconds[known], right[known]
+    if seconds.size < 2 * LEAST_IN_BLOCK:
+        return []
+    parts = min(5, seconds.size // LEAST_IN_BLOCK)
+    edges = np.unique(np.quantile(seconds, np.arange(1, parts) / parts))
+    place = np.searchsorted(edges, seconds, side="left")
+    return [_share(float(np.median(seconds[place == p])), right[place == p]) for p in np.unique(place)]
+
+
+def _by_time(right: NDArray[np.bool_]) -> list[Share]:
+    """Up to ten stretches of equally many votes, at the number of the last vote in each."""
+    if right.size < 2 * LEAST_IN_BLOCK:
+        return []
+    parts = np.array_split(np.arange(right.size), min(BLOCKS, right.size // LEAST_IN_BLOCK))
+    return [_share(float(part[-1] + 1), right[part]) for part in parts]
+
+
+@dataclass(frozen=True)
+class OpenComparison:
+    """A comparison with votes. Nats; confidence is the probability of the outcome that the votes amount to."""
+
+    comparison_id: int
+    prompt_form: str
+    prompt: str
+    votes: int
+    agreement: float
+    outcome: str
+    confidence: float
+    ambiguity: float | None
+    ignorance: float | None
+
+
+@dataclass(frozen=True)
+class AspectAgreement:
+    title: str
+    found: Agreement
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Comparisons with two votes or more: how many are of one mind, and which are not.
+
+    Attributes:
+        several, unanimous: counts. graded: whether the newest refit tells ambiguity from ignorance.
+        ambiguous: reliable raters would still split. noisy: most votes are against what reliable raters say.
+        points: (ambiguity, ignorance) of up to 1,500 comparisons, drawn.
+    """
+
+    several: int
+    unanimous: int
+    graded: bool
+    ambiguous: list[OpenComparison]
+    noisy: list[OpenComparison]
+    points: list[tuple[float, float]]
+    aspects: list[AspectAgreement]
+
+
+JUDGED = """
+FROM pipelines_preference p JOIN pipelines_preferencerevision r ON r.id = p.current_id
+WHERE p.project_id = %(project)s AND r.votes >= 2
+"""
+SHOWN = """
+SELECT p.comparison_id, t.form, left(t.body, 4000), r.votes, r.agreement, r.outcome, r.confidence, r.ambiguity, r.ignorance
+FROM (SELECT p.comparison_id, p.current_id {judged} AND {which} ORDER BY {order} LIMIT %(most)s) p
+JOIN pipelines_preferencerevision r ON r.id = p.current_id
+JOIN annotation_comparison c ON c.id = p.comparison_id
+JOIN annotation_prompt prompt ON prompt.id = c.prompt_id JOIN annotation_text t ON t.sha256 = prompt.text_sha256
+ORDER BY {order}
+"""
+# Votes of several grades: everybody who is reliable would still be of two minds.
+AMBIGUOUS = SHOWN.format(judged=JUDGED, which="r.ambiguity IS NOT NULL AND r.agreement < 1",
+                         order="r.ambiguity DESC, p.comparison_id")  # fmt: skip
+NOISY = SHOWN.format(judged=JUDGED, which=f"r.confidence >= {CLEAR} AND r.agreement < {AGAINST}",
+                     order="r.agreement, r.confidence DESC, p.comparison_id")  # fmt: skip
+COUNTS = f"""
+SELECT count(*), count(*) FILTER (WHERE r.agreement = 1), count(*) FILTER (WHERE r.ambiguity IS NOT NULL) {JUDGED}
+"""
+# A fixed part of them, by id: the same picture each time.
+POINTS = f"""
+SELECT r.ambiguity, r.ignorance {JUDGED} AND r.ambiguity IS NOT NULL
+ORDER BY (p.comparison_id * 7919) %% 1000003, p.comparison_id LIMIT %(most)s
+"""
+
+
+def disagreement(*, project: Project) -> Disagreement:
+    """Counts, lists and points of a project. Five queries, and one for the aspects."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, {"project": project.pk})
+        several, unanimous, graded = cursor.fetchone()
+        values = {"project": project.pk, "most": SHOWN_COMPARISONS}
+        cursor.execute(AMBIGUOUS, values)
+        ambiguous = [OpenComparison(*row) for row in cursor.fetchall()]
+        cursor.execute(NOISY, values)
+        noisy = [OpenComparison(*row) for row in cursor.fetchall()]
+        cursor.execute(POINTS, {"project": project.pk, "most": DRAWN})
+        points = cursor.fetchall()
+    return Disagreement(several, unanimous, graded > 0, ambiguous, noisy, points, aspect_agreements(project=project))
+
+
+ASPECT_VOTES = """
+SELECT a.comparison_id, e.key, (e.value->>'vote')::int
+FROM annotation_annotation a, jsonb_each(a.answers->%(question)s->'aspects') e
+WHERE a.project_id = %(project)s AND a.state = 'current' AND a.form_revision_id = %(form)s
+  AND jsonb_typeof(a.answers->%(question)s->'aspects') = 'object' AND e.value->>'vote' IS NOT NULL
+ORDER BY a.id DESC LIMIT 200000
+"""
+
+
+def aspect_agreements(*, project: Project) -> list[AspectAgreement]:
+    """Krippendorff's alpha, ordinal, of each aspect of the newest form, from up to 200,000 newest answers."""
+    form = FormRevision.objects.filter(project=project).first()
+    questions = [q for q in form.questions if q.get("aspects") and q["type"] in {"pairwise", "joint"}] if form else []
+    found = []
+    for question in questions:
+        with connection.cursor() as cursor:
+            values = {"project": project.pk, "question": question["key"], "form": form.pk if form else None}
+            cursor.execute(ASPECT_VOTES, values)
+            rows = cursor.fetchall()
+        found += [_aspect(part, rows) for part in question["aspects"]]
+    return [one for one in found if one is not None]
+
+
+def _aspect(part: dict[str, Any], rows: list[tuple[int, str, int]]) -> AspectAgreement | None:
+    own = [(unit, vote) for unit, key, vote in rows if key == part["key"]]
+    if not own:
+        return None
+    unit, vote = (np.array(column) for column in zip(*own, strict=True))
+    alpha = agreement(unit.astype(np.int64), vote.astype(np.float64), "ordinal", seed=0, n_resamples=RESAMPLES)
+    return AspectAgreement(part["label"], alpha)

@@ -1,0 +1,99 @@
+"""A rater beside the others, and comparisons by what their disagreement is."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from django.test import Client
+
+from annotation.feedback.templates import TEMPLATES
+from annotation.models import Annotation, Project
+from annotation.services.projects import form_revise
+from pipelines.selectors.disagreement import disagreement, rater_shown
+from pipelines.services.aggregation import aggregate_full
+from tests import cast
+from tests.pipelines.scene import annotate, rater
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def place() -> Project:
+    """60 comparisons; Ben and Eve are steady, Dan tires after half of them; the first ten comparisons are open."""
+    project, draw = cast.project(), random.Random(1)
+    people = {name: rater(project, name) for name in ("ben", "eve", "dan")}
+    for n in range(60):
+        pair = cast.comparison(project, f"Question {n}?", f"yes {n}", f"no {n}", wanted=None)
+        for name, person in people.items():
+            vote = 2 if n % 2 else -2
+            if n < 10:
+                vote = draw.choice([-1, 0, 1])
+            elif name == "dan" and n >= 35:
+                vote = -vote
+            made = annotate(pair, person, "tie" if vote == 0 else "first" if vote < 0 else "second", vote)
+            Annotation.objects.filter(pk=made.pk).update(active_seconds=3 if name == "dan" else 9 + n)
+    return project
+
+
+def test_a_rater_is_compared_with_the_others_alone(place):
+    dan = rater(place, "dan")
+    shown = rater_shown(project=place, rater_id=dan.pk, run=None)
+    assert shown.agrees.n >= 50 and 0.4 < shown.agrees.share < 0.7
+    assert shown.agrees.low < shown.agrees.share < shown.agrees.high
+    assert shown.drift[0].share > 0.8 > 0.3 > shown.drift[-1].share
+    assert shown.against[0].outcome != shown.against[0].others
+    assert shown.answers[0][1] + shown.answers[1][0] >= 25
+
+
+def test_repeats_say_how_steady_a_rater_is(place):
+    ben = rater(place, "ben")
+    assert rater_shown(project=place, rater_id=ben.pk, run=None).steady is None
+    again = Annotation.objects.filter(rater=ben, outcome="first").first()
+    annotate(again.comparison, ben, "second", 2)
+    steady = rater_shown(project=place, rater_id=ben.pk, run=None).steady
+    assert (steady.share, steady.n) == (0.0, 1)
+
+
+def test_open_comparisons_and_odd_votes_are_told_apart(place):
+    aggregate_full(project=place, method="graded")
+    found = disagreement(project=place)
+    assert found.graded and found.several == 60
+    prompts = {one.prompt for one in found.ambiguous[:5]}
+    assert prompts <= {f"Question {n}?" for n in range(10)}
+    assert all(one.agreement < 0.5 and one.confidence >= 0.8 for one in found.noisy)
+    assert len(found.points) == 60
+
+
+def test_each_aspect_has_an_agreement_of_its_own(place):
+    form = form_revise(project=place, questions=TEMPLATES["pairwise-aspects"].questions)
+    for n, pair in enumerate(place.comparisons.all()):
+        for name, vote in (("fay", n % 3 - 1), ("gil", n % 3 - 1 if n % 4 else 1)):
+            aspects = {"helpful": {"outcome": "tie" if vote == 0 else "first" if vote < 0 else "second", "vote": vote}}
+            Annotation.objects.create(
+                project=place, comparison=pair, rater=rater(place, name), outcome="tie", vote=0, vote_scale=2,
+                answers={"preference": {"aspects": aspects}}, form_revision=form,
+            )  # fmt: skip
+    (helpful,) = disagreement(project=place).aspects
+    assert helpful.title == "More helpful"
+    assert helpful.found.low < helpful.found.alpha < helpful.found.high
+
+
+@pytest.mark.parametrize("method", ["dawid_skene", "graded"])
+def test_the_pages_show_it_and_open_down_to_the_comparison(client: Client, place, method):
+    aggregate_full(project=place, method=method)
+    client.force_login(cast.person("ada", place, "curator"))
+    page = client.get(f"/p/{place.slug}/disagreement/").content.decode()
+    assert ("not told apart yet" in page) == (method == "dawid_skene")
+    listed = client.get(f"/p/{place.slug}/raters/").content.decode()
+    dan = rater(place, "dan")
+    assert f"/p/{place.slug}/raters/{dan.pk}/" in listed
+    own = client.get(f"/p/{place.slug}/raters/{dan.pk}/").content.decode()
+    assert f"/p/{place.slug}/comparisons/" in own and "Does it change over time?" in own
+
+
+def test_a_rater_of_another_project_is_as_unknown_as_none(client: Client, place):
+    other = cast.project(slug="theirs")
+    stranger = rater(other, "cy")
+    client.force_login(cast.person("ada", place, "curator"))
+    assert client.get(f"/p/{place.slug}/raters/{stranger.pk}/").status_code == 404

@@ -1,0 +1,86 @@
+"""Disagreement, shown as what it is: a rater beside the others, comparisons that stay open, votes that are odd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from pipelines.labels import AGGREGATORS
+from pipelines.selectors.disagreement import OpenComparison, Share, disagreement, rater_shown
+from pipelines.selectors.raters import newest_run
+from webapp import charts
+from webapp.context import may
+from webapp.rendering import one_line
+from webapp.requests import Request
+
+METHOD = "graded"
+ANSWERS = ("First", "Second", "Tie or both bad")
+OTHERS = ("first", "second", "no majority")
+
+
+def rater(request: Request, slug: str, rater_id: int) -> HttpResponse:
+    """One person or source beside the others; a person's name only for those who may see people."""
+    run = newest_run(project=request.project)
+    shown = rater_shown(project=request.project, rater_id=rater_id, run=run)
+    person = shown.rater.participation
+    named = may(request, "people") and person is not None
+    context: dict[str, Any] = {
+        "shown": shown,
+        "run": run,
+        "name": str(person.annotator)
+        if named and person
+        else shown.rater.name
+        if person is None and shown.rater.kind == shown.rater.Kind.SOURCE
+        else f"annotator {shown.rater.name[:8]}",
+        "details": shown.estimate.details if shown.estimate else {},
+        "answers": list(zip(ANSWERS, shown.answers, strict=True)),
+        "others": OTHERS,
+        "has_answers": any(map(any, shown.answers)),
+        "speed": [(share, _dot(share)) for share in shown.speed],
+        "drift": _drift(shown.drift),
+    }
+    return render(request, "curate/rater.html", context)
+
+
+def _dot(share: Share) -> charts.Dot:
+    return charts.dot(share.share, share.low, share.high, span=(0.0, 1.0), width=220, zero=0.5)
+
+
+def _drift(shares: list[Share]) -> charts.Lines | None:
+    if not shares:
+        return None
+    series = [
+        charts.Series("agrees", [(s.at, s.share) for s in shares], "l1", "lab-1"),
+        charts.Series("low", [(s.at, s.low) for s in shares], "raw", "lab", has_label=False),
+        charts.Series("high", [(s.at, s.high) for s in shares], "raw", "lab", has_label=False),
+    ]
+    return charts.lines(series, x_end=shares[-1].at, x_label="votes", zero=0.5)
+
+
+def disagreement_page(request: Request, slug: str) -> HttpResponse:
+    """Comparisons by what their disagreement is: nothing that more votes could settle, or votes that others outweigh."""
+    found, run = disagreement(project=request.project), newest_run(project=request.project)
+    context: dict[str, Any] = {
+        "found": found,
+        "split": found.several - found.unanimous,
+        "run": run,
+        "ambiguous": list(map(_row, found.ambiguous)),
+        "noisy": list(map(_row, found.noisy)),
+        "scatter": charts.scatter(found.points) if found.points else None,
+        "aspects": [(one, _alpha_dot(one.found)) for one in found.aspects],
+        "method": AGGREGATORS[METHOD],
+        "may_start": may(request, "aggregate_start", "POST"),
+    }
+    return render(request, "curate/disagreement.html", context)
+
+
+def _alpha_dot(found: Any) -> charts.Dot | None:
+    if found.alpha is None:
+        return None
+    return charts.dot(found.alpha, found.low, found.high, span=(0.0, 1.0), width=220)
+
+
+def _row(shown: OpenComparison) -> dict[str, Any]:
+    return {"shown": shown, "prompt": one_line(shown.prompt_form, shown.prompt, 140)}
