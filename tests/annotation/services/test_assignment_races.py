@@ -11,11 +11,12 @@ from contextlib import suppress
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 
-from annotation.errors import AnnotationError
+from annotation.errors import AlreadyAnswered, AnnotationError, Conflict, KeptAsSurplus
 from annotation.models import Annotation, Assignment, Demand
 from annotation.services.assignment import (
+    assignment_heartbeat,
     assignment_next,
     assignment_skip,
     assignment_submit,
@@ -23,7 +24,8 @@ from annotation.services.assignment import (
     participation_ensure,
 )
 from annotation.services.corrections import annotation_undo
-from annotation.services.demand import comparison_wanted_set
+from annotation.services.demand import comparison_delete, comparison_wanted_set
+from annotation.services.offers import offer_create, offer_release
 from tests import cast
 from tests.annotation.queue_invariants import broken_invariants
 
@@ -127,6 +129,248 @@ def test_a_submit_that_waited_for_the_sweeper_is_counted_late():
     thread.join()
     assert submitted[0].late  # type: ignore[attr-defined]
     assert broken_invariants() == {}
+
+
+# One transaction has done its step and not committed; the other meets its locks
+
+
+def meet(first: Callable[[], object], second: Callable[[], object], *, waits: bool = True) -> object:
+    """What `second` gives when it comes while `first` is done but not committed: it waits for a lock, or need not."""
+    result: list[object] = []
+
+    def run() -> None:
+        try:
+            result.append(second())
+        except AnnotationError as error:
+            result.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        first()
+        thread.start()
+        if waits:
+            wait_until_blocked()
+        else:
+            thread.join(10)
+            assert not thread.is_alive(), "it waited"
+    thread.join()
+    return result[0]
+
+
+def voting(row, user, key=None) -> Callable[[], object]:
+    return lambda: assignment_submit(
+        assignment_id=row.id, user_id=user.pk, submit_key=key or uuid4(), answers=cast.vote(1)
+    )
+
+
+def expire(row) -> None:
+    Assignment.objects.filter(pk=row.id).update(lease_until="2026-01-01T00:00Z")
+    assignment_sweep()
+
+
+@pytest.fixture
+def scene():
+    """A project of one comparison wanted once, Ben and Dan."""
+    project = cast.project()
+    cast.comparisons(project, 1)
+    return project, *people(project, 2)
+
+
+def test_a_second_key_from_another_tab_waits_and_is_refused(scene):
+    project, ben, _ = scene
+    (row,) = lend(project, ben)
+    assert isinstance(meet(voting(row, ben), voting(row, ben)), AlreadyAnswered)
+    assert Annotation.objects.count() == 1 and broken_invariants() == {}
+
+
+def test_the_sweeper_passes_by_a_lease_that_is_being_answered(scene):
+    project, ben, _ = scene
+    (row,) = lend(project, ben)
+    Assignment.objects.update(lease_until="2026-01-01T00:00Z")
+    assert meet(voting(row, ben), assignment_sweep, waits=False) == 0
+    assert not Annotation.objects.get().late and broken_invariants() == {}
+
+
+def test_a_heartbeat_that_waited_for_the_sweeper_learns_that_the_lease_is_lost(scene):
+    project, ben, _ = scene
+    (row,) = lend(project, ben)
+    Assignment.objects.update(lease_until="2026-01-01T00:00Z")
+    held = meet(
+        assignment_sweep,
+        lambda: assignment_heartbeat(project_id=project.pk, user_id=ben.pk, leases=[(row.id, row.token)]),
+    )
+    assert held == []
+
+
+def test_a_claim_of_the_place_that_a_late_vote_takes_waits_and_finds_nothing(scene):
+    project, ben, dan = scene
+    (row,) = lend(project, ben)
+    expire(row)
+    assert meet(voting(row, ben), lambda: lend(project, dan)) == []
+    assert Annotation.objects.get().late and broken_invariants() == {}
+
+
+def test_a_late_vote_that_waits_for_the_claim_of_its_place_is_surplus(scene):
+    project, ben, dan = scene
+    (row,) = lend(project, ben)
+    expire(row)
+    assert isinstance(meet(lambda: lend(project, dan), voting(row, ben)), KeptAsSurplus)
+    assert broken_invariants() == {}
+
+
+def test_the_old_tabs_vote_counts_after_the_lease_was_resumed(scene):
+    project, ben, _ = scene
+    (row,) = lend(project, ben)
+    expire(row)
+    (again,) = lend(project, ben)
+    assert again.token > row.token and not voting(row, ben)().late
+    assert isinstance(at_once([voting(again, ben)])[0], AlreadyAnswered)
+    assert broken_invariants() == {}
+
+
+def test_one_of_the_promised_who_skips_shrinks_the_promise():
+    project = cast.project()
+    (comparison,) = cast.comparisons(project, 1, wanted=3)
+    ben, dan, eve = people(project, 3)
+    one, two = lend(project, ben)[0], lend(project, dan)[0]
+    comparison_wanted_set(project=project, comparison_ids=[comparison.pk], wanted=1)
+    assignment_skip(assignment_id=two.id, user_id=dan.pk, reason="too_long")
+    demand = Demand.objects.get()
+    assert (demand.leased, demand.promised, demand.is_open) == (1, 0, False)
+    assignment_skip(assignment_id=one.id, user_id=ben.pk, reason="too_long")
+    assert len(lend(project, eve)) == 1
+
+
+def test_a_raise_behind_a_cursor_that_is_being_stored_is_found_by_the_next_call():
+    project = cast.project()
+    first, *_ = cast.comparisons(project, 3)
+    ben, dan = people(project, 2)
+    voting(lend(project, dan)[0], dan)()
+    # Ben's cursor goes past the first comparison; the raise does not wait for him.
+    meet(
+        lambda: lend(project, ben),
+        lambda: comparison_wanted_set(project=project, comparison_ids=[first.pk], wanted=2),
+        waits=False,
+    )
+    assert first.pk in {row.comparison_id for row in lend(project, ben, 3)}
+    assert broken_invariants() == {}
+
+
+def test_nobody_gets_the_place_of_whoever_takes_an_answer_back(scene):
+    project, ben, dan = scene
+    (row,) = lend(project, ben)
+    done = voting(row, ben)()
+    undo = lambda: annotation_undo(annotation_id=done.annotation_id, user_id=ben.pk)  # noqa: E731
+    assert meet(undo, lambda: lend(project, dan), waits=False) == [] == lend(project, dan)
+    assert len(lend(project, ben)) == 1 and broken_invariants() == {}
+
+
+def test_deleting_waits_for_a_claim_and_is_refused(scene):
+    project, ben, _ = scene
+    comparison = Demand.objects.get().pk
+    found = meet(
+        lambda: lend(project, ben),
+        lambda: comparison_delete(project_id=project.pk, comparison_id=comparison),
+    )
+    assert isinstance(found, Conflict) and Demand.objects.filter(pk=comparison).exists()
+
+
+def test_a_claim_waits_for_a_deletion_and_finds_nothing(scene):
+    project, ben, _ = scene
+    comparison = Demand.objects.get().pk
+    found = meet(
+        lambda: comparison_delete(project_id=project.pk, comparison_id=comparison),
+        lambda: lend(project, ben),
+    )
+    assert found == []
+
+
+def test_a_new_order_makes_claims_take_another_and_votes_wait():
+    project = cast.project()
+    first, second = cast.comparisons(project, 2, wanted=2)
+    ben, dan = people(project, 2)
+    (row,) = lend(project, ben)
+
+    def moving() -> None:
+        Demand.objects.filter(pk=first.pk).update(ord=first.pk + 1000)
+
+    (other,) = meet(moving, lambda: lend(project, dan), waits=False)
+    assert other.comparison_id == second.pk
+    assert not meet(moving, voting(row, ben)).late
+    assert broken_invariants() == {}
+
+
+def test_a_vote_that_meets_lowering_now_is_surplus(scene):
+    project, ben, _ = scene
+    (row,) = lend(project, ben)
+    comparison = row.comparison_id
+
+    def lower() -> None:
+        comparison_wanted_set(project=project, comparison_ids=[comparison], wanted=0, now=True)
+
+    assert isinstance(meet(lower, voting(row, ben)), KeptAsSurplus)
+    assert broken_invariants() == {}
+
+
+def test_a_vote_in_progress_is_counted_before_lowering_now_takes_its_lease(scene):
+    project, ben, _ = scene
+    (row,) = lend(project, ben)
+    meet(
+        voting(row, ben),
+        lambda: comparison_wanted_set(
+            project=project, comparison_ids=[row.comparison_id], wanted=0, now=True
+        ),
+    )
+    assert Annotation.objects.get().state == "current"
+    assert (Demand.objects.get().done, broken_invariants()) == (1, {})
+
+
+def test_the_end_of_an_offer_waits_for_its_person_and_leaves_them_what_they_began(scene):
+    project, ben, dan = scene
+    offer = offer_create(project=project, user_id=ben.pk)
+    found = meet(
+        lambda: lend(project, ben), lambda: offer_release(project_id=project.pk, offer_id=offer.pk)
+    )
+    assert found is None and len(lend(project, ben)) == 1
+    assert lend(project, dan) == [] and broken_invariants() == {}
+
+
+def terminate(pid: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+def test_a_vote_whose_connection_dies_before_the_commit_leaves_nothing_and_is_sent_again(scene):
+    project, ben, _ = scene
+    (row,) = lend(project, ben)
+    key, pids, done = uuid4(), [], threading.Event()
+    may_end = threading.Event()
+
+    def dying() -> None:
+        try:
+            with transaction.atomic():
+                voting(row, ben, key)()
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_backend_pid()")
+                    pids.append(cursor.fetchone()[0])
+                done.set()
+                may_end.wait(10)
+        except DatabaseError:
+            pids.append(0)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=dying)
+    thread.start()
+    assert done.wait(10)
+    terminate(pids[0])
+    may_end.set()
+    thread.join()
+    assert pids[1:] == [0] and Annotation.objects.count() == 0
+    assert not voting(row, ben, key)().replay
+    assert Annotation.objects.count() == 1 and broken_invariants() == {}
 
 
 @pytest.mark.slow
