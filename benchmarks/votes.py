@@ -1,13 +1,18 @@
-"""Next and submit over HTTP, beside a bare Django view, with 1 and with 8 annotators: `python -m benchmarks.votes`.
+"""Next and submit over HTTP, beside a bare Django view: `python -m benchmarks.votes`.
 
-Starts the product in a home of its own, fills it with made-up comparisons, votes without pause, and does the same against
-the bare views under the same server and on the same database. Prints a table and one JSON line.
+Starts the product in a home of its own, fills it with made-up comparisons and votes: 1, 8 and 32 annotators without
+pause, each block beside the same against the bare views under the same server on the same database; one annotator who did
+the first nine tenths of the largest size; 400 who think for five seconds; then until nothing is left, 8 accounts in 32
+tabs and one account in 32, after which every comparison must have exactly what it wanted, each by another person. Prints
+a table and one JSON line; exits 1 if a count is not exact.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -17,14 +22,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import psutil
 import psycopg
 
 from benchmarks.machine import machine
 from launcher.home import port_pick
 from launcher.postgres import Postgres
-from tests.chaos.stack import Annotator, Stack, wait_for
+from tests.annotation.queue_invariants import INVARIANTS
+from tests.chaos.stack import ROOT, Stack, children, wait_for
 
 FILL = """
 WITH t AS (
@@ -53,6 +61,29 @@ WITH t AS (
 INSERT INTO annotation_demand (comparison_id, project_id, pool, ord, wanted, done, leased, promised, held_back)
 SELECT id, %(project)s, 0, id, 3, 0, 0, 0, false FROM k
 """
+# Beyond what is voted on, comparisons share their texts: the queue's cost is what grows, not the texts'.
+FILL_MORE = """
+WITH one AS (SELECT id, prompt_id FROM annotation_comparison WHERE project_id = %(project)s ORDER BY id LIMIT 1
+), k AS (
+  INSERT INTO annotation_comparison (project_id, prompt_id, key, context, size, warnings, created_at)
+  SELECT %(project)s, one.prompt_id, sha256(int8send(-n::bigint)), '', 2, '{}', now()
+  FROM one, generate_series(%(low)s::bigint, %(high)s::bigint) n RETURNING id
+), q AS (
+  INSERT INTO annotation_comparisoncompletion (comparison_id, completion_id, position)
+  SELECT k.id, c.completion_id, c.position FROM k, one
+  JOIN annotation_comparisoncompletion c ON c.comparison_id = one.id
+)
+INSERT INTO annotation_demand (comparison_id, project_id, pool, ord, wanted, done, leased, promised, held_back)
+SELECT id, %(project)s, 0, id, 3, 0, 0, 0, false FROM k
+"""
+HEAVY = """
+INSERT INTO annotation_assignment (participation_id, comparison_id, repeat_no, source, counted, state, token, option_order,
+  closed_at, times_expired, closing_reason)
+SELECT p.id, d.comparison_id, 0, 'pool', false, 'submitted', 1, '{0,1}', now(), 0, ''
+FROM annotation_demand d JOIN annotation_participation p ON p.project_id = d.project_id
+JOIN annotation_user u ON u.id = p.annotator_id AND u.email = %(email)s
+WHERE d.project_id = %(project)s ORDER BY d.ord LIMIT %(most)s ON CONFLICT DO NOTHING
+"""
 BARE = """
 CREATE TABLE bare_item (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, prompt text, first text, second text, leased boolean);
 CREATE INDEX bare_open ON bare_item (id) WHERE NOT leased;
@@ -61,6 +92,13 @@ INSERT INTO bare_item (prompt, first, second, leased)
 SELECT 'p ' || repeat(md5(n::text) || ' ', 45), repeat(md5(n::text) || ' ', 45), repeat(md5(n::text) || ' ', 45), false
 FROM generate_series(1, 40000) n;
 """
+NOT_EXACT = """
+SELECT d.comparison_id FROM annotation_demand d LEFT JOIN annotation_annotation n
+  ON n.comparison_id = d.comparison_id AND n.state = 'current'
+WHERE d.project_id = %s GROUP BY d.comparison_id HAVING count(n.id) <> %s OR count(DISTINCT n.rater_id) <> count(n.id)
+"""
+CSRF = "b" * 32
+THINK_SECONDS = 5.0
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
@@ -76,38 +114,74 @@ def timed(call: Callable[[], Any], into: list[float]) -> Any:
     return result
 
 
-def vote_ours(person: Annotator, seconds: float) -> tuple[list[float], list[float]]:
-    took_next: list[float] = []
-    took_submit: list[float] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assignment = timed(person._next, took_next)
-        if assignment is None:
-            break
-        fields = {"submit_key": assignment["submit_key"], "form": str(assignment["form"]), "preference": "2"}
-        path = f"/p/{person.project}/annotate/{assignment['id']}/submit"
-        reply = timed(
-            lambda path=path, fields=fields: person._until_answered("POST", path, fields), took_submit
+# Who votes
+
+
+class Voter:
+    """One tab of one account, over HTTP with a session cookie."""
+
+    def __init__(self, address: str, project: str, session: str) -> None:
+        self.path = f"/p/{project}/annotate"
+        self.client = httpx.Client(
+            base_url=address,
+            timeout=30,
+            cookies={"winnow_session": session, "winnow_csrf": CSRF},
+            headers={"Accept": "application/json", "X-CSRFToken": CSRF, "Referer": address},
         )
-        assert reply.status_code == 201, reply.text[:200]
-    return took_next, took_submit
+
+    def next(self) -> dict[str, Any] | None:
+        reply = self.client.get(f"{self.path}/next")
+        assert reply.status_code == 200, reply.text[:200]
+        waiting = reply.json()["assignments"]
+        return dict(waiting[0]) if waiting else None
+
+    def submit(self, assignment: dict[str, Any]) -> int:
+        fields = {"submit_key": str(uuid4()), "form": str(assignment["form"]), "preference": "2"}
+        reply = self.client.post(f"{self.path}/{assignment['id']}/submit", data=fields)
+        assert reply.status_code in (201, 409), reply.text[:200]
+        return reply.status_code
+
+    def vote(self, seconds: float) -> tuple[list[float], list[float]]:
+        took_next: list[float] = []
+        took_submit: list[float] = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assignment = timed(self.next, took_next)
+            if assignment is None:
+                break
+            timed(lambda a=assignment: self.submit(a), took_submit)
+        return took_next, took_submit
+
+    def vote_until_nothing_is_left(self) -> int:
+        """How many votes were taken; a comparison that another tab has answered is a 409 and no vote."""
+        taken = 0
+        while assignment := self.next():
+            taken += self.submit(assignment) == 201
+        return taken
 
 
-def vote_bare(client: httpx.Client, seconds: float) -> tuple[list[float], list[float]]:
-    took_next: list[float] = []
-    took_submit: list[float] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        item = timed(lambda: client.get("/next"), took_next).json()["item"]
-        timed(lambda item=item: client.post(f"/submit/{item[0]}", data={"vote": "1"}), took_submit)
-    return took_next, took_submit
+class BareVoter:
+    def __init__(self, address: str) -> None:
+        self.client = httpx.Client(base_url=address, timeout=30)
+
+    def vote(self, seconds: float) -> tuple[list[float], list[float]]:
+        took_next: list[float] = []
+        took_submit: list[float] = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            item = timed(lambda: self.client.get("/next"), took_next).json()["item"]
+            timed(lambda item=item: self.client.post(f"/submit/{item[0]}", data={"vote": "1"}), took_submit)
+        return took_next, took_submit
 
 
-def measure(
-    vote: Callable[[Any, float], tuple[list[float], list[float]]], voters: list[Any], seconds: float
-) -> dict[str, Any]:
+def say(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def measure(name: str, voters: list[Any], seconds: float) -> dict[str, Any]:
+    say(name)
     with ThreadPoolExecutor(len(voters)) as pool:
-        parts = list(pool.map(lambda voter: vote(voter, seconds), voters))
+        parts = list(pool.map(lambda voter: voter.vote(seconds), voters))
     took_next = [t for part in parts for t in part[0]]
     took_submit = [t for part in parts for t in part[1]]
     return {
@@ -115,6 +189,49 @@ def measure(
         "submit": percentiles(took_submit),
         "votes_per_second": round(len(took_submit) / seconds, 1),
     }
+
+
+async def think_and_vote(address: str, sessions: list[str], seconds: float) -> dict[str, Any]:
+    """Everybody votes and thinks in turn, log-normal with a mean of five seconds; errors are counted, not raised."""
+    took: dict[str, list[float]] = {"next": [], "submit": []}
+    errors: list[str] = []
+    rng = random.Random(5)
+    end = time.monotonic() + seconds
+
+    async def call(client: httpx.AsyncClient, kind: str, method: str, path: str, data: Any = None) -> Any:
+        start = time.perf_counter()
+        reply = await client.request(method, path, data=data)
+        took[kind].append(time.perf_counter() - start)
+        if reply.status_code not in (200, 201):
+            errors.append(f"{reply.status_code} {path}")
+        return reply.json()
+
+    async def person(session: str) -> None:
+        cookies = {"winnow_session": session, "winnow_csrf": CSRF}
+        headers = {"Accept": "application/json", "X-CSRFToken": CSRF, "Referer": address}
+        async with httpx.AsyncClient(base_url=address, cookies=cookies, headers=headers, timeout=60) as client:
+            await asyncio.sleep(rng.uniform(0, THINK_SECONDS))
+            while time.monotonic() < end:
+                (lent,) = (await call(client, "next", "GET", "/p/speed/annotate/next"))["assignments"]
+                await asyncio.sleep(THINK_SECONDS * rng.lognormvariate(-0.125, 0.5))
+                fields = {"submit_key": str(uuid4()), "form": str(lent["form"]), "preference": "2"}
+                await call(client, "submit", "POST", f"/p/speed/annotate/{lent['id']}/submit", fields)
+
+    try:
+        await asyncio.gather(*(person(session) for session in sessions))
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        errors.append(repr(error))
+    return {
+        "people": len(sessions),
+        "next": percentiles(took["next"]),
+        "submit": percentiles(took["submit"]),
+        "votes_per_second": round(len(took["submit"]) / seconds, 1),
+        "errors": len(errors),
+        "first_errors": errors[:3],
+    }
+
+
+# What they vote on
 
 
 def start_bare(stack: Stack) -> tuple[subprocess.Popen[bytes], str]:
@@ -151,75 +268,170 @@ def _up(address: str) -> bool:
         return False
 
 
-def fill(stack: Stack, project_id: int, low: int, high: int, words: int) -> None:
+def fill(stack: Stack, project_id: int, low: int, high: int, *, own_texts: int = 100_000) -> None:
+    """Comparisons [low, high), below `own_texts` with 4.5 kB of their own; without checks of foreign keys."""
     with psycopg.connect(Postgres(stack.home).url()) as connection:
+        connection.execute("SET session_replication_role = replica")
         for start in range(low, high, 50_000):
             stop = min(start + 50_000, high) - 1
-            connection.execute(FILL.format(words=words), {"low": start, "high": stop, "project": project_id})
+            statement = FILL.format(words=45) if start < own_texts else FILL_MORE
+            connection.execute(statement, {"low": start, "high": stop, "project": project_id})
             connection.commit()
+        # What a trigger does otherwise: cursors are void.
+        connection.execute("UPDATE annotation_project SET queue_version = queue_version + 1")
+        connection.commit()
         connection.autocommit = True
-        connection.execute("VACUUM ANALYZE")
+        connection.execute("VACUUM ANALYZE annotation_demand, annotation_comparison, annotation_comparisoncompletion")
+
+
+def heavy(stack: Stack, project_id: int, size: int) -> None:
+    """The last account has done the first nine tenths."""
+    with psycopg.connect(Postgres(stack.home).url()) as connection:
+        connection.execute("SET session_replication_role = replica")
+        values = {"project": project_id, "most": 9 * size // 10, "email": "speed0@example.org"}
+        connection.execute(HEAVY, values)
+        connection.commit()
+        connection.autocommit = True
+        connection.execute("VACUUM ANALYZE annotation_assignment")
+
+
+def accounts(stack: Stack, project: str, n: int) -> list[str]:
+    environment = {**stack.environment(), "DATABASE_URL": Postgres(stack.home).url()}
+    command = [sys.executable, "-m", "benchmarks.accounts", project, str(n)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+def project_make(stack: Stack, slug: str, size: int) -> int:
+    stack.manage("create_project", slug, "--wanted", "3")
+    ((project_id,),) = stack.query("SELECT id FROM annotation_project WHERE slug = %s", slug)
+    start = 10_000_000 * int(project_id)
+    if size:
+        fill(stack, int(project_id), start, start + size, own_texts=start + size)
+    return int(project_id)
+
+
+def web_memory_mb(stack: Stack) -> float:
+    """Of the web's master and workers together, pages that they share counted once."""
+    master = stack.pid("web")
+    assert master is not None, "the web is not running"
+    found = [psutil.Process(pid).memory_full_info().pss for pid in [master, *children(master)]]
+    return round(sum(found) / 1e6, 1)
+
+
+# The run
+
+
+def exact(stack: Stack, slug: str, size: int, people: int) -> dict[str, Any]:
+    """32 tabs of so many accounts until nothing is left: each comparison has what it wanted, each vote another person.
+
+    With fewer accounts than annotations wanted of each, one a person is all there can be.
+    """
+    say(f"32 tabs of {people}")
+    project_id = project_make(stack, slug, size)
+    sessions = accounts(stack, slug, people)
+    tabs = [Voter(stack.address, slug, sessions[n % people]) for n in range(32)]
+    start = time.monotonic()
+    with ThreadPoolExecutor(32) as pool:
+        taken = sum(pool.map(Voter.vote_until_nothing_is_left, tabs))
+    wrong = stack.query(NOT_EXACT, project_id, min(people, 3))
+    broken = [name for name, statement in INVARIANTS.items() if "outbox" not in name and stack.query(statement)]
+    return {
+        "tabs": 32,
+        "accounts": people,
+        "votes": taken,
+        "votes_wanted": size * min(people, 3),
+        "comparisons_not_exact": len(wrong),
+        "invariants_broken": broken,
+        "votes_per_second": round(taken / (time.monotonic() - start), 1),
+    }
+
+
+def run(stack: Stack, bare: str, sizes: list[int], seconds: float, people: int, think: float) -> dict[str, Any]:
+    figures: dict[str, Any] = {"bare": {}, "ours": {}, "memory_mb": {}}
+    say(f"making {max(people, 33)} accounts")
+    project_id = project_make(stack, "speed", 0)
+    sessions = accounts(stack, "speed", max(people, 33))
+    voters = [Voter(stack.address, "speed", session) for session in sessions[:33]]
+    bares = [BareVoter(bare) for _ in range(32)]
+    filled = 0
+    for size in sizes:
+        say(f"filling up to {size:,}")
+        fill(stack, project_id, filled, size)
+        filled = size
+        for warm in (voters[1], bares[0]):  # Plans are made and pages read before anything is timed.
+            warm.vote(1.0)
+        figures["bare"][f"{size}/1"] = measure("bare, 1", bares[:1], seconds)
+        figures["ours"][f"{size}/1"] = measure(f"{size:,} comparisons, 1", voters[1:2], seconds)
+        figures["memory_mb"][str(size)] = web_memory_mb(stack)
+        if size == min(sizes, key=lambda s: abs(s - 100_000)):
+            for n in (8, 32):
+                figures["bare"][f"{size}/{n}"] = measure(f"bare, {n}", bares[:n], seconds)
+                figures["ours"][f"{size}/{n}"] = measure(f"{size:,} comparisons, {n}", voters[1 : n + 1], seconds)
+    heavy(stack, project_id, filled)
+    first: list[float] = []
+    timed(voters[0].next, first)
+    figures["heavy_first_call_ms"] = round(1000 * first[0], 1)
+    figures["ours"][f"{filled}/1, did the first 90 %"] = measure("who did 90 %", voters[:1], seconds)
+    if people:
+        say(f"{people} people who think")
+        figures["thinking"] = asyncio.run(think_and_vote(stack.address, sessions[:people], think))
+        figures["memory_mb"][f"after {people} people"] = web_memory_mb(stack)
+    figures["exact"] = [exact(stack, "crowd", 300, 8), exact(stack, "tabs", 200, 1)]
+    return figures
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of voting in each block")
-    parser.add_argument("--sizes", default="1000,100000", help="comparisons of the project, growing")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of voting in each block")
+    parser.add_argument("--sizes", default="1000,100000,1000000", help="comparisons of the project, growing")
+    parser.add_argument("--people", type=int, default=400, help="who think for five seconds; 0 leaves them out")
+    parser.add_argument("--think-for", type=float, default=40.0, help="seconds of voting with thought")
     wanted = parser.parse_args()
     sizes = [int(size) for size in wanted.sizes.split(",")]
-    figures: dict[str, Any] = {"benchmark": "votes", "machine": machine(), "ours": {}, "bare": {}}
+    figures: dict[str, Any] = {"benchmark": "votes", "machine": machine()}
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "home", {})
         stack.folder.mkdir()
+        say("starting the product")
         stack.start()
         try:
-            stack.manage("create_project", "speed", "--wanted", "3")
-            (project_id,) = stack.query("SELECT id FROM annotation_project")[0]
-            people = [_person(stack, number) for number in range(8)]
             with psycopg.connect(Postgres(stack.home).url()) as connection:
                 connection.execute(BARE)
             bare, address = start_bare(stack)
             try:
-                filled = 0
-                for size in sizes:
-                    # Texts of 4.5 kB a comparison, as long as they fit on a small disk.
-                    fill(stack, project_id, filled, size, words=45 if size <= 100_000 else 1)
-                    filled = size
-                    for n in (1, 8):
-                        clients = [httpx.Client(base_url=address, timeout=10) for _ in range(n)]
-                        figures["bare"][f"{n}"] = measure(vote_bare, clients, wanted.seconds)
-                        figures["ours"][f"{size}/{n}"] = measure(vote_ours, people[:n], wanted.seconds)
+                figures |= run(stack, address, sizes, wanted.seconds, wanted.people, wanted.think_for)
             finally:
                 bare.terminate()
                 bare.wait()
         finally:
             stack.stop()
-    _report(figures, sizes)
-    return 0
+    return _report(figures, sizes)
 
 
-def _person(stack: Stack, number: int) -> Annotator:
-    email = f"p{number}@example.org"
-    link = stack.manage("invite", email, "--role", "annotator", "--project", "speed")["link"]
-    return Annotator(stack, "speed", email, link)
-
-
-def _report(figures: dict[str, Any], sizes: list[int]) -> None:
-    print(f"{'':24}{'next p50':>10}{'p95':>8}{'submit p50':>12}{'p95':>8}{'votes/s':>9}")
-    for who in ("bare", "ours"):
-        for key, row in figures[who].items():
-            line = f"{who} {key:19}{row['next']['p50_ms']:>10}{row['next']['p95_ms']:>8}"
-            print(
-                f"{line}{row['submit']['p50_ms']:>12}{row['submit']['p95_ms']:>8}{row['votes_per_second']:>9}"
-            )
+def _report(figures: dict[str, Any], sizes: list[int]) -> int:
+    print(f"{'':38}{'next p50':>10}{'p95':>8}{'submit p50':>12}{'p95':>8}{'votes/s':>9}")
+    blocks = {f"{who} {key}": row for who in ("bare", "ours") for key, row in figures[who].items()}
+    if "thinking" in figures:
+        blocks[f"{figures['thinking']['people']} people who think"] = figures["thinking"]
+    for name, row in blocks.items():
+        line = f"{name:38}{row['next']['p50_ms']:>10}{row['next']['p95_ms']:>8}"
+        print(f"{line}{row['submit']['p50_ms']:>12}{row['submit']['p95_ms']:>8}{row['votes_per_second']:>9}")
     first, last = (figures["ours"][f"{size}/1"]["next"]["p50_ms"] for size in (sizes[0], sizes[-1]))
-    figures["next_growth"] = round(last / first, 2)
-    figures["share_of_bare_at_8"] = round(
-        figures["ours"][f"{sizes[0]}/8"]["votes_per_second"] / figures["bare"]["8"]["votes_per_second"], 2
-    )
+    middle = next(key for key in figures["ours"] if key.endswith("/8"))
+    rates = [figures[who][middle]["votes_per_second"] for who in ("ours", "bare")]
+    figures |= {"next_growth": round(last / first, 2), "share_of_bare_at_8": round(rates[0] / rates[1], 2)}
     print(f"next grows {figures['next_growth']} times from {sizes[0]:,} to {sizes[-1]:,} comparisons")
     print(f"votes/s at 8 annotators: {figures['share_of_bare_at_8']} of the bare views'")
+    print(f"web processes: {figures['memory_mb']} MB")
+    wrong = 0
+    for block in figures["exact"]:
+        print(f"{block['tabs']} tabs of {block['accounts']}: {block['votes']} of {block['votes_wanted']} votes, "
+              f"{block['comparisons_not_exact']} comparisons not exact, broken: {block['invariants_broken']}")  # fmt: skip
+        wrong += block["comparisons_not_exact"] + len(block["invariants_broken"])
+        wrong += block["votes"] != block["votes_wanted"]
     print(json.dumps(figures, sort_keys=True))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

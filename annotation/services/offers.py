@@ -110,7 +110,9 @@ def _set_aside(
         rowcount_of(sql.CHANGING, values)
         return rows_of(sql.OFFER_TO_GROUP, values)
     # Under the person's lock, as every step that gives somebody an assignment.
-    Participation.objects.select_for_update(no_key=True).get(pk=offer.participation_id)
+    person = Participation.objects.select_for_update(no_key=True).get(pk=offer.participation_id)
+    if person.state != Participation.State.ACTIVE:
+        raise Refused("This annotator is paused in this project; nothing was offered.")
     return rows_of(sql.OFFER_TO_PERSON, values)
 
 

@@ -146,6 +146,9 @@ class Queue(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # What a failed example left behind must not fail the next.
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE annotation_project CASCADE")
         self.world = World()
         self.group = offers.group_set(
             project=self.world.project, name="g", user_ids=[self.world.user(0).pk, self.world.user(1).pk]
@@ -550,7 +553,7 @@ def test_the_queue_behaves_like_the_model():
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_queue_behaves_like_the_model_for_long():
-    _run(60, 60)
+    _run(25, 40)
 
 
 # Four threads
@@ -693,7 +696,7 @@ class Crowd:
                 self.vote_all(who)
         for who, user in enumerate(self.world.people):
             met = set(Assignment.objects.filter(participation__annotator=user).values_list("comparison_id", flat=True))
-            left = Demand.objects.filter(is_open=True)
+            left = Demand.objects.filter(project=self.world.project, is_open=True)
             if who > 1:
                 left = left.filter(reserved_for=0)
             assert set(left.values_list("comparison_id", flat=True)) - met == set()
@@ -724,5 +727,5 @@ def test_four_threads_keep_the_invariants():
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_four_threads_keep_the_invariants_for_long():
-    for _ in range(6):
-        _crowd(rounds=4, steps=100)
+    for _ in range(3):
+        _crowd(rounds=3, steps=80)

@@ -80,7 +80,7 @@ class Stack:
 
     def kill(self, name: str, *, child: bool = False) -> bool:
         """kill -9 of a program, or of one child process of it; False when it is not there right now."""
-        pid = self._pid(name)
+        pid = self.pid(name)
         if pid and child:
             pid = next(iter(children(pid)), None)
         if pid is None:
@@ -90,7 +90,7 @@ class Stack:
             return True
         return False
 
-    def _pid(self, name: str) -> int | None:
+    def pid(self, name: str) -> int | None:
         if name == "redis":
             from launcher.broker import Redis
 
