@@ -4,6 +4,7 @@
     |- NotFound            nothing of that name here for this person
     |- Refused             the input or the state does not allow it
     |  |- FormRefused      an answer or a form does not fit
+    |  |  `- QuestionRefused  one question of it, by number
     |  `- NotAllowed       the person's roles do not allow it
     |- Busy                the same call may succeed in a moment
     `- Conflict            somebody else was first
@@ -31,6 +32,12 @@ class Refused(AnnotationError):
 
 class FormRefused(Refused):
     pass
+
+
+class QuestionRefused(FormRefused):
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class NotAllowed(Refused):

@@ -21,6 +21,7 @@ from webapp.views import (
     reports,
     routing,
     runs,
+    setup,
     sign_in,
     versions,
 )
@@ -34,7 +35,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out/", sign_in.sign_out, name="sign_out"),
     path("welcome/<str:token>/", sign_in.welcome, name="welcome"),
     path("account/", sign_in.account, name="account"),
-    path("projects/new/", project.project_create, name="project_create"),
+    path("projects/new/", setup.project_create, name="project_create"),
+    path("projects/new/preview", setup.form_preview, name="project_preview"),
     path("models/", models.models, name="models"),
     path("api/", api.urls),
     # a project
@@ -42,6 +44,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "guidelines/", project.guidelines, name="guidelines"),
     path(P + "guidelines/edit/", project.guidelines_edit, name="guidelines_edit"),
     path(P + "settings/", project.project_settings, name="project_settings"),
+    path(P + "settings/form/", setup.form_edit, name="form_edit"),
+    path(P + "settings/form/preview", setup.form_preview, name="form_preview"),
     path(P + "settings/archive/", project.project_archive, name="project_archive"),
     path(P + "settings/tokens/", project.service_token_create, name="service_token_create"),
     path(

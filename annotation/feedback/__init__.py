@@ -23,8 +23,8 @@ MOST_QUESTIONS = 20
 
 @dataclass(frozen=True)
 class FeedbackType:
-    """`path`: dotted path of the folder, which has `answer.py` (pure rule), `form.py` (settings and drawing),
-    `question.html`; `script`: its ES module or ''; `keys`: its shortcuts in words."""
+    """`path`: dotted path of the folder, which has `answer.py` (pure rule), `setup.py` (what can be set),
+    `form.py` (drawing), `question.html`; `script`: its ES module or ''; `keys`: its shortcuts in words."""
 
     label: str
     path: str
@@ -121,10 +121,11 @@ def questions_check(questions: Sequence[Mapping[str, Any]]) -> None:
     if not any(question.get("required") for question in questions):
         raise FormRefused("A form needs at least one required question.")
     for question in questions:
-        _question_check(question)
+        question_check(question)
 
 
-def _question_check(question: Mapping[str, Any]) -> None:
+def question_check(question: Mapping[str, Any]) -> None:
+    """Refuse one question that could not be asked; its key is checked with the others'."""
     type_key, title = str(question.get("type")), question.get("title")
     module = answer_module(type_key)
     if not isinstance(title, str) or not title.strip() or len(title) > 300:

@@ -13,8 +13,11 @@ from django.utils import timezone
 
 from annotation.errors import Conflict, Refused
 from annotation.feedback import questions_check
+from annotation.feedback.setup import draft_from
 from annotation.feedback.templates import TEMPLATES
 from annotation.models import FormRevision, GuidelineRevision, Membership, Project, Role, User
+
+MOST_GUIDELINES = 50_000
 
 
 @transaction.atomic
@@ -23,21 +26,27 @@ def project_create(
     slug: str,
     title: str = "",
     template: str = "pairwise",
+    questions: Sequence[Mapping[str, Any]] | None = None,
+    guidelines: str = "",
     wanted: int = 1,
+    lease_minutes: int = 15,
     salt: uuid.UUID | None = None,
     created_by: User | None = None,
 ) -> Project:
-    """A project with its first form and empty guidelines; whoever creates it becomes its admin.
+    """A project with its first form and guidelines; whoever creates it becomes its admin.
 
-    `salt` decides splits and the order of sides; without one it is random.
+    `questions`: the form itself, instead of a template's. `salt` decides splits and the order of sides; without one it
+    is random.
     """
     if template not in TEMPLATES:
         raise Refused(f"There is no template {template!r}; known are {', '.join(TEMPLATES)}.")
-    if wanted < 1:
-        raise Refused(f"Wanted annotations must be at least 1; got {wanted}.")
+    if not 1 <= wanted <= 100:
+        raise Refused(f"Wanted annotations must be 1 to 100; got {wanted}.")
+    if not 1 <= lease_minutes <= 1440:
+        raise Refused(f"A lease lasts 1 to 1,440 minutes; got {lease_minutes}.")
     if Project.objects.filter(slug=slug).exists():
         raise Conflict(f"A project {slug!r} exists already. Choose another name.")
-    project = Project(slug=slug, title=title or slug, wanted=wanted)
+    project = Project(slug=slug, title=title or slug, wanted=wanted, lease_seconds=60 * lease_minutes)
     if salt is not None:
         project.split_salt = salt
     try:
@@ -45,8 +54,8 @@ def project_create(
     except ValidationError as error:
         raise Refused(f"The project's name {slug!r} was not taken: {' '.join(error.messages)}") from None
     project.save()
-    form_revise(project=project, questions=TEMPLATES[template].questions)
-    guidelines_revise(project=project, text="")
+    form_revise(project=project, questions=TEMPLATES[template].questions if questions is None else questions)
+    guidelines_revise(project=project, text=guidelines)
     if created_by is not None:
         Membership.objects.create(project=project, user=created_by, role=Role.PROJECT_ADMIN)
     return project
@@ -61,7 +70,19 @@ def form_revise(*, project: Project, questions: Sequence[Mapping[str, Any]]) -> 
 
 
 @transaction.atomic
+def form_change(*, project: Project, questions: Sequence[Mapping[str, Any]]) -> FormRevision | None:
+    """A new revision if these questions mean something else than the newest one's; None if they mean the same."""
+    questions_check(questions)
+    newest = FormRevision.objects.filter(project=project).first()
+    if newest is not None and draft_from(newest.questions) == draft_from(questions):
+        return None
+    return form_revise(project=project, questions=questions)
+
+
+@transaction.atomic
 def guidelines_revise(*, project: Project, text: str) -> GuidelineRevision:
+    if len(text) > MOST_GUIDELINES or "\x00" in text:
+        raise Refused(f"Guidelines have up to {MOST_GUIDELINES:,} characters and no NUL; got {len(text):,}.")
     number = (GuidelineRevision.objects.filter(project=project).aggregate(n=Max("number"))["n"] or 0) + 1
     return GuidelineRevision.objects.create(project=project, number=number, text=text)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 from django.db import connection, transaction
 
 from annotation.models import Project
-from pipelines.errors import InputRefused, NothingToDo
+from pipelines.errors import NothingToDo
+from pipelines.services.new_file import new_file
 
 FETCH = 2000
 
@@ -36,25 +35,13 @@ def votes_export(*, project: Project, out: Path) -> int:
     `vote` (signed strength, negative: first is better) or `label` (first, second, tie, both_bad, cannot_judge),
     `first_shown_first` (null when the side is unknown), `at` (UTC), `active_seconds`.
     """
-    if out.exists():
-        raise InputRefused(f"{out} exists already. Choose another name, or remove it first.")
-    if not out.parent.is_dir():
-        raise InputRefused(f"There is no folder {out.parent}. Create it first.")
-    handle, draft = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            written = 0
-            for line in _lines(project.pk):
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                written += 1
-            file.flush()
-            os.fsync(file.fileno())
+    written = 0
+    with new_file(out) as file:
+        for line in _lines(project.pk):
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            written += 1
         if not written:
             raise NothingToDo(f"The project {project.slug} has no votes to export.")
-        Path(draft).chmod(0o644)
-        Path(draft).rename(out)
-    finally:
-        Path(draft).unlink(missing_ok=True)
     return written
 
 

@@ -6,16 +6,26 @@ import json
 import sys
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandParser
 from tqdm import tqdm
 
-from annotation.errors import AnnotationError, NotFound
+from annotation.errors import AnnotationError, FormRefused, NotFound
+from annotation.feedback.setup import questions_from_json
 from annotation.models import Project
 from pipelines.errors import Cancelled, JobFailed, PipelineError
 
 DONE, FAILED, REFUSED = 0, 1, 2
+
+
+def form_read(path: Path) -> list[dict[str, Any]]:
+    """A form out of a JSON file."""
+    try:
+        return questions_from_json(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormRefused(f"The form {str(path)!r} could not be read: {error}.") from None
 
 
 class WinnowCommand(BaseCommand):

@@ -9,7 +9,6 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import Refused
-from annotation.feedback.templates import TEMPLATES
 from annotation.selectors import judging, overview
 from annotation.selectors.tokens import service_token_list
 from annotation.services import people as people_services
@@ -39,19 +38,6 @@ def project(request: Request, slug: str) -> HttpResponse:
             "latest_run": runs.get(found.pk, ""),
         }
     return render(request, "project/overview.html", context)
-
-
-def project_create(request: Request) -> HttpResponse:
-    if request.method == "GET":
-        return render(request, "project/new.html", {"templates": TEMPLATES})
-    made = project_services.project_create(
-        slug=request.POST.get("slug", ""),
-        title=request.POST.get("title", ""),
-        template=request.POST.get("template", ""),
-        wanted=whole_number(request.POST.get("wanted", ""), "Wanted annotations"),
-        created_by=request.user,
-    )
-    return redirect("project", made.slug)
 
 
 def guidelines(request: Request, slug: str) -> HttpResponse:

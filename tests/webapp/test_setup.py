@@ -1,0 +1,148 @@
+"""Setting a project up: the editor without script, what it keeps when something does not fit, the preview, the commands."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from annotation.feedback import FEEDBACK_TYPES
+from annotation.feedback.setup import draft_from
+from annotation.feedback.templates import TEMPLATES
+from annotation.models import Annotation, FormRevision, Project, User
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def site(db) -> Client:
+    person = cast.person("Site")
+    User.objects.filter(pk=person.pk).update(is_site_admin=True)
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def fields(questions, **more) -> dict[str, str]:
+    draft = {
+        f"q.{at}.{name}": text for at, one in enumerate(draft_from(questions)) for name, text in one.items()
+    }
+    return {
+        "title": "Eggs", "slug": "eggs", "wanted": "2", "lease_minutes": "20", "guidelines": "Be *kind*.", **draft, **more
+    }  # fmt: skip
+
+
+def in_form(page: str) -> dict[str, str]:
+    """The names and values of hidden and text inputs, as a browser would post them."""
+    found = re.findall(r'<input[^>]*\bname="([^"]+)"[^>]*\bvalue="([^"]*)"', page)
+    return dict(found)
+
+
+def test_choosing_a_template_and_creating_needs_no_script(site):
+    page = site.get("/projects/new/?template=listwise").content.decode()
+    assert 'name="q.0.type" value="listwise"' in page and "Order the answers, best first" in page
+    reply = site.post("/projects/new/", fields(TEMPLATES["listwise"].questions))
+    assert reply["Location"] == "/p/eggs/"
+    project = Project.objects.get()
+    assert (project.title, project.wanted, project.lease_seconds) == ("Eggs", 2, 1200)
+    assert project.guideline_revisions.get().text == "Be *kind*."
+    assert project.form_revisions.get().questions[0]["type"] == "listwise"
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_template_can_be_set_up(site, name):
+    assert site.get(f"/projects/new/?template={name}").status_code == 200
+    assert site.post("/projects/new/", fields(TEMPLATES[name].questions)).status_code == 302
+
+
+def test_buttons_change_the_form_and_save_nothing(site):
+    start = fields(TEMPLATES["pairwise"].questions)
+    page = site.post("/projects/new/", {**start, "do": "add", "add_type": "edit"}).content.decode()
+    assert 'name="q.1.type" value="edit"' in page and 'value="Eggs"' in page
+    two = fields([*TEMPLATES["edit"].questions])
+    page = site.post("/projects/new/", {**two, "do": "up.1"}).content.decode()
+    assert 'name="q.0.type" value="edit"' in page
+    page = site.post("/projects/new/", {**two, "do": "remove.0"}).content.decode()
+    assert 'name="q.0.type" value="edit"' in page and "q.1.type" not in page
+    page = site.post("/projects/new/", {**two, "do": "template", "template": "spans"}).content.decode()
+    assert 'name="q.0.type" value="spans"' in page
+    assert not Project.objects.exists()
+
+
+def test_an_error_names_the_question_and_keeps_what_was_typed(site):
+    typed = fields(TEMPLATES["helpsteer2"].questions, **{"q.0.high": "lots", "q.0.title": "Rate <it>"})
+    reply = site.post("/projects/new/", typed)
+    page = reply.content.decode()
+    assert reply.status_code == 400
+    assert "Question 1, “Rate &lt;it&gt;”: Highest is a whole number; got &#x27;lots&#x27;." in page
+    assert in_form(page)["q.0.high"] == "lots" and in_form(page)["slug"] == "eggs"
+    reply = site.post("/projects/new/", fields(TEMPLATES["pairwise"].questions, slug="Not This", wanted="no"))
+    assert reply.status_code == 400 and 'value="Not This"' in reply.content.decode()
+    assert not Project.objects.exists()
+
+
+def test_a_taken_name_is_refused_and_nothing_is_lost(site):
+    cast.project("eggs")
+    reply = site.post("/projects/new/", fields(TEMPLATES["pairwise"].questions))
+    assert reply.status_code == 400 and "exists already" in reply.content.decode()
+
+
+def test_the_form_of_a_project_is_revised_and_answers_keep_theirs(client):
+    project = cast.project()
+    ada = cast.person("Ada", project, "project_admin")
+    client.force_login(ada)
+    address = f"/p/{project.slug}/settings/form/"
+    page = client.get(address).content.decode()
+    assert in_form(page)["q.0.key"] == "preference"
+    first = FormRevision.objects.get(project=project)
+    assert client.post(address, fields(first.questions)).status_code == 302
+    assert FormRevision.objects.filter(project=project).count() == 1, "what changes nothing makes no revision"
+    changed = fields(first.questions, **{"q.0.reasons": "Correct\nClear"})
+    assert client.post(address, changed).status_code == 302
+    newest = FormRevision.objects.filter(project=project).first()
+    assert (newest.number, newest.questions[0]["reasons"]) == (2, ["Correct", "Clear"])
+    assert FormRevision.objects.get(pk=first.pk).questions[0]["reasons"] == []
+    assert not Annotation.objects.exists()
+
+
+def test_the_preview_stands_in_a_frame_of_ours_and_sends_nothing(site):
+    reply = site.post("/projects/new/preview", fields(TEMPLATES["pairwise"].questions, **{"q.0.title": "Better <b>?"}))
+    page = reply.content.decode()
+    assert "Better &lt;b&gt;?" in page and "soft" in page and "<em>kind</em>" in page
+    policy = reply["Content-Security-Policy"]
+    assert "frame-ancestors 'self'" in policy and "form-action 'none'" in policy and "script-src" not in policy
+    assert reply["X-Frame-Options"] == "SAMEORIGIN" and "<script" not in page
+    reply = site.post("/projects/new/preview", fields(TEMPLATES["pairwise"].questions, **{"q.0.steps": "4"}))
+    assert "Steps of the scale is one of" in reply.content.decode()
+    assert site.get("/projects/new/preview?template=pairwise-reasons").status_code == 200
+    assert not Project.objects.exists()
+
+
+def test_a_form_may_come_as_json(tmp_path, capsys):
+    path = tmp_path / "form.json"
+    path.write_text(json.dumps(TEMPLATES["listwise"].questions))
+    call_command("create_project", "eggs", "--form", str(path), "--json")
+    project = Project.objects.get()
+    assert project.form_revisions.get().questions[0]["type"] == "listwise"
+    path.write_text(json.dumps({"questions": TEMPLATES["spans"].questions}))
+    call_command("form_revise", str(path), "--project", "eggs", "--json")
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["form"], said["counts"]) == (2, {"revisions": 1})
+    call_command("form_revise", str(path), "--project", "eggs", "--json")
+    assert json.loads(capsys.readouterr().out)["counts"] == {"revisions": 0}
+    call_command("form_revise", "--project", "eggs")
+    assert json.loads(capsys.readouterr().out) == TEMPLATES["spans"].questions
+    path.write_text("[]")
+    with pytest.raises(SystemExit) as stopped:
+        call_command("form_revise", str(path), "--project", "eggs", "--json")
+    assert stopped.value.code == 2
+    assert "at least one question" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_every_type_is_offered(site):
+    page = site.get("/projects/new/").content.decode()
+    assert all(f'<option value="{key}">{entry.label}' in page for key, entry in FEEDBACK_TYPES.items())

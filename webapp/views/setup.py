@@ -1,0 +1,206 @@
+"""Setting a project up: its form in an editor, with a preview of the annotator's page. Works without script.
+
+Every button of the editor posts the whole form; `do` says which it was. What was typed is drawn again as it was typed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+
+from annotation.errors import AnnotationError, FormRefused, QuestionRefused
+from annotation.feedback import FEEDBACK_TYPES
+from annotation.feedback.setup import (
+    Draft,
+    draft_add,
+    draft_drawn,
+    draft_from,
+    draft_moved,
+    draft_questions,
+    draft_read,
+    draft_removed,
+    sample_size,
+)
+from annotation.feedback.templates import TEMPLATES
+from annotation.models import GuidelineRevision, Project
+from annotation.selectors import overview
+from annotation.selectors.judging import Judgeable, TextShown, guidelines_current
+from annotation.services import projects as project_services
+from webapp.requests import Request
+from webapp.views import annotate
+from webapp.views.project import whole_number
+
+FIRST_TEMPLATE = "pairwise"
+# The preview may stand in a frame of this site's own pages, runs no script and sends nothing.
+PREVIEW_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; media-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'self'"
+)
+SAMPLE_PROMPT = "How long should I boil an egg so that the yolk stays soft?"
+SAMPLE_COMPLETIONS = (
+    "**Six minutes** from the moment the water boils.\n\nThen put the egg into cold water for a minute, so that it stops"
+    " cooking.",
+    "It depends on the size:\n\n- medium: 5 to 6 minutes\n- large: 6 to 7 minutes\n\nCold water afterwards makes it easier"
+    " to peel.",
+    "Boil it for about ten minutes and check whether it is done.",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a post of the editor leads to: a draft to go on with, and where the focus goes; or an error to show."""
+
+    draft: Draft
+    focus: int | None = None
+    error: str = ""
+    error_place: int | None = None
+
+
+def project_create(request: Request) -> HttpResponse:
+    """The set-up page. `?template=KEY` begins from another form; a post without `do` creates the project."""
+    if request.method == "GET":
+        template = _template(request.GET.get("template", FIRST_TEMPLATE))
+        draft = draft_from(TEMPLATES[template].questions)
+        return _page(request, "project/new.html", {"wanted": "1", "lease_minutes": "15"}, Outcome(draft), template)
+    values = _values(request, "title", "slug", "wanted", "lease_minutes", "guidelines")
+    outcome = _edited(request)
+    if not request.POST.get("do") and not outcome.error:
+        try:
+            made = project_services.project_create(
+                slug=values["slug"].strip(),
+                title=values["title"].strip(),
+                questions=draft_questions(outcome.draft),
+                guidelines=values["guidelines"],
+                wanted=whole_number(values["wanted"], "Answers wanted"),
+                lease_minutes=whole_number(values["lease_minutes"], "Minutes of a lease"),
+                created_by=request.user,
+            )
+            return redirect("project", made.slug)
+        except AnnotationError as refused:
+            outcome = _refused(outcome.draft, refused)
+    return _page(request, "project/new.html", values, outcome, request.POST.get("template", FIRST_TEMPLATE))
+
+
+def form_edit(request: Request, slug: str) -> HttpResponse:
+    """The form of a project; saving makes a new revision, answers so far keep theirs."""
+    if request.method == "GET":
+        draft = draft_from(overview.questions_of([request.project]).get(request.project.pk, []))
+        return _page(request, "project/form_edit.html", {}, Outcome(draft))
+    outcome = _edited(request)
+    if not request.POST.get("do") and not outcome.error:
+        try:
+            made = project_services.form_change(
+                project=request.project, questions=draft_questions(outcome.draft)
+            )
+            words = "Nothing changed; the form stays as it is."
+            if made is not None:
+                words = f"Form revision {made.number} is in force. Answers so far keep the revision they were given on."
+            messages.success(request, words)
+            return redirect("form_edit", slug)
+        except AnnotationError as refused:
+            outcome = _refused(outcome.draft, refused)
+    return _page(request, "project/form_edit.html", {}, outcome)
+
+
+# The editor
+
+
+def _values(request: Request, *names: str) -> dict[str, str]:
+    return {name: request.POST.get(name, "").replace("\r\n", "\n") for name in names}
+
+
+def _template(key: str) -> str:
+    if key not in TEMPLATES:
+        raise FormRefused(f"There is no template {key[:40]!r}; known are {', '.join(TEMPLATES)}.")
+    return key
+
+
+def _edited(request: Request) -> Outcome:
+    """The posted draft after what its button does: `template`, `add`, `remove.N`, `up.N`, `down.N`, or nothing."""
+    posted = {name: str(value) for name, value in request.POST.items()}
+    draft = draft_read(posted)
+    do, _, at = posted.get("do", "").partition(".")
+    place = int(at) if at.isascii() and at.isdecimal() and len(at) < 4 else 0
+    try:
+        if do == "template":
+            return Outcome(draft_from(TEMPLATES[_template(posted.get("template", ""))].questions), focus=0)
+        if do == "add":
+            return Outcome(draft_add(draft, posted.get("add_type", "")), focus=len(draft))
+        if do == "remove":
+            return Outcome(draft_removed(draft, place), focus=max(0, place - 1))
+        if do in {"up", "down"}:
+            by = -1 if do == "up" else 1
+            return Outcome(draft_moved(draft, place, by), focus=min(max(0, place + by), len(draft) - 1))
+    except FormRefused as refused:
+        return _refused(draft, refused)
+    return Outcome(draft)
+
+
+def _refused(draft: Draft, refused: AnnotationError) -> Outcome:
+    place = refused.number - 1 if isinstance(refused, QuestionRefused) else None
+    return Outcome(draft, focus=place, error=str(refused), error_place=place)
+
+
+def _page(
+    request: Request, name: str, values: dict[str, str], outcome: Outcome, template: str = ""
+) -> HttpResponse:
+    context = {
+        "values": values,
+        "questions": draft_drawn(outcome.draft),
+        "focus": outcome.focus,
+        "error": outcome.error,
+        "error_place": outcome.error_place,
+        "types": [(key, entry.label) for key, entry in FEEDBACK_TYPES.items()],
+        "templates": TEMPLATES,
+        "template": template,
+    }
+    return render(request, name, context, status=400 if outcome.error else 200)
+
+
+# The preview
+
+
+@xframe_options_sameorigin
+def form_preview(request: Request, slug: str = "") -> HttpResponse:
+    """The annotator's page with a sample comparison, for the posted draft; with GET for a template or the form in force."""
+    project = request.project or Project(slug="preview", title=request.POST.get("title", "") or "New project")
+    context: dict[str, Any] = {"project": project}
+    try:
+        context |= _preview(request, project)
+    except FormRefused as refused:
+        context["error"] = str(refused)
+    response = render(request, "project/form_preview.html", context)
+    response.headers["Content-Security-Policy"] = PREVIEW_POLICY
+    return response
+
+
+def _preview(request: Request, project: Project) -> dict[str, Any]:
+    if request.method == "POST":
+        questions = draft_questions(draft_read({name: str(value) for name, value in request.POST.items()}))
+        text = request.POST.get("guidelines", "")
+    elif request.project is None:
+        questions, text = list(TEMPLATES[_template(request.GET.get("template", FIRST_TEMPLATE))].questions), ""
+    else:
+        questions, text = overview.questions_of([project]).get(project.pk, []), ""
+    guidelines = GuidelineRevision(number=1, text=text) if text else None
+    if guidelines is None and request.project is not None:
+        guidelines = guidelines_current(project=project)
+    completions = [TextShown("plain", body) for body in SAMPLE_COMPLETIONS[: sample_size(questions)]]
+    sample = Judgeable(
+        assignment_id=0,
+        token=0,
+        comparison_id=0,
+        lease_until=None,
+        context="",
+        prompt=TextShown("plain", SAMPLE_PROMPT),
+        completions=completions,
+        form_id=0,
+        guidelines_id=None,
+        questions=questions,
+    )
+    return {"item": annotate._item(sample), "guidelines": guidelines, "skip_reasons": annotate.SKIP_REASONS}
