@@ -1,0 +1,75 @@
+"""Setting a project up in a real browser: the preview follows what is typed, at 1280 and 360 px, without a violation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from annotation.models import Project, User
+from tests import cast
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.fixture
+def site() -> User:
+    person = cast.person("Site")
+    User.objects.filter(pk=person.pk).update(is_site_admin=True)
+    return person
+
+
+def picture(page, name: str) -> None:
+    """Kept only where somebody asks for pictures."""
+    if folder := os.environ.get("WINNOW_TEST_PICTURES"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+def preview(page):
+    return page.frame_locator("iframe[name=preview]")
+
+
+def violations(page) -> list[str]:
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found.response["violations"]]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")])
+def test_the_preview_follows_what_is_typed_and_the_form_is_created(open_page, site, width, scheme):
+    page = open_page(site, "/projects/new/", color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    preview(page).locator("text=Which answer is better?").first.wait_for()
+    page.fill("#q-0-title", "Which text is funnier?")
+    preview(page).locator("text=Which text is funnier?").first.wait_for()
+    page.select_option("#q-0-steps", "3")
+    preview(page).locator(".scale input").nth(3).wait_for(state="detached")
+    page.select_option("#add-type", "edit")
+    page.click("button[value=add]")
+    page.wait_for_selector("#q-1-title:focus")
+    assert page.input_value("#q-0-title") == "Which text is funnier?"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert violations(page) == []
+    picture(page, f"setup-{width}-{scheme}")
+    page.fill("#title", "Jokes")
+    page.fill("#slug", "jokes")
+    page.press("#slug", "Enter")
+    page.wait_for_url("**/p/jokes/")
+    questions = Project.objects.get(slug="jokes").form_revisions.get().questions
+    assert [question["type"] for question in questions] == ["pairwise", "edit"] and questions[0]["steps"] == 3
+
+
+def test_an_error_shows_at_its_question(open_page, site):
+    project = cast.project("jokes")
+    page = open_page(site, f"/p/{project.slug}/settings/form/")
+    page.fill("#q-0-reasons", "Twice\nTwice")
+    page.click("text=Save as a new revision")
+    page.wait_for_selector("#q-0-error")
+    assert "has an entry twice" in page.inner_text("#q-0-error")
+    assert page.input_value("#q-0-reasons") == "Twice\nTwice" and violations(page) == []
+    picture(page, "setup-error")
+    page.fill("#q-0-reasons", "Once")
+    page.click("text=Save as a new revision")
+    page.wait_for_selector(".note.success")
+    assert project.form_revisions.count() == 2
