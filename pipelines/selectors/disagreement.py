@@ -222,6 +222,12 @@ def disagreement(*, project: Project) -> Disagreement:
     return Disagreement(several, unanimous, graded > 0, ambiguous, noisy, points, aspect_agreements(project=project))
 
 
+def flip_rate_proposed(run: AggregationRun | None) -> dict[str, Any] | None:
+    """The flip rate to train with: the method's own estimate, else that from pairs of raters; None without either."""
+    rates = run.metrics.get("flip_rates", {}) if run else {}
+    return next((rates[key] for key in ("model", "repeats") if "rate" in rates.get(key, {})), None)
+
+
 ASPECT_VOTES = """
 SELECT a.comparison_id, e.key, (e.value->>'vote')::int
 FROM annotation_annotation a, jsonb_each(a.answers->%(question)s->'aspects') e

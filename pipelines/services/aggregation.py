@@ -7,6 +7,7 @@ newest judge's probability, calibrated where a calibration is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,11 +19,12 @@ from annotation.agreement import agreement
 from annotation.models import Annotation, Project, User
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.labels import AGGREGATORS
-from pipelines.labels.errors import ScaleUnknown
+from pipelines.labels.errors import NoVotes, ScaleUnknown
 from pipelines.labels.online import posterior_given_raters, stranger_confusion
 from pipelines.labels.preference import Preferences, judge_posterior, preferences
+from pipelines.labels.robust import FlipRate, NoSignal, flip_rate_from_model, flip_rate_from_repeats
 from pipelines.labels.votefile.answers import GRADED
-from pipelines.labels.votes import N_OUTCOMES, Aggregate
+from pipelines.labels.votes import FIRST, N_OUTCOMES, SECOND, Aggregate
 from pipelines.models import AggregationRun, Job, RaterEstimate
 from pipelines.queue import Leased, job_start, outbox_take, work_finishing
 from pipelines.routing.calibration import VERSION as CALIBRATION_VERSION
@@ -140,7 +142,7 @@ def _store(project: Project, fit: _Fit) -> AggregationRun:
         | ({"graded": fit.graded.params} if fit.graded else {}),
         annotations_until=fit.mark.annotations_until,
         predictions_until=fit.mark.predictions_until,
-        metrics=_metrics(fit),
+        metrics=_metrics(fit, labels),
     )
     _estimates_store(run, fit)
     changed = labels_store(labels, project_id=project.pk, run_id=run.pk, is_all=True)
@@ -166,7 +168,7 @@ def _mark_of(run: AggregationRun) -> Watermark:
     )
 
 
-def _metrics(fit: _Fit) -> dict[str, Any]:
+def _metrics(fit: _Fit, labels: Labels) -> dict[str, Any]:
     if fit.aggregate is None:
         return {}
     likelihood = fit.aggregate.log_likelihood
@@ -179,8 +181,28 @@ def _metrics(fit: _Fit) -> dict[str, Any]:
         "log_likelihood": float(likelihood[-1]) if likelihood.size else None,
         "iterations": int(likelihood.size),
         "converged": fit.aggregate.converged,
+        "flip_rates": _flip_rates(fit.table, labels),
         **({"choice": fit.graded.metrics} if fit.graded else {}),
     }
+
+
+def _flip_rates(table: VoteTable, labels: Labels) -> dict[str, Any]:
+    """Share of labels that are flipped, from pairs of raters and from the method itself, or why there is none."""
+    _, item = np.unique(table.comparison, return_inverse=True)
+    first, second = (np.bincount(item, weights=table.label == side) for side in (FIRST, SECOND))
+    votes, voted = first + second, labels.votes > 0
+    pairs, disagreeing = int((votes * (votes - 1) / 2).sum()), int((first * second).sum())
+    return {
+        "repeats": _rate_or_reason(lambda: flip_rate_from_repeats(disagreeing, pairs)),
+        "model": _rate_or_reason(lambda: flip_rate_from_model(labels.flip_probability[voted])),
+    }
+
+
+def _rate_or_reason(rate: Callable[[], FlipRate]) -> dict[str, Any]:
+    try:
+        return asdict(rate())
+    except (NoVotes, NoSignal) as error:
+        return {"reason": str(error)}
 
 
 def _estimates_store(run: AggregationRun, fit: _Fit) -> None:

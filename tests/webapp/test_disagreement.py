@@ -10,7 +10,7 @@ from django.test import Client
 from annotation.feedback.templates import TEMPLATES
 from annotation.models import Annotation, Project
 from annotation.services.projects import form_revise
-from pipelines.selectors.disagreement import disagreement, rater_shown
+from pipelines.selectors.disagreement import disagreement, flip_rate_proposed, rater_shown
 from pipelines.services.aggregation import aggregate_full
 from tests import cast
 from tests.pipelines.scene import annotate, rater
@@ -63,6 +63,15 @@ def test_open_comparisons_and_odd_votes_are_told_apart(place):
     assert prompts <= {f"Question {n}?" for n in range(10)}
     assert all(one.agreement < 0.5 and one.confidence >= 0.8 for one in found.noisy)
     assert len(found.points) == 60
+
+
+def test_flip_rates_stand_side_by_side_and_one_is_proposed(place):
+    run = aggregate_full(project=place, method="graded")
+    rates = run.metrics["flip_rates"]
+    assert 0 < rates["model"]["rate"] < rates["repeats"]["rate"] < 0.5
+    assert rates["repeats"]["low"] < rates["repeats"]["rate"] < rates["repeats"]["high"]
+    assert flip_rate_proposed(run) == rates["model"]
+    assert flip_rate_proposed(None) is None
 
 
 def test_each_aspect_has_an_agreement_of_its_own(place):

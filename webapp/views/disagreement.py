@@ -8,7 +8,13 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from pipelines.labels import AGGREGATORS
-from pipelines.selectors.disagreement import OpenComparison, Share, disagreement, rater_shown
+from pipelines.selectors.disagreement import (
+    OpenComparison,
+    Share,
+    disagreement,
+    flip_rate_proposed,
+    rater_shown,
+)
 from pipelines.selectors.raters import newest_run
 from webapp import charts
 from webapp.context import may
@@ -16,6 +22,7 @@ from webapp.rendering import one_line
 from webapp.requests import Request
 
 METHOD = "graded"
+FLIP_SOURCES = {"repeats": "Pairs of raters on one comparison", "model": "The labels’ own flip probabilities"}
 ANSWERS = ("First", "Second", "Tie or both bad")
 OTHERS = ("first", "second", "no majority")
 
@@ -62,7 +69,10 @@ def _drift(shares: list[Share]) -> charts.Lines | None:
 def disagreement_page(request: Request, slug: str) -> HttpResponse:
     """Comparisons by what their disagreement is: nothing that more votes could settle, or votes that others outweigh."""
     found, run = disagreement(project=request.project), newest_run(project=request.project)
+    rates = run.metrics.get("flip_rates", {}) if run else {}
     context: dict[str, Any] = {
+        "flip_rates": [(FLIP_SOURCES[key], rates[key]) for key in FLIP_SOURCES if key in rates],
+        "proposed": flip_rate_proposed(run),
         "found": found,
         "split": found.several - found.unanimous,
         "run": run,
