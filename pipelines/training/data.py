@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 from pipelines.engine.errors import PromptTooLong, PromptWithoutToken
 from pipelines.engine.params import params_hash
 from pipelines.engine.tokens import TokenConfig, pair_tokens
-from pipelines.training.errors import DatasetUnreadable
+from pipelines.training.errors import DatasetUnreadable, SoftLabelMalformed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 COLUMNS = ("prompt", "chosen", "rejected")
+SOFT_LABEL = "soft_label"
 
 
 @dataclass(frozen=True)
 class TokenRow:
-    """One pair as training sees it; `prompt` is a hash that names its prompt."""
+    """One pair as training sees it; `prompt` is a hash that names its prompt, `soft_label` P(chosen better)."""
 
     prompt: str
     prompt_ids: list[int]
     chosen_ids: list[int]
     rejected_ids: list[int]
+    soft_label: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Split:
     dropped: dict[str, int]
 
 
-def read_splits(folder: Path, cache: Path) -> dict[str, Sequence[Mapping[str, Any]]]:
+def read_splits(
+    folder: Path, cache: Path, *, needs_soft_label: bool = False
+) -> dict[str, Sequence[Mapping[str, Any]]]:
     """The splits of an export, through `datasets.load_dataset`, as any user would read it.
 
     Raises:
@@ -51,7 +55,8 @@ def read_splits(folder: Path, cache: Path) -> dict[str, Sequence[Mapping[str, An
         raise DatasetUnreadable(folder, str(error).strip().split("\n")[0]) from error
     if "train" not in found:
         raise DatasetUnreadable(folder, "it has no train split.")
-    missing = [name for name in COLUMNS if name not in found["train"].column_names]
+    wanted = (*COLUMNS, SOFT_LABEL) if needs_soft_label else COLUMNS
+    missing = [name for name in wanted if name not in found["train"].column_names]
     if missing:
         raise DatasetUnreadable(folder, f"it lacks the columns {', '.join(missing)}.")
     return {str(name): split for name, split in found.items()}
@@ -76,5 +81,19 @@ def tokenize_split(
             dropped["alike"] += 1
             continue
         name = params_hash({"prompt": row["prompt"]})
-        kept.append(TokenRow(name, tokens.prompt_ids, tokens.first_ids, tokens.second_ids))
+        kept.append(
+            TokenRow(name, tokens.prompt_ids, tokens.first_ids, tokens.second_ids, _soft_label(row))
+        )
     return Split(kept, len(rows), dropped)
+
+
+def _soft_label(row: Mapping[str, Any]) -> float:
+    """P(chosen better); 1 where the data set has none.
+
+    Raises:
+        SoftLabelMalformed: no probability.
+    """
+    value = row.get(SOFT_LABEL, 1.0)
+    if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise SoftLabelMalformed(value)
+    return float(value)

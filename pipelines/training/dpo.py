@@ -18,19 +18,23 @@ import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 from trl.trainer.dpo_config import DPOConfig
-from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
 from pipelines.engine.folder import TEMPLATE_FILES, TOKENIZER_FILES, inspect_folder
 from pipelines.engine.models import LoadedModel, load_model
 from pipelines.engine.passes import TokenSequence, completion_logprobs
 from pipelines.engine.tokens import TokenConfig
-from pipelines.training.data import Split, TokenRow, read_splits, tokenize_split
+from pipelines.training.data import SOFT_LABEL, Split, TokenRow, read_splits, tokenize_split
 from pipelines.training.errors import LossNotFinite, ModelNotFinite, NothingToTrainOn
 from pipelines.training.evaluation import VERSION as EVALUATION_VERSION
 from pipelines.training.evaluation import FloatArray, PairLogprobs, evaluate_pairs
 from pipelines.training.folder import MetricLine, RunFolder
-from pipelines.training.job import OBJECTIVES, TrainingJob
+from pipelines.training.job import OBJECTIVES, SOFT, TrainingJob
+from pipelines.training.losses import reward_margin, soft_dpo_loss
 
+SOFT_METRICS = (
+    "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected",
+)  # fmt: skip
 LOG_LINES, EVALUATIONS, SAVES = 200, 8, 4
 REFERENCE_BATCH = 32
 COMPLETE = "complete"
@@ -43,6 +47,60 @@ class IdsTrainer(DPOTrainer):  # type: ignore[misc]
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
         return dataset
+
+
+class SoftLabelCollator(DataCollatorForPreference):  # type: ignore[misc]
+    """TRL's collator, which carries each pair's soft label along, (B,) float32."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch: dict[str, Any] = super().torch_call(examples)
+        batch[SOFT_LABEL] = torch.tensor([example[SOFT_LABEL] for example in examples], dtype=torch.float32)
+        return batch
+
+
+class SoftLabelTrainer(IdsTrainer):
+    """DPO whose loss weighs both directions of a pair by its soft label; the reference is computed beforehand."""
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if SOFT_LABEL not in self._signature_columns:
+            self._signature_columns.append(SOFT_LABEL)
+
+    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
+        return super().compute_ref_log_probs(model, {k: v for k, v in inputs.items() if k != SOFT_LABEL})
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        if return_outputs:
+            raise NotImplementedError("soft-label DPO keeps no logits; nothing here asks for them")
+        mode = "train" if self.model.training else "eval"
+        mask = inputs["completion_mask"]
+        output = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            use_cache=False,
+            labels=inputs["input_ids"].masked_fill(mask == 0, -100),
+            fused_lm_head=True,
+        )
+        chosen, rejected = output.log_probs[:, -(mask.size(1) - 1) :].sum(dim=1).chunk(2, dim=0)
+        margin = reward_margin(
+            chosen, rejected, inputs["ref_chosen_logps"], inputs["ref_rejected_logps"], self.beta
+        )
+        gathered = self.accelerator.gather(
+            torch.stack(
+                [
+                    self.beta * (chosen - inputs["ref_chosen_logps"]),
+                    self.beta * (rejected - inputs["ref_rejected_logps"]),
+                    margin,
+                    (margin > 0).float(),
+                    chosen,
+                    rejected,
+                ],
+                dim=1,
+            ).detach()
+        ).mean(dim=0)
+        for name, value in zip(SOFT_METRICS, gathered.tolist(), strict=True):
+            self._metrics[mode][name].append(value)
+        return soft_dpo_loss(margin, inputs[SOFT_LABEL]).mean()
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]
@@ -101,7 +159,9 @@ def train(
     report("tokenizing", 0, None)
     splits = {
         name: tokenize_split(base.tokenizer, rows, config)
-        for name, rows in read_splits(Path(job.dataset), folder.path / "cache").items()
+        for name, rows in read_splits(
+            Path(job.dataset), folder.path / "cache", needs_soft_label=job.objective == SOFT
+        ).items()
     }
     if not splits["train"].rows:
         raise NothingToTrainOn(splits["train"].read, splits["train"].dropped)
@@ -170,14 +230,24 @@ def _trainer(
     job: TrainingJob, base: LoadedModel, splits: dict[str, Split], folder: RunFolder, reporter: Reporter
 ) -> IdsTrainer:
     held_out = splits["validation"].rows if "validation" in splits else []
-    return IdsTrainer(
+    arguments = _arguments(job, base, len(splits["train"].rows), bool(held_out), folder)
+    soft = job.objective == SOFT
+    return (SoftLabelTrainer if soft else IdsTrainer)(
         model=base.model,
-        args=_arguments(job, base, len(splits["train"].rows), bool(held_out), folder),
+        args=arguments,
+        data_collator=_soft_collator(base, job) if soft else None,
         train_dataset=_dataset(splits["train"].rows),
         eval_dataset=_dataset(held_out) if held_out else None,
         processing_class=base.tokenizer,
         callbacks=[reporter],
     )
+
+
+def _soft_collator(base: LoadedModel, job: TrainingJob) -> SoftLabelCollator:
+    tokenizer = base.tokenizer
+    # The trainer takes the end's token for padding where there is none, but only after this.
+    padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    return SoftLabelCollator(padding, job.max_length)
 
 
 def _arguments(
@@ -230,6 +300,7 @@ def _dataset(rows: list[TokenRow]) -> Dataset:
             "prompt_ids": [row.prompt_ids for row in rows],
             "chosen_ids": [row.chosen_ids for row in rows],
             "rejected_ids": [row.rejected_ids for row in rows],
+            SOFT_LABEL: [row.soft_label for row in rows],
         }
     )
 

@@ -50,6 +50,14 @@ class DatasetUnreadable(TrainingError):
         super().__init__(f"The data set {folder.name} cannot be read: {detail}")
 
 
+class SoftLabelMalformed(TrainingError):
+    """A soft label that is no probability."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+        super().__init__(f"A soft_label must lie in 0..1; got {value!r}. Export the version again.")
+
+
 class LossNotFinite(TrainingError):
     """A loss that is NaN or infinite."""
 

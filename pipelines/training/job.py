@@ -8,8 +8,9 @@ from typing import Any
 
 from pipelines.training.errors import FlipRateTooHigh, JobMalformed
 
-# Key of an objective to TRL's name of its loss.
-OBJECTIVES = {"dpo": "sigmoid", "rdpo": "robust"}
+# Key of an objective to TRL's name of its loss; of `soft_dpo` only the plumbing is TRL's, see `training/dpo.py`.
+OBJECTIVES = {"dpo": "sigmoid", "rdpo": "robust", "soft_dpo": "sigmoid"}
+SOFT = "soft_dpo"
 
 
 @dataclass(frozen=True)

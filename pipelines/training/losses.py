@@ -70,6 +70,23 @@ def rdpo_loss(h: Tensor, flip_rate: float) -> Tensor:
     return ((1 - flip_rate) * softplus(-h) - flip_rate * softplus(h)) / (1 - 2 * flip_rate)
 
 
+def soft_dpo_loss(h: Tensor, soft_label: Tensor) -> Tensor:
+    """(B,) w L(h) + (1 - w) L(-h): each pair counts for both directions as far as its label is sure.
+
+    Args:
+        h: (B,) reward margins.
+        soft_label: (B,) w, P(chosen better), in [0, 1]; 1 for all is DPO, one number below for all is cDPO.
+
+    Example:
+        >>> h, w = torch.tensor([0.3]), torch.tensor([0.9])
+        >>> soft_dpo_loss(h, w).allclose(cdpo_loss(h, 0.1))
+        True
+
+    Source: the expectation of the DPO loss over the label's posterior; geometric-averaged and soft-label DPO (2024).
+    """
+    return soft_label * softplus(-h) + (1 - soft_label) * softplus(h)
+
+
 def check_flip_rate(flip_rate: float) -> None:
     """Raises FlipRateTooHigh outside [0, 0.5): at one half there is no signal, and clipping would hide it."""
     if not 0.0 <= flip_rate < 0.5:

@@ -10,6 +10,8 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 
 from pipelines.models import Evaluation, TrainingRun
+from pipelines.selectors.disagreement import flip_rate_proposed
+from pipelines.selectors.raters import newest_run
 from pipelines.selectors.routing import usable_models
 from pipelines.selectors.runs import RunShown, run_get, run_list, run_named, versions_to_train
 from pipelines.services.training import training_cancel, training_restart, training_start
@@ -173,6 +175,7 @@ def run_start(request: Request, slug: str) -> HttpResponse:
         "models": usable_models(projects=[request.project]),
         "objectives": OBJECTIVES,
         "chosen": request.GET.get("version", ""),
+        "proposed": flip_rate_proposed(newest_run(project=request.project)),
         "defaults": {field.name: field.default for field in fields(TrainingJob)},
     }
     return render(request, "runs/start.html", context)

@@ -262,7 +262,7 @@ def test_nobody_gets_the_place_of_whoever_takes_an_answer_back(scene):
     project, ben, dan = scene
     (row,) = lend(project, ben)
     done = voting(row, ben)()
-    undo = lambda: annotation_undo(annotation_id=done.annotation_id, user_id=ben.pk)  # noqa: E731
+    undo = lambda: annotation_undo(annotation_id=done.annotation_id, user_id=ben.pk)  # noqa: E731 - a name of its own for one line
     assert meet(undo, lambda: lend(project, dan), waits=False) == [] == lend(project, dan)
     assert len(lend(project, ben)) == 1 and broken_invariants() == {}
 

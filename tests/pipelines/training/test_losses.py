@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.training.errors import FlipRateTooHigh
-from pipelines.training.losses import cdpo_loss, dpo_loss, rdpo_loss, reward_margin
+from pipelines.training.losses import cdpo_loss, dpo_loss, rdpo_loss, reward_margin, soft_dpo_loss
 
 VECTOR = json.loads((Path(__file__).parents[2] / "vectors" / "rdpo_loss.json").read_text())
 EXPECTED, INPUTS, TOLERANCE = VECTOR["expected"], VECTOR["inputs"], VECTOR["tolerance"]
@@ -72,3 +72,17 @@ def test_before_training_rdpo_is_log_two_for_every_flip_rate(flip_rate: float) -
 def test_half_flipped_labels_are_refused_and_not_clipped(loss: object, flip_rate: float) -> None:
     with pytest.raises(FlipRateTooHigh, match="below 0.5"):
         loss(torch.zeros(1), flip_rate)  # type: ignore[operator]
+
+
+@settings(deadline=None)
+@given(st.floats(-40, 40), st.floats(0, 0.49))
+def test_one_soft_label_for_all_is_cdpo_and_a_sure_one_is_dpo(margin: float, flip_rate: float) -> None:
+    h = torch.tensor([margin], dtype=torch.float64)
+    torch.testing.assert_close(soft_dpo_loss(h, torch.tensor([1 - flip_rate])), cdpo_loss(h, flip_rate), atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(soft_dpo_loss(h, torch.ones(1)), dpo_loss(h))
+
+
+def test_a_coin_pulls_the_margin_to_nothing() -> None:
+    h = torch.tensor([2.0, -2.0], requires_grad=True)
+    soft_dpo_loss(h, torch.full((2,), 0.5)).sum().backward()
+    assert h.grad is not None and h.grad[0] > 0 > h.grad[1]

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.engine.errors import ModelFolderMissing
 from pipelines.engine.folder import inspect_folder
-from pipelines.training.errors import DatasetUnreadable, LossNotFinite, NothingToTrainOn
+from pipelines.training.errors import DatasetUnreadable, LossNotFinite, NothingToTrainOn, SoftLabelMalformed
 from pipelines.training.folder import RunFolder, RunStatus
 from pipelines.training.job import TrainingJob
 from tests.tiny_model import WORDS, save_tiny
@@ -230,3 +230,52 @@ def test_each_fault_ends_in_one_clear_sentence(job: TrainingJob, tmp_path: Path)
         with pytest.raises(error, match=words):
             trained(replace(job, **changes), tmp_path / str(row))
         assert not (tmp_path / str(row) / "checkpoint").exists()
+
+
+def softened(export: Path, path: Path, soft_label: float | str) -> Path:
+    """The same export with this soft label on every row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (path / "parquet").mkdir(parents=True)
+    (path / "README.md").write_text(CARD)
+    for name in ("train", "validation"):
+        table = pq.read_table(export / "parquet" / f"{name}.parquet")
+        column = pa.array([soft_label] * table.num_rows)
+        pq.write_table(table.append_column("soft_label", column), path / "parquet" / f"{name}.parquet")
+    return path
+
+
+def test_sure_soft_labels_train_to_what_plain_dpo_trains_to(
+    whole: RunFolder, job: TrainingJob, export: Path, tmp_path: Path
+) -> None:
+    data = softened(export, tmp_path / "data", 1.0)
+    folder, _ = trained(replace(job, objective="soft_dpo", dataset=str(data)), tmp_path / "run")
+    plain = [line.values for line in whole.metrics() if "rewards/margins" in line.values]
+    soft = [line.values for line in folder.metrics() if "rewards/margins" in line.values]
+    assert [v["rewards/margins"] for v in soft] == pytest.approx([v["rewards/margins"] for v in plain], abs=1e-3)
+    assert [v["loss"] for v in soft] == pytest.approx([v["loss"] for v in plain], abs=1e-3)
+
+
+def test_doubtful_soft_labels_keep_the_margin_small(
+    whole: RunFolder, job: TrainingJob, export: Path, tmp_path: Path
+) -> None:
+    data = softened(export, tmp_path / "data", 0.6)
+    _, result = trained(replace(job, objective="soft_dpo", dataset=str(data)), tmp_path / "run")
+    sure = whole.result()
+    assert sure is not None
+    margins = [
+        found["evaluations"]["train"]["chosen_change"]["value"] - found["evaluations"]["train"]["rejected_change"]["value"]
+        for found in (result, sure)
+    ]
+    assert 0 < margins[0] < margins[1] / 2
+
+
+def test_soft_labels_that_are_missing_or_no_probabilities_are_refused(
+    job: TrainingJob, export: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetUnreadable, match="lacks the columns soft_label"):
+        trained(replace(job, objective="soft_dpo"), tmp_path / "run")
+    odd = softened(export, tmp_path / "odd", 1.5)
+    with pytest.raises(SoftLabelMalformed, match=r"must lie in 0\.\.1; got 1\.5"):
+        trained(replace(job, objective="soft_dpo", dataset=str(odd)), tmp_path / "run-2")
