@@ -3,6 +3,15 @@ PYTHON ?= python3
 
 .PHONY: up demo check test test-long backup restore doctor
 
+# `make test-long NAME`: the second word is the test's name, not a target.
+ifeq (test-long,$(firstword $(MAKECMDGOALS)))
+ifneq (,$(word 2,$(MAKECMDGOALS)))
+NAME := $(word 2,$(MAKECMDGOALS))
+.PHONY: $(NAME)
+$(NAME): ; @:
+endif
+endif
+
 up:        ; $(PYTHON) -m launcher up
 demo:      ; $(PYTHON) -m launcher demo
 check:     ; $(PYTHON) -m launcher check

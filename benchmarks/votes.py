@@ -32,7 +32,7 @@ from benchmarks.machine import machine
 from launcher.home import port_pick
 from launcher.postgres import Postgres
 from tests.annotation.queue_invariants import INVARIANTS
-from tests.chaos.stack import ROOT, Stack, children, wait_for
+from tests.chaos.stack import Stack, children, wait_for
 
 FILL = """
 WITH t AS (
@@ -295,13 +295,6 @@ def heavy(stack: Stack, project_id: int, size: int) -> None:
         connection.execute("VACUUM ANALYZE annotation_assignment")
 
 
-def accounts(stack: Stack, project: str, n: int) -> list[str]:
-    environment = {**stack.environment(), "DATABASE_URL": Postgres(stack.home).url()}
-    command = [sys.executable, "-m", "benchmarks.accounts", project, str(n)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    return list(json.loads(done.stdout.splitlines()[-1]))
-
-
 def project_make(stack: Stack, slug: str, size: int) -> int:
     stack.manage("create_project", slug, "--wanted", "3")
     ((project_id,),) = stack.query("SELECT id FROM annotation_project WHERE slug = %s", slug)
@@ -329,7 +322,7 @@ def exact(stack: Stack, slug: str, size: int, people: int) -> dict[str, Any]:
     """
     say(f"32 tabs of {people}")
     project_id = project_make(stack, slug, size)
-    sessions = accounts(stack, slug, people)
+    sessions = stack.accounts(slug, people)
     tabs = [Voter(stack.address, slug, sessions[n % people]) for n in range(32)]
     start = time.monotonic()
     with ThreadPoolExecutor(32) as pool:
@@ -351,7 +344,7 @@ def run(stack: Stack, bare: str, sizes: list[int], seconds: float, people: int, 
     figures: dict[str, Any] = {"bare": {}, "ours": {}, "memory_mb": {}}
     say(f"making {max(people, 33)} accounts")
     project_id = project_make(stack, "speed", 0)
-    sessions = accounts(stack, "speed", max(people, 33))
+    sessions = stack.accounts("speed", max(people, 33))
     voters = [Voter(stack.address, "speed", session) for session in sessions[:33]]
     bares = [BareVoter(bare) for _ in range(32)]
     filled = 0

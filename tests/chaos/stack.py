@@ -74,6 +74,14 @@ class Stack:
         assert done.returncode == 0, done.stderr[-2000:]
         return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
+    def accounts(self, project: str, n: int) -> list[str]:
+        """New annotators of a project, each signed in: their session cookies."""
+        environment = {**self.environment(), "DATABASE_URL": Postgres(self.home).url()}
+        command = [sys.executable, "-m", "tests.chaos.accounts", project, str(n)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return list(json.loads(done.stdout.splitlines()[-1]))
+
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(Postgres(self.home).url()) as connection:
             return connection.execute(statement, parameters or None).fetchall()

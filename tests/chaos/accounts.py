@@ -1,4 +1,4 @@
-"""Annotators of a project with sessions, for a load generator: `python -m benchmarks.accounts PROJECT N` prints cookies."""
+"""Annotators of a project with sessions, for a load generator: `python -m tests.chaos.accounts PROJECT N` prints cookies."""
 
 from __future__ import annotations
 
