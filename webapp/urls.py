@@ -23,6 +23,7 @@ from webapp.views import (
     runs,
     setup,
     sign_in,
+    texts,
     versions,
 )
 
@@ -61,12 +62,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "annotate/<int:assignment>/submit", annotate.annotate_submit, name="annotate_submit"),
     path(P + "annotate/<int:assignment>/skip", annotate.annotate_skip, name="annotate_skip"),
     path(P + "annotate/<int:assignment>/flag", annotate.annotate_flag, name="annotate_flag"),
+    path(P + "annotate/<int:assignment>/section", texts.annotate_section, name="annotate_section"),
     path(P + "annotate/undo/<int:annotation>", annotate.annotate_undo, name="annotate_undo"),
     path(P + "history/", history.history, name="history"),
     path(P + "history/<int:annotation>/", history.history_answer, name="history_answer"),
     # curate
     path(P + "comparisons/", curate.comparisons, name="comparisons"),
     path(P + "comparisons/<int:comparison_id>/", curate.comparison, name="comparison"),
+    path(P + "comparisons/<int:comparison_id>/section", texts.comparison_section, name="comparison_section"),
     path(P + "comparisons/<int:comparison_id>/settle", curate.comparison_settle, name="comparison_settle"),
     path(P + "comparisons/<int:comparison_id>/wanted", curate.comparison_wanted, name="comparison_wanted"),
     path(P + "comparisons/<int:comparison_id>/hold", curate.comparison_hold, name="comparison_hold"),

@@ -14,6 +14,7 @@ TEXT = [
     ("ink-3", ("surface", "bg", "sunken")), ("dim", ("surface", "sunken")), ("accent-text", ("surface", "accent-soft")),
     ("accent-ink", ("accent",)), ("ok", ("surface", "bg")), ("warn", ("surface", "warn-soft")),
     ("bad", ("surface", "bad-soft")), ("info", ("surface", "bg")),
+    *((f"code-{role}", ("sunken", "surface")) for role in ("keyword", "string", "number", "name")),
 ]  # fmt: skip
 GRAPHICS = ["line-strong", "focus", "mark-line", "c1", "c2", "c3", "c4", "c-mute"]
 

@@ -8,8 +8,10 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from annotation.errors import NotFound, Refused
+from annotation.feedback import SIDES
 from annotation.models import LanguageModel
 from annotation.selectors.leases import lease_list
 from annotation.selectors.queue import group_list, judging_people
@@ -28,6 +30,7 @@ from pipelines.services.aggregation import DEFAULT_METHOD
 from webapp import charts
 from webapp.context import may, sees_models
 from webapp.rendering import one_line, turns
+from webapp.rendering.turns import parted
 from webapp.views.history import answer_words
 from webapp.views.project import number, whole_number
 
@@ -180,9 +183,11 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
         project=request.project, comparison_id=comparison_id, sees_models=sees_models(request)
     )
     names = may(request, "people")
+    found = parted(known.comparison.prompt.text, [place.completion.text for place in known.places])
     context = {
         "known": known,
-        "prompt": turns(known.comparison.prompt.text.form, known.comparison.prompt.text.body),
+        "parted": found,
+        "sections": reverse("comparison_section", args=[slug, comparison_id]),
         "sides": [
             {
                 "name": ("First", "Second")[place.position] if known.comparison.size == 2 else place.position + 1,
@@ -190,9 +195,10 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
                 if place.completion.prompt_id == known.comparison.prompt_id
                 else turns(place.completion.prompt.text.form, place.completion.prompt.text.body),
                 "place": place,
-                "turns": turns(place.completion.text.form, place.completion.text.body),
+                "letter": letter,
+                "turns": rest,
             }
-            for place in known.places
+            for letter, place, rest in zip(SIDES, known.places, found.rest, strict=False)
         ],  # fmt: skip
         "votes": [
             {

@@ -1,0 +1,83 @@
+"""LaTeX to MathML. What cannot be turned stays as its source, marked; never half a formula.
+
+`latex2mathml` runs in Python: text that is nested too deep is an exception, where a compiled converter took the process
+down (docs/decisions/0006). Its output is not trusted: `markdown.py` passes it through the list of elements and
+attributes below, as it does everything else.
+"""
+
+from __future__ import annotations
+
+import re
+from time import monotonic
+
+from latex2mathml.converter import convert
+
+from webapp.rendering.controls import visible
+
+MOST_CHARACTERS = 2_000
+MOST_SECONDS = 0.5  # for all formulas of a text
+MOST_BRACES = 40
+
+ELEMENTS = frozenset(
+    "math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover mmultiscripts mprescripts "
+    "none mtable mtr mtd mstyle mpadded mphantom menclose".split()
+)
+# Attributes of any of them, with what their values may be.
+_LENGTH = re.compile(r"[+-]?\d{0,2}(\.\d{1,6})?(em|ex|pt|px|mm|cm|mu|in|%)?")
+_WORD = re.compile(r"[a-z-]{1,24}( [a-z-]{1,24}){0,40}|\d")
+ATTRIBUTES: dict[str, re.Pattern[str]] = {
+    **dict.fromkeys(
+        "accent accentunder columnalign columnlines display displaystyle fence form largeop linebreak mathvariant "
+        "movablelimits notation rowlines scriptlevel separator stretchy symmetric".split(),
+        _WORD,
+    ),
+    **dict.fromkeys("depth height linethickness lspace maxsize minsize rspace voffset width".split(), _LENGTH),
+}
+# Definitions can grow without end; the others reach for addresses, styles or text that would be read as HTML.
+_REFUSED = re.compile(
+    r"\\(?:(?:re|provide)?newcommand|(?:re)?newenvironment|[gex]?def|let|DeclareMathOperator|href|url|style|class|"
+    r"includegraphics|require|input|include)(?![a-zA-Z])"
+)
+_TAG = re.compile(r"</?([a-z]+)")
+_UNKNOWN = re.compile(r">\s*\\[^<]*<")
+
+
+class Formulas:
+    """Formulas of one text; together they may take `MOST_SECONDS`, the rest stays as source."""
+
+    def __init__(self) -> None:
+        self.left = MOST_SECONDS
+
+    def html(self, source: str, *, is_block: bool, shown: str) -> str:
+        """MathML, or `shown` (the source with its delimiters) marked as not turned."""
+        start = monotonic()
+        found = _mathml(source, is_block) if self.left > 0 else None
+        self.left -= monotonic() - start
+        return found if found is not None else f'<code class="tex">{visible(shown)}</code>'
+
+
+def _mathml(source: str, is_block: bool) -> str | None:
+    if not source.strip() or len(source) > MOST_CHARACTERS or _braces(source) > MOST_BRACES:
+        return None
+    if _REFUSED.search(source) or "<" in visible(source) or "<!" in source:
+        return None
+    try:
+        found: str = convert(source, display="block" if is_block else "inline")
+    except Exception:  # noqa: BLE001 - any of the converter's many errors means the same: not turned
+        return None
+    return found if _is_whole(found) and not _UNKNOWN.search(found) else None
+
+
+def _is_whole(found: str) -> bool:
+    """Whether every sign that HTML reads as markup is the converter's: it copies the inside of \\text unescaped."""
+    names = _TAG.findall(found)
+    return found.count("<math") == 1 and len(names) == found.count("<") and ELEMENTS.issuperset(names)
+
+
+def _braces(source: str) -> int:
+    """How deep its groups are nested."""
+    depth = deepest = 0
+    for sign in re.findall(r"\\.|[{}]|\\left|\\begin", source, re.DOTALL):
+        depth += (sign == "{") - (sign == "}")
+        deepest = max(deepest, depth)
+    return deepest
