@@ -31,6 +31,7 @@ from pipelines.imports.rows import (
     encode,
     name_value,
     prompt_value,
+    shown,
     stored_order,
 )
 
@@ -89,8 +90,10 @@ def _completion(
     item: Mapping[str, Any], prompt: TextValue, first: TextValue, number: int, limits: Limits
 ) -> CompletionValue:
     field = f"completion {number}"
-    if (item.get("text") is None) == (item.get("messages") is None):
-        raise RowRefused("missing_field", f"{field} needs either a text or messages")
+    if item.get("text") is None and item.get("messages") is None:
+        raise RowRefused("text_not_in_file", f"{field} ({shown(str(item['id']))}) has no text in the file")
+    if item.get("text") is not None and item.get("messages") is not None:
+        raise RowRefused("wrong_type", f"{field} has both a text and messages")
     is_plain = item.get("text") is not None
     text = completion_value(item["text"] if is_plain else item["messages"], field, limits)
     if text.form != (PLAIN if is_plain else MESSAGES):
@@ -110,8 +113,8 @@ def _annotation(given: object, number: int, ids: Sequence[str]) -> AnnotationVal
         not isinstance(rater, str) or not 0 < len(rater.strip()) <= NAME_LENGTH or not rater.isprintable()
     ):
         raise RowRefused("wrong_type", f"the rater of {field} must be a name of 1 to {NAME_LENGTH} printable characters")
-    shown = given.get("shown_order")
-    return AnnotationValue(rater, _moment(at, field), _shown(shown, field, ids), given["answers"])
+    order = _shown(given.get("shown_order"), field, ids)
+    return AnnotationValue(rater, _moment(at, field), order, given["answers"])
 
 
 def _moment(at: object, field: str) -> datetime | None:
@@ -126,10 +129,10 @@ def _moment(at: object, field: str) -> datetime | None:
     return moment
 
 
-def _shown(shown: object, field: str, ids: Sequence[str]) -> tuple[int, ...] | None:
-    if shown is None:
+def _shown(order: object, field: str, ids: Sequence[str]) -> tuple[int, ...] | None:
+    if order is None:
         return None
-    named = [str(one) for one in shown] if isinstance(shown, list) else []
+    named = [str(one) for one in order] if isinstance(order, list) else []
     if sorted(named) != sorted(ids):
         raise RowRefused("wrong_type", f"shown_order of {field} must name each completion's id once, in the order shown")
     return tuple(ids.index(one) for one in named)

@@ -29,6 +29,7 @@ CAUSES: dict[str, str] = {
     "missing_field": "missing field",
     "wrong_type": "field of another type",
     "mixed_forms": "plain text and messages mixed",
+    "text_not_in_file": "a compared text that is not in the file",
     "answer_refused": "answers that do not fit the form",
     "content_not_text": "images or tool calls, which are not read yet",
 }

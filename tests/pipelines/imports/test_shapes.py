@@ -118,7 +118,7 @@ def test_other_columns_are_named_with_what_is_known():
         ("annotated", annotated(completions=[]), "completions_too_few"),
         ("annotated", annotated(completions=[{"id": 1, "text": "a"}, {"id": "1", "text": "b"}]), "wrong_type"),
         ("annotated", annotated(completions=[{"text": "a"}]), "missing_field"),
-        ("annotated", annotated(completions=[{"id": 1}]), "missing_field"),
+        ("annotated", annotated(completions=[{"id": 1}]), "text_not_in_file"),
         ("annotated", annotated(completions=[{"id": 1, "text": " "}]), "empty_completion"),
         ("annotated", annotated(annotations=[]), "wrong_type"),
         ("annotated", annotated(annotations=[{"rater": 7, "answers": {}}]), "wrong_type"),
