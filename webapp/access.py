@@ -88,6 +88,7 @@ ACCESS: dict[str, Rule] = {
     "raters": Rule(get=READERS),
     "rater": Rule(get=READERS),
     "disagreement": Rule(get=READERS),
+    "drivers": Rule(get=BUILDERS, post=CURATORS),
     "leases": Rule(get=CURATORS),
     "lease_release": Rule(post=CURATORS),
     "imports": Rule(get=CURATORS, post=CURATORS),

@@ -83,6 +83,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "queue/groups", queue.group_change, name="group_change"),
     path(P + "raters/", curate.raters, name="raters"),
     path(P + "raters/<int:rater_id>/", disagreement.rater, name="rater"),
+    path(P + "drivers/", disagreement.drivers, name="drivers"),
     path(P + "disagreement/", disagreement.disagreement_page, name="disagreement"),
     path(P + "leases/", curate.leases, name="leases"),
     path(P + "leases/<int:assignment>/release", curate.lease_release, name="lease_release"),

@@ -298,6 +298,7 @@ def raters(request: Request, slug: str) -> HttpResponse:
         "rows": rows,
         "may_start": may(request, "aggregate_start", "POST"),
         "may_invite": names,
+        "may_see_drivers": may(request, "drivers"),
         "methods": AGGREGATORS.values(),
         "chosen_method": run.method if run else DEFAULT_METHOD,
     }

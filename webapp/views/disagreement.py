@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
 from pipelines.labels import AGGREGATORS
+from pipelines.scoring.text_properties import PROPERTIES
 from pipelines.selectors.disagreement import (
     OpenComparison,
     Share,
@@ -16,6 +18,7 @@ from pipelines.selectors.disagreement import (
     rater_shown,
 )
 from pipelines.selectors.raters import newest_run
+from pipelines.services.drivers import drivers_newest, drivers_start, drivers_too_strong
 from webapp import charts
 from webapp.context import may
 from webapp.rendering import one_line
@@ -84,6 +87,48 @@ def disagreement_page(request: Request, slug: str) -> HttpResponse:
         "may_start": may(request, "aggregate_start", "POST"),
     }
     return render(request, "curate/disagreement.html", context)
+
+
+def drivers(request: Request, slug: str) -> HttpResponse:
+    """What sways labels beside the content: people and each judge, one beside the other."""
+    if request.method == "POST":
+        return redirect("job", slug, drivers_start(project=request.project, created_by=request.user).pk)
+    job = drivers_newest(project=request.project)
+    sides = job.result.get("sides", []) if job else []
+    fitted = [side for side in sides if "names" in side]
+    context: dict[str, Any] = {
+        "job": job,
+        "sides": sides,
+        "fitted": fitted,
+        "rows": [_driver_row(key, entry.label, fitted) for key, entry in PROPERTIES.items()] if fitted else [],
+        "may_start": may(request, "drivers", "POST"),
+        "strong": drivers_too_strong(job),
+    }
+    return render(request, "curate/drivers.html", context)
+
+
+def _driver_row(key: str, label: str, sides: list[dict[str, Any]]) -> dict[str, Any]:
+    """One property for every side: its effect as the chance of the side that has more of it."""
+    cells = []
+    for side in sides:
+        if key not in side["names"]:
+            cells.append(None)
+            continue
+        at = side["names"].index(key)
+        low, high = (1 / (1 + math.exp(-side[end][at])) for end in ("low", "high"))
+        chance = side["preference"][at]
+        cells.append(
+            {
+                "chance": chance,
+                "low": low,
+                "high": high,
+                "enough": side["enough"][at],
+                "values": side["values"][at],
+                "dot": charts.dot(chance, low, high, span=(0.0, 1.0), width=220, zero=0.5),
+                "clear": not low <= 0.5 <= high,
+            }
+        )
+    return {"label": label, "cells": cells}
 
 
 def _alpha_dot(found: Any) -> charts.Dot | None:

@@ -19,6 +19,7 @@ KINDS = {
     "judge": "Let a model judge",
     "score": "Score by CHES",
     "aggregate": "Aggregate",
+    "drivers": "Measure what drives preferences",
     "export.write": "Export a version",
     "version.freeze": "Freeze a version",
     "queue.order": "Order the queue",

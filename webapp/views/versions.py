@@ -27,6 +27,7 @@ from pipelines.selectors.versions import (
     version_row_get,
     version_rows,
 )
+from pipelines.services.drivers import drivers_newest, drivers_too_strong
 from pipelines.services.exporting import export_start, version_frozen_get
 from pipelines.services.versions import Step, filter_preview, version_freeze_start
 from pipelines.versions.filters import FILTERS, number_text, rule_parse
@@ -183,6 +184,7 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
         "keys": FILTERS.values(),
         "models": models_scored(project_id=request.project.pk),
         "forms": FORMS,
+        "strong": drivers_too_strong(drivers_newest(project=request.project)),
         "frozen": [v for v in version_list(project=request.project) if v.state == v.State.FROZEN],
         **_preview(request, filters),
     }

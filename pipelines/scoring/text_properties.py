@@ -1,0 +1,121 @@
+"""Countable properties of a completion's text: what may sway a judgement beside its content. Pure.
+
+Structure is read from the Markdown tree, not by patterns over the source. Words of politeness, hedging and refusal are
+short lists of English; on texts in other languages those three say nothing and are then nearly constant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+VERSION = "1"
+WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+SENTENCE_END = re.compile(r"[.!?。！？]+(?=\s|$)")
+REFERENCE = re.compile(r"https?://|\[\d{1,3}\]|\bdoi:|\baccording to\b", re.IGNORECASE)
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+HEDGES = frozenset(
+    "maybe perhaps possibly probably likely might could seems appears generally usually often sometimes roughly"
+    " approximately arguably presumably potentially unclear uncertain".split()
+)
+POLITE = frozenset("please thanks thank sorry apologize apologies glad happy welcome appreciate kindly".split())
+REFUSALS = (
+    "i can't", "i cannot", "i can’t", "i'm unable", "i am unable", "i won't", "i’m unable", "as an ai",
+    "i'm not able", "i am not able", "i'm sorry, but", "i’m sorry, but",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One text, read once."""
+
+    text: str
+    words: Sequence[str]
+    tokens: Sequence[Token]
+    prompt_words: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Property:
+    """`measure`: a number 0 or more of one text; `label` says what more of it means."""
+
+    key: str
+    label: str
+    measure: Callable[[Facts], float]
+
+
+@cache
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def facts_of(text: str, prompt: str) -> Facts:
+    """Words, Markdown tree, and the prompt's words of four letters or more."""
+    words = [word.lower() for word in WORD.findall(text)]
+    asked = frozenset(word.lower() for word in WORD.findall(prompt) if len(word) > 3)
+    return Facts(text, words, _flat(_parser().parse(text)), asked)
+
+
+def _flat(tokens: Iterable[Token]) -> list[Token]:
+    return [one for token in tokens for one in (token, *(token.children or []))]
+
+
+def _of_type(*names: str) -> Callable[[Facts], float]:
+    return lambda facts: float(sum(token.type in names for token in facts.tokens))
+
+
+def _share_of(listed: frozenset[str]) -> Callable[[Facts], float]:
+    return lambda facts: sum(word in listed for word in facts.words) / max(len(facts.words), 1)
+
+
+def _refuses(facts: Facts) -> float:
+    start = facts.text[:400].lower()
+    return float(any(phrase in start for phrase in REFUSALS))
+
+
+def _overlap(facts: Facts) -> float:
+    return len(facts.prompt_words & set(facts.words)) / max(len(facts.prompt_words), 1)
+
+
+def _sentence_length(facts: Facts) -> float:
+    return len(facts.words) / max(len(SENTENCE_END.findall(facts.text)), 1)
+
+
+PROPERTIES: dict[str, Property] = {
+    entry.key: entry
+    for entry in (
+        Property("words", "Longer", lambda facts: float(len(facts.words))),
+        Property("lists", "More list items", _of_type("list_item_open")),
+        Property("headings", "More headings", _of_type("heading_open")),
+        Property("emphasis", "More bold and italic", _of_type("strong_open", "em_open")),
+        Property("code", "More code", _of_type("fence", "code_block", "code_inline")),
+        Property("tables", "More tables", _of_type("table_open")),
+        Property("references", "More references", lambda f: float(len(REFERENCE.findall(f.text)))),
+        Property("numbers", "More numbers", lambda f: float(len(NUMBER.findall(f.text)))),
+        Property("hedges", "Hedges more", _share_of(HEDGES)),
+        Property("politeness", "More polite words", _share_of(POLITE)),
+        Property("refusal", "Refuses", _refuses),
+        Property("overlap", "Takes up more of the prompt’s words", _overlap),
+        Property("sentence_length", "Longer sentences", _sentence_length),
+        Property("word_length", "Longer words", lambda f: sum(map(len, f.words)) / max(len(f.words), 1)),
+        Property("exclamations", "More exclamation marks", lambda f: float(f.text.count("!"))),
+        Property("questions", "Asks back", lambda f: float(f.text.rstrip().endswith(("?", "？")))),
+    )
+}
+
+
+def properties_of(text: str, prompt: str) -> dict[str, float]:
+    """Every property of one text.
+
+    Example:
+        >>> found = properties_of("Perhaps:\\n\\n- **one**\\n- two [1]", "Name two")
+        >>> found["lists"], found["emphasis"], found["references"], found["words"]
+        (2.0, 1.0, 1.0, 4.0)
+    """
+    facts = facts_of(text, prompt)
+    return {key: entry.measure(facts) for key, entry in PROPERTIES.items()}
