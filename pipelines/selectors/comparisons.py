@@ -269,7 +269,10 @@ def comparison_get(*, project: Project, comparison_id: int, sees_models: bool) -
     places = Prefetch(
         "places",
         ComparisonCompletion.objects.select_related(
-            "completion__text", "completion__prompt__text", "completion__model"
+            "completion__text",
+            "completion__prompt__text",
+            "completion__model",
+            "completion__author__participation__annotator",
         ).order_by("position"),
     )
     found = (

@@ -470,3 +470,29 @@ def test_the_api_says_the_same_to_programs(scene: Scene) -> None:
     )
     assert broken.status_code == 400 and broken.json()["error"]
     assert program.get("/api/openapi.json", headers=headers).status_code == 200
+
+
+def test_an_edited_completion_says_who_wrote_it(scene_of_edit):
+    project, client, comparison = scene_of_edit
+    page = client.get(f"/p/{project.slug}/comparisons/{comparison.pk}/").content.decode()
+    assert "written by Ben" in page
+
+
+@pytest.fixture
+def scene_of_edit(client):
+    from uuid import uuid4
+
+    from annotation.feedback.templates import TEMPLATES
+    from annotation.models import Annotation
+    from annotation.services.assignment import assignment_next, assignment_submit
+    from annotation.services.projects import form_revise
+
+    project = cast.project()
+    form_revise(project=project, questions=TEMPLATES["edit"].questions)
+    cast.comparison(project, "p", "a", "b")
+    ben, ada = cast.person("Ben", project, "annotator"), cast.person("Ada", project, "project_admin")
+    (lent,) = assignment_next(project_id=project.pk, user_id=ben.pk)
+    answers = {**cast.vote(1), "edit": {"source": 0, "text": "Mended."}}
+    assignment_submit(assignment_id=lent.id, user_id=ben.pk, submit_key=uuid4(), answers=answers)
+    client.force_login(ada)
+    return project, client, Annotation.objects.get(derived_from__isnull=False).comparison

@@ -195,6 +195,7 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
                 if place.completion.prompt_id == known.comparison.prompt_id
                 else turns(place.completion.prompt.text.form, place.completion.prompt.text.body),
                 "place": place,
+                "author": _rater_name(place.completion.author, names) if place.completion.author else "",
                 "letter": letter,
                 "turns": rest,
             }

@@ -257,7 +257,7 @@ def ttcw_fields(folder: Path) -> list[dict[str, str]]:
     return [
         question(
             f"test_{test['ttcw_idx']}", "binary", test["question"], "completion", words="yes_no", required="1",
-            help=test["category"],
+            sentence="1", help=test["category"],
         )
         for test in lines(folder / "ttcw" / "tests.jsonl.gz")
     ]  # fmt: skip
@@ -296,7 +296,7 @@ ARGUMENTS = {"a1": -1, "equal": 0, "a2": 1}
 
 def arguments_fields(folder: Path) -> list[dict[str, str]]:
     return [
-        question("convincing", "pairwise", "Which argument is more convincing?", "comparison", steps="3", required="1")
+        question("convincing", "pairwise", "Which argument is more convincing?", "comparison", steps="3", required="1", sentence="1")
     ]
 
 
