@@ -6,6 +6,7 @@
     |  |- FormRefused      an answer or a form does not fit
     |  |  `- QuestionRefused  one question of it, by number
     |  `- NotAllowed       the person's roles do not allow it
+    |     `- SomebodyElse  the answer came from a page of another account
     |- Busy                the same call may succeed in a moment
     `- Conflict            somebody else was first
        |- AlreadyAnswered
@@ -41,6 +42,10 @@ class QuestionRefused(FormRefused):
 
 
 class NotAllowed(Refused):
+    pass
+
+
+class SomebodyElse(NotAllowed):
     pass
 
 

@@ -43,6 +43,7 @@ ACCESS: dict[str, Rule] = {
     "welcome": Rule(get=ANYONE, post=ANYONE),
     "home": Rule(get=SIGNED_IN),
     "account": Rule(get=SIGNED_IN, post=SIGNED_IN),
+    "account_keys": Rule(post=SIGNED_IN),
     "project_create": Rule(get=SITE, post=SITE),
     "project_preview": Rule(get=SITE, post=SITE),
     "models": Rule(get=BUILDERS | SITE, post=SITE),

@@ -16,7 +16,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 
-from annotation.errors import AnnotationError, Conflict, KeptAsSurplus, NotAllowed, NotFound
+from annotation.errors import AnnotationError, Conflict, KeptAsSurplus, NotAllowed, NotFound, SomebodyElse
 from annotation.models import User
 from annotation.selectors.access import project_with_roles, projects_with_roles
 from annotation.selectors.tokens import service_token_get
@@ -167,6 +167,7 @@ def _nul_found(request: HttpRequest) -> str:
 
 TITLES = {
     400: "That did not fit",
+    401: "Somebody else is signed in here",
     403: "That is not allowed",
     404: "There is nothing here for you",
     409: "Somebody was first",
@@ -179,6 +180,8 @@ def status_of(error: Exception) -> int:
     """The one place where errors become status codes."""
     if isinstance(error, NotFound):
         return 404
+    if isinstance(error, SomebodyElse):
+        return 401
     if isinstance(error, NotAllowed):
         return 403
     if isinstance(error, Conflict):

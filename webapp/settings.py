@@ -130,7 +130,6 @@ MIDDLEWARE = [
     "webapp.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -139,6 +138,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "webapp.middleware.AccessTable",
+    "webapp.language.InterfaceLanguage",
     "webapp.middleware.ErrorPages",
 ]
 ROOT_URLCONF = "webapp.urls"
@@ -216,7 +216,8 @@ MODELS_DIR, EXPORTS_DIR, RUNS_DIR, UPLOADS_DIR = (
 )
 FILE_UPLOAD_TEMP_DIR = None
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+LANGUAGES = [("en", "English"), ("ar", "العربية")]
+LOCALE_PATHS = [BASE_DIR / "webapp" / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

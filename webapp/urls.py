@@ -36,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out/", sign_in.sign_out, name="sign_out"),
     path("welcome/<str:token>/", sign_in.welcome, name="welcome"),
     path("account/", sign_in.account, name="account"),
+    path("account/keys", sign_in.account_keys, name="account_keys"),
     path("projects/new/", setup.project_create, name="project_create"),
     path("projects/new/preview", setup.form_preview, name="project_preview"),
     path("models/", models.models, name="models"),

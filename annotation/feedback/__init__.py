@@ -38,7 +38,7 @@ FEEDBACK_TYPES: dict[str, FeedbackType] = {
     "binary": FeedbackType("Binary", "annotation.feedback.binary", "", "1 yes, 2 no, 3 does not apply"),
     "rating": FeedbackType("Rating", "annotation.feedback.rating", "slider", "1 to 9; arrows on a slider"),
     "joint": FeedbackType("Joint", "annotation.feedback.joint", "", "1 to 7, 0, X, U"),
-    "stepwise": FeedbackType("Stepwise", "annotation.feedback.stepwise", "", "1 to 9, J and K for steps"),
+    "stepwise": FeedbackType("Stepwise", "annotation.feedback.stepwise", "ranking", "1 to 9, J and K for steps"),
     "edit": FeedbackType("Edit", "annotation.feedback.edit", "edit", "E opens the text"),
     "spans": FeedbackType("Spans", "annotation.feedback.spans", "spans", "M, arrows, Shift and arrows, Enter"),
 }

@@ -37,6 +37,7 @@ class User(AbstractBaseUser):
     is_site_admin = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     interface_language = models.CharField(max_length=12, default="en")
+    annotation_keys = models.JSONField(default=dict, help_text="{on, map: {key as shipped: own key}}; {} for as shipped")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UserManager()

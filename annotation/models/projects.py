@@ -10,6 +10,13 @@ from django.db.models import Q
 
 
 class Project(models.Model):
+    class Opinion(models.TextChoices):
+        """Whether an annotator sees what a model judge said, never before the own answer is stored."""
+
+        OFF = "off"
+        AFTER = "after"
+        ARM = "arm"
+
     slug = models.CharField(
         max_length=60,
         unique=True,
@@ -25,6 +32,9 @@ class Project(models.Model):
         default=0, db_default=0, help_text="+1 when many places of the queue change; voids cursors"
     )
     render_markdown = models.BooleanField(default=True)
+    show_opinion = models.CharField(
+        max_length=5, choices=Opinion.choices, default=Opinion.OFF, help_text="a judge's opinion after one's own answer"
+    )
     split_salt = models.UUIDField(default=uuid.uuid4, editable=False)
     split_train_percent = models.PositiveSmallIntegerField(default=90)
     split_validation_percent = models.PositiveSmallIntegerField(default=5)

@@ -24,7 +24,10 @@ class TextShown:
 
 @dataclass(frozen=True)
 class Judgeable:
-    """One assignment as its annotator sees it: no model, no vote of anybody else, no routing, no stored position."""
+    """One assignment as its annotator sees it: no model, no vote of anybody else, no routing, no stored position.
+
+    `prompts`: the prompt of each completion, only where they differ (joint).
+    """
 
     assignment_id: int
     token: int
@@ -32,6 +35,7 @@ class Judgeable:
     lease_until: datetime | None
     context: str
     prompt: TextShown
+    prompts: list[TextShown] | None
     completions: list[TextShown]
     form_id: int
     guidelines_id: int | None
@@ -40,7 +44,8 @@ class Judgeable:
 
 SHOWN = """
 SELECT a.id, a.token, a.comparison_id, a.lease_until, a.option_order, c.context, pt.form, pt.body,
-  array_agg(t.form::text ORDER BY pl.position), array_agg(t.body ORDER BY pl.position), f.id,
+  array_agg(t.form::text ORDER BY pl.position), array_agg(t.body ORDER BY pl.position),
+  array_agg(qt.form::text ORDER BY pl.position), array_agg(qt.body ORDER BY pl.position), f.id,
   (SELECT g.id FROM annotation_guidelinerevision g WHERE g.project_id = c.project_id ORDER BY g.number DESC LIMIT 1),
   f.questions::text
 FROM annotation_assignment a
@@ -51,6 +56,8 @@ JOIN annotation_text pt ON pt.sha256 = pr.text_sha256
 JOIN annotation_comparisoncompletion pl ON pl.comparison_id = c.id
 JOIN annotation_completion o ON o.id = pl.completion_id
 JOIN annotation_text t ON t.sha256 = o.text_sha256
+LEFT JOIN annotation_prompt q ON q.id = o.prompt_id AND o.prompt_id <> c.prompt_id
+LEFT JOIN annotation_text qt ON qt.sha256 = q.text_sha256
 CROSS JOIN LATERAL (SELECT id, questions FROM annotation_formrevision
                     WHERE project_id = c.project_id ORDER BY number DESC LIMIT 1) f
 WHERE a.id = ANY(%(ids)s)
@@ -81,18 +88,23 @@ def _judgeable(row: tuple[Any, ...]) -> Judgeable:
         prompt_body,
         forms,
         bodies,
+        other_forms,
+        other_bodies,
         form_id,
         guidelines_id,
         questions,
     ) = row
     stored = [TextShown(form, body) for form, body in zip(forms, bodies, strict=True)]
+    shared = TextShown(prompt_form, prompt_body)
+    others = [TextShown(form, body) if form else shared for form, body in zip(other_forms, other_bodies, strict=True)]
     return Judgeable(
         id_,
         token,
         comparison_id,
         lease_until,
         context,
-        TextShown(prompt_form, prompt_body),
+        shared,
+        [others[position] for position in order] if any(other_forms) else None,
         [stored[position] for position in order],
         form_id,
         guidelines_id,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
@@ -130,13 +131,38 @@ def sign_in_link_use(*, token: str, password: str) -> User:
     return link.user
 
 
+def keys_of(user: User) -> dict[str, Any]:
+    """The person's keys on the annotation page: on or off, and those that differ from the shipped ones."""
+    return {"on": True, "map": {}, **user.annotation_keys}
+
+
+def keys_change(*, user: User, is_on: bool, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Take one's own keys, by the shipped key; refused where two actions would share one or a digit is taken."""
+    for shipped, own in keys.items():
+        if len(own) != 1 or own.isspace() or not own.isprintable() or own.isdigit():
+            raise Refused(f"The key for {shipped.upper()} must be one character that is no digit; got {own!r}.")
+    lower = [own.lower() for own in keys.values()]
+    if clash := next((own for own in lower if lower.count(own) > 1), None):
+        raise Refused(f"The key {clash.upper()} is used twice. Give each action a key of its own.")
+    changed = {shipped: own.lower() for shipped, own in keys.items() if own.lower() != shipped}
+    user.annotation_keys = {"on": is_on, "map": changed}
+    user.save(update_fields=["annotation_keys"])
+    return keys_of(user)
+
+
 @transaction.atomic
-def account_change(*, user: User, name: str, old_password: str = "", new_password: str = "") -> None:
-    """One's own name, and a new password if one is given; that needs the old one."""
+def account_change(
+    *, user: User, name: str, old_password: str = "", new_password: str = "", interface_language: str | None = None
+) -> None:
+    """One's own name and language, and a new password if one is given; that needs the old one."""
     name = name.strip()
     if len(name) > 120 or not name.isprintable():
         raise Refused("A name may have 120 printable characters.")
     user.name = name
+    if interface_language is not None:
+        if interface_language not in dict(settings.LANGUAGES):
+            raise Refused(f"The language must be one of {', '.join(dict(settings.LANGUAGES))}; got {interface_language!r}.")
+        user.interface_language = interface_language
     if new_password:
         if not user.check_password(old_password):
             raise Refused("The present password is not right; nothing was changed.")
@@ -145,7 +171,7 @@ def account_change(*, user: User, name: str, old_password: str = "", new_passwor
         except ValidationError as error:
             raise Refused(" ".join(error.messages)) from None
         user.set_password(new_password)
-    user.save(update_fields=["name", "password"])
+    user.save(update_fields=["name", "password", "interface_language"])
 
 
 @transaction.atomic

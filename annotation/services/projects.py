@@ -88,7 +88,7 @@ def guidelines_revise(*, project: Project, text: str) -> GuidelineRevision:
 
 
 def project_change(
-    *, project: Project, title: str, wanted: int, lease_minutes: int, render_markdown: bool
+    *, project: Project, title: str, wanted: int, lease_minutes: int, render_markdown: bool, show_opinion: str | None = None
 ) -> Project:
     """Change what may change; `wanted` holds for comparisons that are opened from now on."""
     if not title.strip() or len(title) > 120 or not title.isprintable():
@@ -97,9 +97,12 @@ def project_change(
         raise Refused(f"Wanted annotations must be 1 to 100; got {wanted}.")
     if not 1 <= lease_minutes <= 1440:
         raise Refused(f"A lease lasts 1 to 1,440 minutes; got {lease_minutes}.")
+    if show_opinion is not None and show_opinion not in Project.Opinion.values:
+        raise Refused(f"A judge's opinion is shown {', '.join(Project.Opinion.values)}; got {show_opinion!r}.")
+    project.show_opinion = show_opinion or project.show_opinion
     project.title, project.wanted = title.strip(), wanted
     project.lease_seconds, project.render_markdown = 60 * lease_minutes, render_markdown
-    project.save(update_fields=["title", "wanted", "lease_seconds", "render_markdown"])
+    project.save(update_fields=["title", "wanted", "lease_seconds", "render_markdown", "show_opinion"])
     return project
 
 

@@ -6,19 +6,25 @@ the same fields and swaps in the next fragment. JSON is described in docs/api.md
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 import uuid
-from dataclasses import asdict
-from importlib import import_module
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import get_language, gettext_lazy, gettext_noop
+from django.utils.translation import gettext as _
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, SomebodyElse
 from annotation.feedback import SIDES, answers_from_form
+from annotation.feedback.drawing import Block, Form, Row, form_drawn
+from annotation.feedback.drawing import Shown as ShownForm
 from annotation.selectors.judging import (
     Judgeable,
     guidelines_current,
@@ -35,25 +41,39 @@ from annotation.services.assignment import (
     comparison_flag,
 )
 from annotation.services.corrections import annotation_undo
+from annotation.services.people import keys_of
+from pipelines.selectors.opinion import opinion_after
+from webapp.language import script_words
 from webapp.middleware import wants_json
-from webapp.rendering import turns
+from webapp.rendering import Turn, turns
+from webapp.requests import Request
 
 MOST_AHEAD = 3
+# What single keys do besides answering; a person may change each (`annotation.services.people.keys_change`).
 KEYS = {
-    "x": "Both bad",
-    "u": "Cannot judge",
-    "s": "Skip",
-    "f": "Flag",
-    "z": "Undo, for 10 seconds",
-    "d": "Show differences",
-    "n": "Next difference",
-    "l": "Lock or free scrolling",
-    "v": "Show the source",
-    "g": "Guidelines",
-    "h": "My answers",
-    "?": "Keys",
+    "x": gettext_lazy("Both bad"),
+    "u": gettext_lazy("Cannot judge"),
+    "j": gettext_lazy("Next row"),
+    "k": gettext_lazy("Previous row"),
+    "p": gettext_lazy("Take the row’s answer out"),
+    "s": gettext_lazy("Skip"),
+    "f": gettext_lazy("Flag"),
+    "z": gettext_lazy("Undo, for 10 seconds"),
+    "d": gettext_lazy("Show differences"),
+    "n": gettext_lazy("Next difference"),
+    "l": gettext_lazy("Lock or free scrolling"),
+    "v": gettext_lazy("Show the source"),
+    "g": gettext_lazy("Guidelines"),
+    "h": gettext_lazy("My answers"),
+    "?": gettext_lazy("Keys"),
 }
-from webapp.requests import Request
+# The reasons of a skip are keys of the service; their words are translated here.
+SKIP_WORDS = (
+    gettext_noop("Something is broken"),
+    gettext_noop("Too long for now"),
+    gettext_noop("Not my field"),
+    gettext_noop("Other"),
+)
 
 
 def annotate(request: Request, slug: str) -> HttpResponse:
@@ -61,12 +81,16 @@ def annotate(request: Request, slug: str) -> HttpResponse:
     project, user = request.project, request.user
     rows = assignment_next(project_id=project.pk, user_id=user.pk, prefetch=1)
     shown = judgeable_list(project_id=project.pk, user_id=user.pk, assignment_ids=[row.id for row in rows])
+    saved = _saved(request)
     context = {
-        "item": _item(shown[0]) if shown else None,
-        "saved": _saved(request),
+        "item": _item(shown[0], slug) if shown else None,
+        "saved": saved,
+        "opinion": _opinion_words(_opinion(request, saved)) if saved else "",
         "judged_today": judged_today(project_id=project.pk, user_id=user.pk),
         "skip_reasons": SKIP_REASONS,
         "keys": KEYS.items(),
+        "key_settings": keys_of(user),
+        "words": script_words(get_language() or "en"),
         "guidelines": guidelines_current(project=project),
     }
     return render(request, "annotate/page.html", context)
@@ -87,23 +111,27 @@ def annotate_next(request: Request, slug: str) -> HttpResponse:
         return JsonResponse({"assignments": [_as_json(item) for item in shown]})
     if not shown:
         return HttpResponse(status=204)
-    return render(request, "annotate/item.html", {"item": _item(shown[0]), "skip_reasons": SKIP_REASONS})
+    return render(request, "annotate/item.html", {"item": _item(shown[0], slug), "skip_reasons": SKIP_REASONS})
 
 
 def annotate_submit(request: Request, slug: str, assignment: int) -> HttpResponse:
     """Store one answer; 2xx only after the commit. The same key and answer give the same reply again."""
     fields = _fields(request)
+    _same_person(request, fields)
     form_id = _integer("form", fields.get("form", ""))
+    arm = _opinion_arm(request, assignment)
     stored = assignment_submit(
         assignment_id=assignment,
         user_id=request.user.pk,
         project_id=request.project.pk,
         submit_key=_key(fields.get("submit_key", "")),
         answers=lambda questions, option_order: answers_from_form(questions, fields, option_order),
-        shown=_measured(fields, form_id),
+        shown=_measured(fields, form_id, arm),
     )
     if wants_json(request):
-        return JsonResponse(asdict(stored), status=200 if stored.replay else 201)
+        opinion = _opinion(request, stored.annotation_id)
+        reply = asdict(stored) | ({"opinion": opinion} if opinion else {})
+        return JsonResponse(reply, status=200 if stored.replay else 201)
     return redirect(f"{_page(slug)}?saved={stored.annotation_id}")
 
 
@@ -190,16 +218,25 @@ def _key(text: str) -> UUID:
         raise FormRefused(f"The submit key must be a UUID; got {text[:40]!r}.") from None
 
 
-def _measured(fields: dict[str, str], form_id: int) -> Shown:
+def _same_person(request: Request, fields: dict[str, str]) -> None:
+    """Answers kept in a browser belong to whoever gave them, not to whoever signed in since."""
+    if fields.get("person", "") not in {"", str(request.user.pk)}:
+        raise SomebodyElse(
+            _("This answer is another account’s. It stays in this browser until that account signs in again.")
+        )
+
+
+def _measured(fields: dict[str, str], form_id: int, arm: str) -> Shown:
     """What the page measured. Measurements are not answers, so an odd one is left out rather than refused."""
-    language, guidelines = fields.get("interface_language", "")[:12], fields.get("guidelines", "")
+    guidelines = fields.get("guidelines", "")
+    exposure = _exposure(fields.get("exposure", ""))
     return Shown(
         form_revision_id=form_id,
         guideline_revision_id=_integer("guidelines", guidelines) if guidelines else None,
-        interface_language=language or "en",
+        interface_language=fields.get("interface_language", "")[:12] or get_language() or "en",
         active_seconds=_seconds(fields.get("active_seconds", "")),
         idle_seconds=_seconds(fields.get("idle_seconds", "")),
-        exposure=_exposure(fields.get("exposure", "")),
+        exposure={**(exposure or {}), "opinion": arm} if arm else exposure,
     )
 
 
@@ -211,21 +248,22 @@ def _seconds(text: str) -> float | None:
     return value if math.isfinite(value) and 0 <= value <= 86_400 else None
 
 
+EXPOSED = re.compile(r"differences|source|free_scroll|opinion_seen|(seen|dwell|played)_[a-i]")
+
+
 def _exposure(text: str) -> dict[str, Any] | None:
-    """`differences`, `source` (used or not) and the share of each side that was scrolled into view."""
+    """Tools used or not, and of each side the share that was in view (`seen`), the seconds that it was (`dwell`), and the
+    share of its media that was played."""
     try:
-        read = json.loads(text) if len(text) <= 400 else None
+        read = json.loads(text) if len(text) <= 2_000 else None
     except ValueError:
         return None
     if not isinstance(read, dict):
         return None
-    known = {
-        key: read[key] for key in ("differences", "source", "free_scroll", "seen_a", "seen_b") if key in read
-    }
     return {
         key: value
-        for key, value in known.items()
-        if isinstance(value, bool | int | float) and -1 <= value <= 1
+        for key, value in read.items()
+        if EXPOSED.fullmatch(key) and isinstance(value, bool | int | float) and -1 <= value <= 86_400
     }
 
 
@@ -241,27 +279,104 @@ def _saved(request: Request) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
-def _item(item: Judgeable) -> dict[str, Any]:
-    """What `annotate/item.html` draws. The key is made for this rendering: a reload makes another, a retry does not."""
-    question = item.questions[0]
+def _opinion_arm(request: Request, assignment_id: int) -> str:
+    """Whether this answer is followed by the judge's opinion: decided by the project, or by a keyed hash; stored."""
+    option = request.project.show_opinion
+    if option != "arm":
+        return "after" if option == "after" else ""
+    salted = request.project.split_salt.bytes + b"opinion" + str(assignment_id).encode()
+    return "arm_shown" if hashlib.sha256(salted).digest()[0] % 2 else "arm_hidden"
+
+
+def _opinion(request: Request, annotation_id: int) -> dict[str, Any] | None:
+    """The judge's opinion on a comparison just answered, by side as shown; only where the project shows it."""
+    if request.project.show_opinion == "off":
+        return None
+    found = opinion_after(project=request.project, user_id=request.user.pk, annotation_id=annotation_id)
+    return asdict(found) if found else None
+
+
+def _opinion_words(opinion: dict[str, Any] | None) -> str:
+    if opinion is None:
+        return ""
+    if opinion["side"] == "":
+        return _("A model judge saw both as equally good.")
+    percent = round(100 * opinion["probability"]) if opinion["probability"] is not None else None
+    words = _("A model judge preferred {side}.").format(side=opinion["side"])
+    return words if percent is None else f"{words} ({percent}%)"
+
+
+def _item(item: Judgeable, slug: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
+    """What `annotate/item.html` draws. The key is made for this rendering: a reload makes another, a retry does not.
+
+    `fields` are those that a correction begins with.
+    """
+    shown = ShownForm([(text.form, text.body) for text in item.completions])
+    form = form_drawn(item.questions, shown, fields or {})
+    looks = {row.look for block in form.blocks for row in block.rows}
+    inline = [] if "spans" in looks else [block for block in form.blocks if _is_inline(block)]
+    form = replace(form, blocks=[replace(block, inline=block in inline) for block in form.blocks])
     return {
         "id": item.assignment_id,
         "token": item.token,
         "comparison_id": item.comparison_id,
         "lease_until": item.lease_until,
         "submit_key": uuid.uuid4(),
+        "submit_url": reverse("annotate_submit", args=[slug, item.assignment_id]),
+        "skip_url": reverse("annotate_skip", args=[slug, item.assignment_id]),
+        "flag_url": reverse("annotate_flag", args=[slug, item.assignment_id]),
         "form_id": item.form_id,
         "guidelines_id": item.guidelines_id,
         "context": item.context,
+        "is_joint": item.prompts is not None,
         "prompt": turns(item.prompt.form, item.prompt.body),
         "options": [
-            {"side": side, "turns": turns(text.form, text.body)}
-            for side, text in zip(SIDES, item.completions, strict=False)
+            _option(item, form, place, "spans" in looks) for place in range(len(item.completions))
         ],
-        "question": question,
-        "drawn": import_module(f"annotation.feedback.{question['type']}.form").question_drawn(question),
-        "template": f"{question['type']}/question.html",
+        "question": item.questions[0],
+        "more": len(item.questions) - 1,
+        "form": form,
+        "letters": shown.sides.lower(),
+        "special_rows": sorted(looks & {"slider", "edit", "spans"}),
     }
+
+
+def _is_inline(block: Block) -> bool:
+    return any(row.text is not None for row in block.rows)
+
+
+def _option(item: Judgeable, form: Form, place: int, is_exact: bool) -> dict[str, Any]:
+    """One completion as shown: its turns, or its steps with a row each, or its source to the letter."""
+    side, text = SIDES[place], item.completions[place]
+    prompt = item.prompts[place] if item.prompts else None
+    inline = next((at for at, block in enumerate(form.blocks) if block.inline and block.side == side), None)
+    return {
+        "side": side,
+        "next": SIDES[place + 1] if place + 1 < len(item.completions) else "",
+        "prompt": turns(prompt.form, prompt.body) if prompt else None,
+        "turns": turns(text.form, text.body),
+        "exact": is_exact,
+        "steps": [] if inline is None else _steps(form.blocks[inline], inline),
+        "block": None if inline is None else form.blocks[inline],
+        "at": inline,
+    }
+
+
+def _steps(block: Block, at: int) -> list[dict[str, Any]]:
+    cut = block.question.get("cut")
+    return [
+        {"row": row, "block": block, "at": at, "turn": _step_turn(cut, row)}
+        for row in block.rows
+        if row.text is not None
+    ]
+
+
+def _step_turn(cut: str | None, row: Row) -> Turn:
+    """A step that is a message is drawn as one; `steps_of` gives it as JSON, and of a plain text as paragraphs."""
+    text = row.text or ""
+    if cut == "messages" and text.startswith('{"'):
+        return turns("messages", f"[{text}]")[0]
+    return Turn("", text)
 
 
 def _as_json(item: Judgeable) -> dict[str, Any]:
@@ -277,8 +392,17 @@ def _as_json(item: Judgeable) -> dict[str, Any]:
         "questions": item.questions,
         "context": item.context,
         "prompt": [asdict(turn) for turn in turns(item.prompt.form, item.prompt.body)],
+        **_prompts_as_json(item),
         "completions": {
             side: [asdict(turn) for turn in turns(text.form, text.body)]
             for side, text in zip(SIDES, item.completions, strict=False)
         },
     }
+
+
+def _prompts_as_json(item: Judgeable) -> dict[str, Any]:
+    """The prompt of each side, where a comparison has several."""
+    if item.prompts is None:
+        return {}
+    sides = zip(SIDES, item.prompts, strict=False)
+    return {"prompts": {side: [asdict(turn) for turn in turns(text.form, text.body)] for side, text in sides}}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
-from annotation.feedback import answers_from_form
+from annotation.feedback import answers_from_form, answers_to_form
+from annotation.feedback.drawing import answer_words as form_words
+from annotation.models import Annotation
 from annotation.selectors.judging import Judgeable, given_here, judgeable_list, own_answer_get, own_answers
 from annotation.services.corrections import annotation_correct
+from webapp.language import script_words
 from webapp.rendering import one_line
 from webapp.requests import Request
 from webapp.views.annotate import _fields, _item, _key
@@ -28,7 +32,7 @@ def history(request: Request, slug: str) -> HttpResponse:
         {
             "answer": answer,
             "prompt": one_line(answer.comparison.prompt.text.form, answer.comparison.prompt.text.body, 160),
-            "words": answer_words(answer.outcome, answer.vote, answer.vote_scale, answer.shown_order),
+            "words": _words(answer),
         }
         for answer in answers
     ]
@@ -47,18 +51,27 @@ def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse
             submit_key=_key(fields.get("submit_key", "")),
             answers=answers_from_form(questions, fields, shown_order),
         )
-        messages.success(request, "The correction counts instead of the earlier answer, which is kept.")
+        messages.success(request, _("The correction counts instead of the earlier answer, which is kept."))
         return redirect("history_answer", slug, stored.annotation_id)
     shown = judgeable_list(
         project_id=request.project.pk, user_id=request.user.pk, assignment_ids=[assignment_id]
     )[0]
     context = {
         "answer": answer,
-        "words": answer_words(answer.outcome, answer.vote, answer.vote_scale, answer.shown_order),
-        "item": _item(_with_form(shown, questions)) | {"submit_key": uuid.uuid4()},
-        "can_correct": answer.state == answer.State.CURRENT,
+        "words": _words(answer),
+        "item": _item(_with_form(shown, questions), slug, answers_to_form(questions, answer.answers, shown_order)),
+        "correcting": answer.state == answer.State.CURRENT,
+        "script_words": script_words(get_language() or "en"),
     }
     return render(request, "project/history_answer.html", context)
+
+
+def _words(answer: Annotation) -> str:
+    """The answer as its annotator saw it; imported ones, which saw no side, by the stored order."""
+    if answer.form_revision is None:
+        return answer_words(answer.outcome, answer.vote, answer.vote_scale, answer.shown_order)
+    order = answer.shown_order or range(answer.comparison.size)
+    return form_words(answer.form_revision.questions, answer.answers, list(order))
 
 
 def _with_form(shown: Judgeable, questions: list[dict[str, Any]]) -> Judgeable:
@@ -70,7 +83,7 @@ STRENGTHS = {1: ["better"], 2: ["slightly", "better"], 3: ["slightly", "better",
 
 
 def answer_words(outcome: str, vote: int | None, scale: int | None, shown_order: list[int] | None) -> str:
-    """An answer as its annotator saw it: "B much better"."""
+    """What was said of first and second, for curators: "B much better"."""
     fixed = {"tie": "Equally good", "both_bad": "Both bad", "cannot_judge": "Cannot judge", "": "–"}
     if outcome in fixed:
         return fixed[outcome]

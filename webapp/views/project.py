@@ -70,6 +70,7 @@ def project_settings(request: Request, slug: str) -> HttpResponse:
             wanted=whole_number(request.POST.get("wanted", ""), "Wanted annotations"),
             lease_minutes=whole_number(request.POST.get("lease_minutes", ""), "Minutes of a lease"),
             render_markdown="render_markdown" in request.POST,
+            show_opinion=request.POST.get("show_opinion"),
         )
         messages.success(request, "The settings are in force.")
         return redirect("project_settings", slug)

@@ -6,12 +6,14 @@ from allauth.account.forms import LoginForm
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from annotation.services.people import account_change, sign_in_link_get, sign_in_link_use
+from annotation.services.people import account_change, keys_change, sign_in_link_get, sign_in_link_use
 from webapp.requests import Request
+from webapp.views.annotate import KEYS
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:
@@ -58,15 +60,23 @@ def _private(response: HttpResponse) -> HttpResponse:
 
 
 def account(request: Request) -> HttpResponse:
-    """One's name and password."""
+    """One's name, language and password."""
     if request.method == "GET":
-        return render(request, "account.html")
+        return render(request, "account.html", {"languages": settings.LANGUAGES})
     account_change(
         user=request.user,
         name=request.POST.get("name", ""),
         old_password=request.POST.get("old_password", ""),
         new_password=request.POST.get("new_password", ""),
+        interface_language=request.POST.get("interface_language"),
     )
     update_session_auth_hash(request, request.user)
-    messages.success(request, "Your account was changed.")
+    with translation.override(request.user.interface_language):
+        messages.success(request, translation.gettext("Your account was changed."))
     return redirect("account")
+
+
+def account_keys(request: Request) -> JsonResponse:
+    """One's own keys on the annotation page; the reply is what is in force."""
+    keys = {name: request.POST.get(name, name) for name in KEYS}
+    return JsonResponse(keys_change(user=request.user, is_on=request.POST.get("on") == "on", keys=keys))

@@ -1,50 +1,78 @@
-"""How a pairwise question is drawn: its steps from left to right, with key, words and pips."""
+"""How a pairwise question is drawn: the scale, one more for each aspect, confidence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-STEP_WORDS = {1: ["better"], 2: ["slightly", "better"], 3: ["slightly", "better", "much better"]}
-REASON_KEYS = "qwerty"
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge
+
+# The words of a scale of strength m, weakest first, where the form brings none.
+STRENGTHS = {
+    1: [gettext_noop("better")],
+    2: [gettext_noop("slightly"), gettext_noop("better")],
+    3: [gettext_noop("slightly"), gettext_noop("better"), gettext_noop("much better")],
+}
 
 
-@dataclass(frozen=True)
-class Step:
-    """`value` is what the form posts; `pips` shows strength without words; `asks` whether reasons are asked for."""
-
-    value: str
-    keys: str
-    side: str
-    word: str
-    pips: range
-    asks: bool
-
-
-@dataclass(frozen=True)
-class Drawn:
-    steps: list[Step]
-    has_middle: bool
-    reasons: list[tuple[str, str]]
+def question_drawn(
+    question: Mapping[str, Any], name: str, side: str, shown: Shown, fields: Mapping[str, str]
+) -> Drawn:
+    """The overall row first or last, as the form says (`aspects_first`), because the first colours the others."""
+    overall = _scale(question, name, "", fields, asks=bool(question.get("reasons") or question.get("sentence")))
+    aspects = [
+        _scale(question, f"{name}.aspect.{aspect['key']}", aspect["label"], fields)
+        for aspect in question.get("aspects") or []
+    ]
+    rows = [*aspects, overall] if question.get("aspects_first") else [overall, *aspects]
+    return Drawn([*rows, *_confidence(question, name, fields)], _outcomes(question, name, fields))
 
 
-def question_drawn(question: Mapping[str, Any]) -> Drawn:
-    """The scale of a question. An even scale has no middle step; its tie stands beside the scale."""
-    steps = int(question["steps"])
-    reasons = [str(reason) for reason in question.get("reasons") or []]
-    return Drawn(
-        steps=[_step(value, steps, bool(reasons)) for value in range(1, steps + 1)],
-        has_middle=steps % 2 == 1,
-        reasons=list(zip(REASON_KEYS + " " * len(reasons), reasons, strict=False)),
-    )
+def _scale(
+    question: Mapping[str, Any], name: str, label: str, fields: Mapping[str, str], asks: bool = False
+) -> Row:
+    steps, given = int(question["steps"]), fields.get(name, "")
+    choices = [_step(question, value, steps, asks, given) for value in range(1, steps + 1)]
+    if steps % 2 == 0 and label:
+        choices.append(_tie(given))
+    needed = not label or bool(question.get("aspects_required", True))
+    ends = (_("A better"), _("B better"))
+    return Row(name, label, "scale", choices, needed=needed and bool(question.get("required")), ends=ends)
 
 
-def _step(value: int, steps: int, has_reasons: bool) -> Step:
+def _step(question: Mapping[str, Any], value: int, steps: int, asks: bool, given: str) -> Choice:
     m = steps // 2
     signed = value - m - 1 if steps % 2 or value <= m else value - m
+    chosen = given == str(value) or (signed == 0 and given == "tie")
     if signed == 0:
-        return Step(str(value), f"{value} 0", "", "Equally good", range(0), False)
+        return Choice(str(value), f"{value} 0", _("Equally good"), pips=0, chosen=chosen, cap=str(value))
     side, strength = ("A" if signed < 0 else "B"), abs(signed)
-    asks = has_reasons and (strength >= 2 or m == 1)
-    return Step(str(value), str(value), side, f"{side} {STEP_WORDS[m][strength - 1]}", range(strength), asks)
+    own = question.get("words") or []
+    word = str(own[strength - 1]) if own else _(STRENGTHS[m][strength - 1])
+    asked = asks and (strength >= 2 or m == 1)
+    return Choice(str(value), str(value), f"{side} {word}", side, strength, asked, chosen, cap=str(value))
+
+
+def _tie(given: str) -> Choice:
+    return Choice("tie", "0", _("Equally good"), pips=0, chosen=given == "tie", cap="0")
+
+
+def _outcomes(question: Mapping[str, Any], name: str, fields: Mapping[str, str]) -> list[Choice]:
+    given = fields.get(name, "")
+    outcomes = [_tie(given)] if int(question["steps"]) % 2 == 0 else []
+    if question.get("both_bad"):
+        outcomes.append(Choice("both_bad", "x", _("Both bad"), chosen=given == "both_bad"))
+    return outcomes + cannot_judge(question, name, fields)
+
+
+def _confidence(question: Mapping[str, Any], name: str, fields: Mapping[str, str]) -> list[Row]:
+    words = question.get("confidence") or []
+    field = f"{name}.confidence"
+    choices = [
+        Choice(str(at), str(at + 1), str(word), chosen=fields.get(field) == str(at), cap=str(at + 1))
+        for at, word in enumerate(words)
+    ]
+    return [Row(field, _("How sure are you?"), "choices", choices, needed=False)] if words else []

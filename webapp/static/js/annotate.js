@@ -1,54 +1,37 @@
 // The loop of an annotator with script: keys, an answer kept until it is acknowledged, the next comparison in place.
 // Everything here stands on forms that also work alone.
 
-import { Outbox, Sender, post, sentence } from "./outbox.js";
 import * as differences from "./differences.js";
+import { Drafts } from "./drafts.js";
+import { AnswerForm, load } from "./form.js";
+import { Keys, formKey, latin, typing } from "./keys.js";
+import { Measure } from "./measure.js";
+import { Outbox, Sender, post, sentence } from "./outbox.js";
+import { make as element, t, tn } from "./words.js";
 
 const body = document.body;
 const stage = document.getElementById("stage");
 const live = document.querySelector("[data-live]");
-const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
-const outbox = new Outbox(`winnow.outbox.${body.dataset.person}.${body.dataset.project}`);
+const kept = (what) => `winnow.${what}.${body.dataset.person}.${body.dataset.project}`;
+// The cookie's, because signing in again in another tab changes it; the page's own where cookies cannot be read.
+const token = () => /(?:^|; )winnow_csrf=([^;]+)/.exec(document.cookie)?.[1] ?? document.querySelector("[name=csrfmiddlewaretoken]").value;
+const outbox = new Outbox(kept("outbox"));
+const drafts = new Drafts(kept("draft"));
+const measure = new Measure(stage, `winnow.stretch.${body.dataset.person}`, () => { document.querySelector("[data-break]").hidden = false; });
+const keys = new Keys(document.querySelector("[data-key-settings]"), token);
 const ADVANCE_MS = 280;
 const UNDO_MS = 10_000;
 const AHEAD = 2;
+const DRAFT_MS = 300;
 
 let held = []; // fragments fetched ahead, in the order in which they come
 let fetching = null;
 let lastSaved = null; // {annotation, assignment, word}
 let advancing = 0;
+let form = null; // the AnswerForm of the comparison shown
+let drafting = 0;
 
 const item = () => stage.querySelector("[data-item]");
-const answer = () => stage.querySelector("[data-answer]");
-const chosen = () => answer()?.querySelector("input[type=radio]:checked");
-
-// --- what is measured: visible and touched within the last minute counts as active ---
-
-const IDLE_AFTER_MS = 60_000;
-let measure, lastInput = Date.now();
-function startMeasuring() {
-  measure = { active: 0, idle: 0, differences: false, source: false, free_scroll: false, seen_a: 0, seen_b: 0 };
-}
-setInterval(() => {
-  if (!measure) return;
-  const isActive = document.visibilityState === "visible" && Date.now() - lastInput < IDLE_AFTER_MS;
-  measure[isActive ? "active" : "idle"] += 0.5;
-  measureSeen();
-}, 500);
-for (const kind of ["pointermove", "keydown", "scroll", "pointerdown"]) addEventListener(kind, () => { lastInput = Date.now(); }, { passive: true });
-
-function measureSeen() {
-  for (const side of stage.querySelectorAll(".side")) {
-    const box = side.getBoundingClientRect(), name = `seen_${side.dataset.side.toLowerCase()}`;
-    const seen = Math.max(0, Math.min(1, (innerHeight - 130 - box.top) / Math.max(1, box.height)));
-    if (name in measure) measure[name] = Math.max(measure[name], Math.round(seen * 100) / 100);
-  }
-}
-
-function measured() {
-  const { active, idle, ...exposure } = measure;
-  return { active_seconds: active.toFixed(1), idle_seconds: idle.toFixed(1), exposure: JSON.stringify(exposure), interface_language: document.documentElement.lang };
-}
 
 // --- saying what happened ---
 
@@ -73,13 +56,6 @@ function toast(parts, announce, milliseconds) {
   run();
 }
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
 const stateLabel = document.querySelector("[data-saved-state]");
 function state(text, kind) {
   stateLabel.hidden = false;
@@ -87,41 +63,53 @@ function state(text, kind) {
   stateLabel.className = `state small wide ${kind}`;
 }
 
-function answers(count) { return count === 1 ? "1 answer" : `${count} answers`; }
-
 const sender = new Sender(outbox, token, {
   saved(entry, reply) {
-    lastSaved = { annotation: reply.annotation_id, assignment: entry.assignment, word: entry.word };
+    lastSaved = { annotation: reply.annotation_id, assignment: entry.assignment, word: entry.word, opinion: reply.opinion, fields: entry.fields };
+    drafts.drop(entry.assignment);
     const count = document.querySelector("[data-count]");
     if (!reply.replay) count.textContent = Number(count.textContent) + 1;
-    offerUndo(reply.late ? "Saved late" : "Saved");
+    offerUndo(reply.late);
   },
   refused(entry, why) {
     toast([element("span", { class: "warn" }, why)], why, 20_000);
   },
   waiting(count, why) {
     const words = {
-      offline: `${answers(count)} kept on this device, sending when back`,
-      "signed-out": `${answers(count)} kept on this device. Sign in again to send.`,
-      server: `${answers(count)} kept on this device, trying again`,
+      offline: tn("{n} answer kept on this device, sending when back", "{n} answers kept on this device, sending when back", count),
+      "signed-out": tn("{n} answer kept on this device. Sign in again as yourself to send it.", "{n} answers kept on this device. Sign in again as yourself to send them.", count),
+      server: tn("{n} answer kept on this device, trying again", "{n} answers kept on this device, trying again", count),
     }[why];
     state(words, "warn ring");
     const parts = [element("span", { class: "warn" }, words)];
-    if (why === "signed-out") parts.push(element("a", { class: "btn quiet", href: body.dataset.page }, "Sign in"));
+    if (why === "signed-out") parts.push(element("a", { class: "btn quiet", href: body.dataset.page }, t("Sign in")));
     else {
-      const again = element("button", { class: "btn quiet", type: "button" }, "Try now");
+      const again = element("button", { class: "btn quiet", type: "button" }, t("Try now"));
       again.onclick = () => sender.flush();
       parts.push(again);
     }
     toast(parts, words, 0);
   },
-  idle() { state("All saved", "ok"); },
+  idle() { state(t("All saved"), "ok"); },
 });
 
-function offerUndo(word) {
-  const undo = element("button", { class: "btn quiet", type: "button", "data-key": "z", "data-undo-button": "" }, "Undo ", element("kbd", {}, "Z"));
+function offerUndo(isLate = false) {
+  const undo = element("button", { class: "btn quiet", type: "button", "data-key": "z", "data-undo-button": "" }, t("Undo"), " ", element("kbd", {}, "Z"));
   undo.onclick = undoLast;
-  toast([element("span", {}, `${word}: `, element("b", {}, lastSaved.word)), undo], `${word}: ${lastSaved.word}`, UNDO_MS);
+  const said = isLate ? t("Saved late: {answer}", { answer: "\0" }) : t("Saved: {answer}", { answer: "\0" });
+  const [before, after] = said.split("\0");
+  const parts = [element("span", {}, before, element("b", {}, lastSaved.word), after)];
+  const opinion = opinionWords(lastSaved.opinion);
+  if (opinion) parts.push(element("span", { class: "mute", "data-opinion": "" }, opinion));
+  toast([...parts, undo], `${before}${lastSaved.word}${after} ${opinion}`, UNDO_MS);
+}
+
+// What a model judge thought, where the project shows it after the own answer.
+function opinionWords(opinion) {
+  if (!opinion) return "";
+  if (!opinion.side) return t("A model judge saw both as equally good.");
+  const percent = opinion.probability === null ? "" : ` (${Math.round(100 * opinion.probability)}%)`;
+  return t("A model judge preferred {side}.", { side: opinion.side }) + percent;
 }
 
 // --- the loop ---
@@ -150,10 +138,13 @@ function lookAhead() {
   return fetching;
 }
 
-function place(next) {
+async function place(next) {
+  await load(next);
   differences.supported && differences.hide();
-  body.classList.remove("differs");
+  body.classList.remove("differs", "marking");
   pressed("differences", false);
+  pressed("source", false);
+  form?.leave();
   stage.replaceChildren(next);
   settle();
   scrollTo(0, 0);
@@ -161,112 +152,110 @@ function place(next) {
 }
 
 function settle() {
-  startMeasuring();
+  measure.restart();
   const ask = stage.querySelector(".ask");
   if (ask) new IntersectionObserver(([seen]) => ask.parentElement.classList.toggle("scrolled", !seen.isIntersecting), { rootMargin: "-49px 0px 0px" }).observe(ask);
-  applyKeys();
-  refresh();
+  form = new AnswerForm(item(), { changed: keepDraft, say });
+  const draft = drafts.get(item().dataset.assignment, formId());
+  if (draft) { form.fill(draft); say(t("What you had begun here is back.")); }
+  for (const letter of form.letters) for (const cap of document.querySelectorAll(`header [data-key="${letter}"] > kbd, .dock [data-key="${letter}"] > kbd`)) cap.textContent = `⇧${letter.toUpperCase()}`;
+  keys.print();
   lookAhead();
 }
+
+const formId = () => stage.querySelector("[data-answer] [name=form]").value;
+
+function keepDraft() {
+  clearTimeout(drafting);
+  const assignment = item().dataset.assignment, sent = form;
+  drafting = setTimeout(() => { if (form === sent && !form.element.dataset.sent) drafts.set(assignment, formId(), form.fields()); }, DRAFT_MS);
+}
+addEventListener("pagehide", () => { if (form?.element && !form.element.dataset.sent && item()) drafts.set(item().dataset.assignment, formId(), form.fields()); });
 
 async function goOn() {
   if (!held.length) await lookAhead();
   if (held.length) return place(held.shift());
   await sender.flush();
   if (outbox.all().length) {
-    say("Nothing more to judge until the answers kept here are sent.");
+    say(t("Nothing more to judge until the answers kept here are sent."));
     return;
   }
   location.assign(body.dataset.page + (lastSaved ? `?saved=${lastSaved.annotation}` : ""));
 }
 
-function submit(form) {
-  const pick = chosen();
-  if (!pick || advancing || form.dataset.sent) return;
-  form.dataset.sent = "1";
-  const fields = { ...Object.fromEntries(shownFields(form)), ...measured() };
-  delete fields.csrfmiddlewaretoken;
-  outbox.add({ url: form.action, assignment: item().dataset.assignment, word: pick.dataset.word, fields });
-  state("Sending", "mute ring");
+function submit() {
+  if (!form || advancing || form.element.dataset.sent) return;
+  const complaint = form.complaint();
+  if (complaint) {
+    form.mark(form.missing() ?? form.current);
+    return toast([element("span", { class: "warn" }, complaint)], complaint, 5_000);
+  }
+  form.element.dataset.sent = "1";
+  clearTimeout(drafting);
+  const fields = { ...form.fields(), ...measure.fields(), person: body.dataset.person };
+  outbox.add({ url: form.element.action, assignment: item().dataset.assignment, word: form.word, fields });
+  drafts.drop(item().dataset.assignment);
+  state(t("Sending"), "mute ring");
   const sent = sender.flush();
   advancing = setTimeout(async () => {
     await goOn();
     advancing = 0;
     await sent;
-    if (lastSaved && !stage.querySelector("[data-toast-slot]")?.childElementCount) offerUndo("Saved");
+    if (lastSaved && !stage.querySelector("[data-toast-slot]")?.childElementCount) offerUndo();
   }, ADVANCE_MS);
 }
 
-// Reasons survive a change of mind while hidden, but only visible ones are sent.
-function shownFields(form) {
-  const data = new FormData(form), fields = new Map();
-  const hasReasons = form.querySelector(".needs-why:checked");
-  for (const [name, value] of data) {
-    if (!hasReasons && /\.(reasons|sentence)$/.test(name)) continue;
-    fields.set(name, fields.has(name) ? `${fields.get(name)}\n${value}` : value);
-  }
-  return fields;
-}
-
 async function undoLast() {
-  if (!lastSaved) return;
-  const { annotation, word } = lastSaved;
+  if (!lastSaved || advancing) return;
+  const { annotation, word, opinion, fields } = lastSaved;
   lastSaved = null;
   const reply = await post(body.dataset.undo.replace(/0$/, String(annotation)), {}, token()).catch(() => null);
   if (!reply?.ok) {
-    const why = reply ? await sentence(reply) : "There is no connection; the answer stands.";
+    const why = reply ? await sentence(reply) : t("There is no connection; the answer stands.");
     return toast([element("span", { class: "warn" }, why)], why, 10_000);
   }
   const count = document.querySelector("[data-count]");
   count.textContent = Math.max(0, Number(count.textContent) - 1);
   const { assignment } = await reply.json();
-  if (!assignment) return toast([element("span", {}, `Undone: ${word}. Somebody else has this comparison now.`)], "Undone.", 10_000);
-  const again = await fetchItem(`assignment=${assignment}`);
-  const now = item();
-  if (now && now.dataset.assignment !== String(assignment)) {
-    delete now.querySelector("[data-answer]").dataset.sent;
-    held.unshift(now);
+  if (!assignment) {
+    const gone = t("Undone: {answer}. Somebody else has this comparison now.", { answer: word });
+    return toast([element("span", {}, gone)], gone, 10_000);
   }
-  place(again);
-  toast([element("span", {}, `Undone: ${word}`)], `Undone: ${word}. Answer again.`, 10_000);
+  const again = await fetchItem(`assignment=${assignment}`);
+  const now = item()?.dataset.assignment;
+  if (now && now !== String(assignment)) {
+    drafts.set(now, formId(), form.fields());
+    held.unshift(await fetchItem(`assignment=${now}`));
+  }
+  if (fields) drafts.set(String(assignment), fields.form, fields);
+  await place(again);
+  if (opinion) measure.use("opinion_seen");
+  toast([element("span", {}, t("Undone: {answer}", { answer: word }))], t("Undone: {answer}. Answer again.", { answer: word }), 10_000);
 }
 
-async function sideDoor(form, submitter) {
-  const fields = Object.fromEntries(new FormData(form, submitter));
+async function sideDoor(door, submitter) {
+  const fields = Object.fromEntries(new FormData(door, submitter));
   delete fields.csrfmiddlewaretoken;
-  const reply = await post(form.action, fields, token()).catch(() => null);
+  const reply = await post(door.action, fields, token()).catch(() => null);
   if (!reply?.ok) {
-    const why = reply ? await sentence(reply) : "There is no connection; nothing was sent.";
+    const why = reply ? await sentence(reply) : t("There is no connection; nothing was sent.");
     return toast([element("span", { class: "warn" }, why)], why, 10_000);
   }
   closeMenus();
-  if (form.id === "flag-form") {
-    form.reset();
-    return toast([element("span", {}, "Flagged for the curator. You can still answer.")], "Flagged for the curator.", 10_000);
+  if (door.id === "flag-form") {
+    door.reset();
+    const flagged = t("Flagged for the curator. You can still answer.");
+    return toast([element("span", {}, flagged)], flagged, 10_000);
   }
+  drafts.drop(item().dataset.assignment);
   await goOn();
-  toast([element("span", {}, "Skipped.")], "Skipped.", 5_000);
+  toast([element("span", {}, t("Skipped."))], t("Skipped."), 5_000);
 }
 
-// --- choosing ---
-
-function refresh() {
-  const pick = chosen();
-  for (const side of stage.querySelectorAll(".side")) {
-    const mine = Boolean(pick) && pick.dataset.side === side.dataset.side;
-    side.classList.toggle("picked", mine);
-    side.querySelector("[data-verdict]").textContent = mine ? pick.dataset.word : "";
-  }
-  const why = answer()?.querySelector("[data-why]");
-  if (why && pick) why.textContent = pick.dataset.side ? `Why is ${pick.dataset.side} better?` : "Why?";
-  answer()?.querySelector("button.primary").setAttribute("aria-disabled", String(!pick));
-}
-
-stage.addEventListener("change", (event) => { if (event.target.type === "radio") refresh(); });
 document.addEventListener("submit", (event) => {
-  const form = event.target;
-  if (form.matches("[data-answer]")) { event.preventDefault(); submit(form); }
-  else if (form.matches("#skip-form, #flag-form")) { event.preventDefault(); sideDoor(form, event.submitter); }
+  const door = event.target;
+  if (door.matches("[data-answer]")) { event.preventDefault(); submit(); }
+  else if (door.matches("#skip-form, #flag-form")) { event.preventDefault(); sideDoor(door, event.submitter); }
 });
 
 // --- tools of the page ---
@@ -279,10 +268,10 @@ const tools = {
     if (!differences.supported || !item()) return;
     const on = body.classList.toggle("differs");
     pressed("differences", on);
-    measure.differences ||= on;
+    if (on) measure.use("differences");
     at = -1;
     found = on ? differences.show(stage) : (differences.hide(), []);
-    if (on) say(found.length ? `${found.length} passages differ. N goes to the next.` : "Both are the same, or too long to compare.");
+    if (on) say(found.length ? tn("{n} passage differs. N goes to the next.", "{n} passages differ. N goes to the next.", found.length) : t("Both are the same, or too long to compare."));
   },
   next() {
     if (!body.classList.contains("differs")) tools.differences();
@@ -295,13 +284,13 @@ const tools = {
       drawn.nextElementSibling.hidden = isSource;
     }
     pressed("source", !isSource);
-    measure.source ||= !isSource;
+    if (!isSource) measure.use("source");
     if (body.classList.contains("differs")) { tools.differences(); tools.differences(); }
   },
   lock() {
     const isFree = body.classList.toggle("free");
-    measure.free_scroll ||= isFree;
-    say(isFree ? "Each side scrolls on its own." : "Both sides scroll together.");
+    if (isFree) measure.use("free_scroll");
+    say(isFree ? t("Each side scrolls on its own.") : t("Both sides scroll together."));
   },
   guide() {
     const drawer = document.getElementById("guide");
@@ -327,77 +316,62 @@ stage.addEventListener("toggle", (event) => {
   }
 }, true);
 
+document.querySelector("[data-break-close]").addEventListener("click", () => { document.querySelector("[data-break]").hidden = true; });
+
 // --- keys ---
 
-const KEYS_NAME = "winnow.keys";
-let settings = { on: true, map: {} };
-try { settings = { ...settings, ...JSON.parse(localStorage.getItem(KEYS_NAME)) }; } catch { /* none stored */ }
-const original = (key) => Object.keys(settings.map).find((name) => settings.map[name] === key) ?? (settings.map[key] ? null : key);
-
-function applyKeys() {
-  for (const [name, key] of Object.entries(settings.map)) {
-    for (const target of document.querySelectorAll(`[data-key~="${CSS.escape(name)}"] > kbd, [data-cap="${CSS.escape(name)}"]`)) target.textContent = key.toUpperCase();
-  }
-  body.classList.toggle("no-keys", !settings.on);
-}
-
-function typing(event) {
-  const target = event.target;
-  return event.isComposing || /^(TEXTAREA|SELECT)$/.test(target.tagName) || (target.tagName === "INPUT" && !/^(radio|checkbox)$/.test(target.type));
-}
-
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") {
-    const open = stage.querySelector("details.more[open]"), drawer = document.getElementById("guide");
-    if (open) { open.open = false; open.querySelector("summary").focus(); }
-    else if (!drawer.hidden) tools.guide();
-    return;
-  }
-  if (event.repeat || typing(event) || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") return escape(event);
+  if ((event.repeat && !event.key.startsWith("Arrow")) || typing(event) || advancing || !form) return;
+  if (formKey(event, form)) return;
   if (event.key === "Enter") {
-    if (event.target.closest("button, a, summary") || !chosen()) return;
+    if (event.target.closest("button, a, summary")) return;
     event.preventDefault();
-    answer().requestSubmit();
+    if (form.isComplete || form.rows().some((row) => form.answered(row))) submit();
     return;
   }
-  if (!settings.on) return;
-  const key = original(event.key.toLowerCase());
-  if (key === null) return;
+  if (!keys.on || event.key.startsWith("Arrow")) return;
+  const pressedKey = latin(event), isShifted = event.shiftKey && form.letters.includes(pressedKey);
   const menu = stage.querySelector("details.more[open]");
-  if (menu) return menuKey(menu, key, event);
-  if (key === "z") { if (lastSaved) { event.preventDefault(); undoLast(); } return; }
-  if (key === "l" || key === "n") { event.preventDefault(); tools[key === "l" ? "lock" : "next"](); return; }
-  const target = document.querySelector(`[data-key~="${CSS.escape(key)}"]`);
-  if (!target) return;
-  event.preventDefault();
-  target.click();
-  if (target.matches("[data-goes]") && answer()?.matches("[data-goes-on-key]")) answer().requestSubmit();
+  if (menu) return menuKey(menu, pressedKey, event);
+  const key = form.letters.includes(pressedKey) ? pressedKey : keys.shipped(pressedKey);
+  if (key === null) return;
+  if (!isShifted && form.pick(key)) {
+    event.preventDefault();
+    const label = form.takePressed();
+    if (label?.matches("[data-goes]") && "goesOnKey" in item().dataset) submit();
+    return;
+  }
+  if (toolKey(key)) event.preventDefault();
 });
+
+function escape(event) {
+  if (form && formKey(event, form)) return;
+  const open = stage.querySelector("details.more[open]"), drawer = document.getElementById("guide");
+  if (open) { open.open = false; open.querySelector("summary").focus(); }
+  else if (!drawer.hidden) tools.guide();
+  else if (form && typing(event)) form.mark(form.current);
+}
+
+function toolKey(key) {
+  if (key === "z") { if (lastSaved) undoLast(); return Boolean(lastSaved); }
+  const own = { l: () => tools.lock(), n: () => tools.next(), j: () => form.step(1), k: () => form.step(-1), p: () => form.clear() }[key];
+  if (own) { own(); return true; }
+  const target = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]`)].find((one) => !one.closest("[data-row], [data-block]"));
+  target?.click();
+  return Boolean(target);
+}
 
 function menuKey(menu, key, event) {
   const pick = menu.querySelectorAll(".menu button")[Number(key) - 1];
   if (pick && menu.dataset.menu === "s") { event.preventDefault(); pick.click(); }
 }
 
-const keyForm = document.querySelector("[data-key-settings]");
-for (const [name, key] of Object.entries(settings.map)) if (keyForm.elements[name]) keyForm.elements[name].value = key;
-keyForm.elements.on.checked = settings.on;
-keyForm.addEventListener("submit", (event) => event.preventDefault());
-keyForm.addEventListener("change", () => {
-  const chosenKeys = [...keyForm.querySelectorAll("input[maxlength]")].map((input) => [input.name, input.value.toLowerCase().trim()]);
-  const taken = chosenKeys.map(([, key]) => key);
-  const clash = taken.find((key, place) => !key || taken.indexOf(key) !== place || /[0-9]/.test(key));
-  keyForm.querySelector("[data-key-error]").textContent = clash === undefined ? "" : clash ? `The key ${clash.toUpperCase()} is used twice or belongs to the scale.` : "Every action needs a key.";
-  if (clash !== undefined) return;
-  settings = { on: keyForm.elements.on.checked, map: Object.fromEntries(chosenKeys.filter(([name, key]) => name !== key)) };
-  localStorage.setItem(KEYS_NAME, JSON.stringify(settings));
-  applyKeys();
-});
-
 // --- leases stay while the page is in use ---
 
 setInterval(async () => {
-  if (Date.now() - lastInput > 5 * IDLE_AFTER_MS || !item()) return;
+  if (measure.isIdle || !item()) return;
   const all = [item(), ...held];
   const leases = all.map((x) => `${x.dataset.assignment}:${x.dataset.token}`).join(",");
   const reply = await post(body.dataset.heartbeat, { leases }, token()).catch(() => null);
@@ -410,8 +384,12 @@ for (const button of document.querySelectorAll("[data-do][hidden]")) button.hidd
 if (document.querySelector("button[data-do=source]")) document.querySelector("button[data-do=source]").hidden = !stage.querySelector("[data-drawn]");
 const undoForm = document.getElementById("undo-form");
 if (!undoForm.action.endsWith("/0")) {
-  lastSaved = { annotation: Number(undoForm.action.split("/").pop()), word: "your answer" };
-  if (stage.querySelector("[data-toast-slot]")) offerUndo("Saved");
+  lastSaved = { annotation: Number(undoForm.action.split("/").pop()), word: t("your answer") };
+  if (stage.querySelector("[data-toast-slot]")) offerUndo();
 }
-if (item()) settle();
+body.classList.add("scripted");
+if (item()) {
+  await load(stage);
+  settle();
+}
 sender.flush();

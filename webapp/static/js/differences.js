@@ -4,20 +4,25 @@ const MOST_WORDS = 6000;
 
 export const supported = typeof Highlight === "function" && Boolean(CSS.highlights);
 
+const WORD = /[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu;
+
+// The words of a text with their places in it.
+export function wordsIn(text) {
+  return [...text.matchAll(WORD)].map((match) => ({ start: match.index, end: match.index + match[0].length, word: match[0] }));
+}
+
 function wordsOf(side) {
   const walker = document.createTreeWalker(side, NodeFilter.SHOW_TEXT);
   const words = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     if (node.parentElement.closest("[hidden], header")) continue;
-    for (const match of node.data.matchAll(/[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]/gu)) {
-      words.push({ node, start: match.index, end: match.index + match[0].length, word: match[0] });
-    }
+    words.push(...wordsIn(node.data).map((word) => ({ node, ...word })));
   }
   return words.slice(0, MOST_WORDS);
 }
 
 // Myers' shortest edit script, keeping only the furthest point of each diagonal and step.
-function sharedPairs(a, b) {
+export function sharedPairs(a, b) {
   const n = a.length, m = b.length, most = Math.min(n + m, 2400), trace = [];
   let v = new Map([[1, 0]]);
   for (let d = 0; d <= most; d += 1) {

@@ -30,6 +30,24 @@ function confirmFirst(form, submitter) {
   dialog.showModal();
 }
 
+// Signing out while answers of this person still wait in this browser (`outbox.js` keeps them) asks first.
+for (const form of document.querySelectorAll("form[data-sign-out]")) {
+  const isWaiting = () => {
+    try {
+      return Object.keys(localStorage).some((name) => name.startsWith(`winnow.outbox.${form.dataset.signOut}.`));
+    } catch {
+      return false;
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.confirmed || !isWaiting()) return;
+    event.preventDefault();
+    form.dataset.confirm = form.dataset.waiting;
+    form.dataset.confirmMore = form.dataset.waitingMore;
+    confirmFirst(form, event.submitter);
+  });
+}
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;

@@ -1,0 +1,36 @@
+"""How an edit is drawn: which completion is repaired, and a text field that begins with its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.errors import FormRefused
+from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge
+from annotation.feedback.edit.answer import last_words
+
+
+def question_drawn(
+    question: Mapping[str, Any], name: str, side: str, shown: Shown, fields: Mapping[str, str]
+) -> Drawn:
+    sources = {
+        letter: words
+        for letter, text in zip(shown.sides, shown.texts, strict=True)
+        if (words := _editable(*text)) is not None
+    }
+    field = f"{name}.source"
+    choices = [
+        Choice(letter, str(at), letter, letter, chosen=fields.get(field) == letter, cap=str(at))
+        for at, letter in enumerate(sources, start=1)
+    ]
+    row = Row(field, _("Repair completion"), "edit", choices, bool(question.get("required")), jump="e", value=fields.get(f"{name}.text", ""))
+    return Drawn([row], cannot_judge(question, name, fields), {"sources": sources})
+
+
+def _editable(form: str, body: str) -> str | None:
+    try:
+        return last_words(form, body)
+    except FormRefused:
+        return None

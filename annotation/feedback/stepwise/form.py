@@ -1,0 +1,47 @@
+"""How steps are drawn: a row inside the completion for each step; siblings as a ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge
+from annotation.feedback.listwise.form import question_drawn as ranking_drawn
+from annotation.feedback.stepwise.answer import steps_of
+
+
+def question_drawn(
+    question: Mapping[str, Any], name: str, side: str, shown: Shown, fields: Mapping[str, str]
+) -> Drawn:
+    if question["mode"] == "siblings":
+        return ranking_drawn(question, name, side, shown, fields)
+    steps = steps_of(question["cut"], *shown.texts[shown.sides.index(side)])
+    row = _label_row if question["mode"] == "each" else _first_bad_row
+    rows = [row(question, name, at, text, fields) for at, text in enumerate(steps, start=1)]
+    if question["mode"] == "first_bad":
+        rows.append(_none_row(question, name, fields))
+    return Drawn(rows, cannot_judge(question, name, fields))
+
+
+def _label_row(question: Mapping[str, Any], name: str, at: int, text: str, fields: Mapping[str, str]) -> Row:
+    field = f"{name}.step.{at}"
+    choices = [
+        Choice(str(label), str(key), str(label), chosen=fields.get(field) == label, cap=str(key))
+        for key, label in enumerate(question["labels"], start=1)
+    ]
+    return Row(field, _("Step {n}").format(n=at), "choices", choices, bool(question.get("required")), text=text)
+
+
+def _first_bad_row(question: Mapping[str, Any], name: str, at: int, text: str, fields: Mapping[str, str]) -> Row:
+    field = f"{name}.first_bad"
+    choice = Choice(str(at), "1", _("Goes wrong here"), chosen=fields.get(field) == str(at), cap="1")
+    needed = bool(question.get("required"))
+    return Row(field, _("Step {n}").format(n=at), "choices", [choice], needed, group=field, text=text)
+
+
+def _none_row(question: Mapping[str, Any], name: str, fields: Mapping[str, str]) -> Row:
+    field = f"{name}.first_bad"
+    choice = Choice("none", "0", _("No step is wrong"), chosen=fields.get(field) == "none", cap="0")
+    return Row(field, "", "choices", [choice], bool(question.get("required")), group=field)

@@ -1,0 +1,94 @@
+// Writing the better completion: E opens a field that begins with the words of the better side, Escape comes back to the
+// keys, and below stands what would change.
+
+import { sharedPairs, wordsIn } from "../differences.js";
+import { make, t } from "../words.js";
+
+export function attach(block, data, form) {
+  const row = block.querySelector("[data-look=edit]"), field = row.querySelector("textarea"), preview = row.querySelector("[data-preview]");
+  const radios = [...row.querySelectorAll("input[type=radio]")];
+  const source = () => radios.find((radio) => radio.checked)?.value;
+  const isChanged = () => Boolean(source()) && field.value.trim() !== "" && field.value !== data.sources[source()];
+  let begun = source() ?? "";
+  row.querySelector("[data-edit-tools]").hidden = false;
+  row.querySelector("[data-edit-drop]").addEventListener("click", () => { drop(); form.mark(row); });
+  field.addEventListener("input", () => { if (!source()) choose(better()); show(); form.refresh(); form.on.changed(); });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.isComposing) return;
+    event.preventDefault();
+    event.stopPropagation();
+    form.mark(row);
+  });
+
+  // The side that the other answers of this form prefer, else the first that can be edited.
+  function better() {
+    const picked = document.querySelector(".side.picked")?.dataset.side ?? [...document.querySelectorAll("[data-row] input[type=radio]:checked")].map((radio) => radio.dataset.side).find((side) => side in data.sources);
+    return picked in data.sources ? picked : Object.keys(data.sources)[0];
+  }
+
+  function choose(side) {
+    const radio = radios.find((one) => one.value === side);
+    if (radio) radio.checked = true;
+    begin();
+  }
+
+  // A change of source replaces words that nobody touched, and none that somebody wrote.
+  function begin() {
+    if (!source()) return;
+    if (field.value.trim() === "" || field.value === data.sources[begun]) field.value = data.sources[source()];
+    begun = source();
+    show();
+  }
+
+  function drop() {
+    for (const radio of radios) radio.checked = false;
+    field.value = "";
+    begun = "";
+    show();
+    form.refresh();
+    form.on.changed();
+  }
+
+  function show() {
+    row.classList.toggle("open", Boolean(source()));
+    preview.hidden = !isChanged();
+    if (preview.hidden) return;
+    const a = wordsIn(data.sources[source()]), b = wordsIn(field.value), pairs = sharedPairs(a, b), parts = [];
+    let i = 0, j = 0;
+    const rest = (words, from, to, text) => (from < to ? text.slice(words[from].start, words[to - 1].end) : "");
+    for (const [x, y] of [...pairs].sort(([p], [q]) => p - q).concat([[a.length, b.length]])) {
+      const gone = rest(a, i, x, data.sources[source()]), come = rest(b, j, y, field.value);
+      if (gone) parts.push(make("del", {}, gone), " ");
+      if (come) parts.push(make("ins", {}, come), " ");
+      if (y < b.length) parts.push(field.value.slice(b[y].start, b[y + 1]?.start ?? field.value.length));
+      [i, j] = [x + 1, y + 1];
+    }
+    preview.replaceChildren(make("b", { class: "small" }, `${t("What changes")}: `), ...parts);
+  }
+
+  show();
+  return {
+    pick(key, current) {
+      const radio = radios.find((one) => one.closest("label").dataset.key === key);
+      if (!radio || current !== row) return false;
+      choose(radio.value);
+      this.open();
+      return true;
+    },
+    open() {
+      if (!source()) choose(better());
+      field.focus();
+      form.refresh();
+    },
+    answered: () => isChanged(),
+    changed: begin,
+    clear: drop,
+    filled() { begun = source() ?? ""; if (source() && field.value === "") begin(); show(); },
+    // A text that was opened and not changed is no answer.
+    fields(fields) {
+      if (isChanged()) return;
+      delete fields[radios[0]?.name];
+      delete fields[field.name];
+    },
+  };
+}

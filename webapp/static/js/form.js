@@ -1,0 +1,273 @@
+// A form of any feedback type as rows under one cursor. J and K move it, digits answer the row that it marks, and it goes
+// on by itself. What a type adds (ranking, slider, edit, spans) attaches to its block and answers for its rows.
+
+import { t, tn } from "./words.js";
+
+const modules = new Map();
+
+// The types' own modules, before the form that needs them is drawn.
+export function load(root) {
+  const names = new Set([...root.querySelectorAll("[data-script]")].map((block) => block.dataset.script));
+  return Promise.all([...names].map(async (name) => {
+    if (!modules.has(name)) modules.set(name, await import(`./feedback/${name}.js`));
+  }));
+}
+
+const POINTER_MS = 800;
+
+export class AnswerForm {
+  // `on`: changed() after every change; say(text) for the live region.
+  constructor(root, on) {
+    Object.assign(this, { root, on, pointerAt: 0 });
+    this.element = root.querySelector("[data-answer]");
+    this.letters = root.querySelector("[data-letters]")?.dataset.letters ?? root.dataset.letters ?? "";
+    this.attached = new Map();
+    if (!this.element) return;
+    this.element.noValidate = true;
+    for (const block of root.querySelectorAll("[data-script]")) {
+      const data = block.querySelector("script[data-of]");
+      const made = modules.get(block.dataset.script).attach(block, data ? JSON.parse(data.textContent) : {}, this);
+      this.attached.set(block.dataset.block, made);
+    }
+    this.listening = new AbortController();
+    const { signal } = this.listening;
+    root.addEventListener("pointerdown", () => { this.pointerAt = Date.now(); }, { signal });
+    root.addEventListener("change", (event) => this.#changed(event), { signal });
+    root.addEventListener("focusin", (event) => this.#focused(event), { signal });
+    for (const button of root.querySelectorAll("[data-step]")) button.addEventListener("click", () => this.step(Number(button.dataset.step)), { signal });
+    for (const pager of root.querySelectorAll("[data-pager]")) pager.hidden = this.rows().length < 2;
+    this.mark(this.missing() ?? this.rows()[0], { focus: false, scroll: false });
+    this.refresh();
+  }
+
+  leave() {
+    this.listening?.abort();
+    for (const one of this.attached.values()) one.leave?.();
+  }
+
+  // Rows in the order of the form's questions, those inside completions among them.
+  rows() {
+    const all = [...this.root.querySelectorAll("[data-row]")].filter((row) => !row.closest("[hidden]"));
+    return all.map((row, place) => [row, place]).sort(([a, p], [b, q]) => Number(a.dataset.at) - Number(b.dataset.at) || p - q).map(([row]) => row);
+  }
+
+  blockOf(row) {
+    return row.closest("[data-block]") ?? this.root.querySelector(`[data-block="${CSS.escape(this.#blockName(row))}"]`) ?? row;
+  }
+
+  // A row inside a completion belongs to the block whose name begins its own.
+  #blockName(row) {
+    const names = [...this.root.querySelectorAll("[data-block]")].map((block) => block.dataset.block);
+    return names.filter((name) => row.dataset.row === name || row.dataset.row.startsWith(`${name}.`)).sort((a, b) => b.length - a.length)[0] ?? "";
+  }
+
+  controller(row) { return this.attached.get(this.blockOf(row).dataset?.block); }
+
+  outcome(row) { return this.blockOf(row).querySelector("[data-outcome] input:checked"); }
+
+  answered(row) {
+    if (this.outcome(row)) return true;
+    const own = this.controller(row)?.answered?.(row);
+    if (own !== undefined) return own;
+    const select = row.querySelector("select");
+    if (select) return select.value !== "";
+    return [...this.root.querySelectorAll(`[data-group="${CSS.escape(row.dataset.group)}"]`)].some((one) => one.querySelector("input[type=radio]:checked"));
+  }
+
+  missing() { return this.rows().find((row) => "needed" in row.dataset && !this.answered(row)) ?? null; }
+
+  get isComplete() { return !this.missing() && this.rows().some((row) => this.answered(row)); }
+
+  // --- the cursor ---
+
+  mark(row, { focus = true, scroll = true } = {}) {
+    if (!row) return;
+    for (const other of this.root.querySelectorAll("[data-row].here, [data-block].here, .step.here")) other.classList.remove("here");
+    this.current = row;
+    row.classList.add("here");
+    this.blockOf(row).classList.add("here");
+    row.closest(".step")?.classList.add("here");
+    if (focus) row.focus({ preventScroll: true });
+    if (scroll) (row.closest(".step") ?? row).scrollIntoView({ block: "nearest", behavior: "instant" });
+    this.#progress();
+  }
+
+  step(by) {
+    const rows = this.rows(), at = rows.indexOf(this.current);
+    this.mark(rows[Math.max(0, Math.min(rows.length - 1, at + by))]);
+  }
+
+  // To the next row without an answer; when none is left the cursor stays and the page says so.
+  advance(options) {
+    const rows = this.rows(), at = rows.indexOf(this.current);
+    const next = rows.slice(at + 1).find((row) => !this.answered(row)) ?? this.missing();
+    if (next) return this.mark(next, options);
+    if (rows.length > 1) this.on.say(t("All is answered. Enter submits."));
+    this.#progress();
+  }
+
+  #progress() {
+    const slot = this.root.querySelector("[data-progress]");
+    if (!slot) return;
+    const needed = this.rows().filter((row) => "needed" in row.dataset);
+    const groups = new Map(needed.map((row) => [row.dataset.group, row]));
+    const done = [...groups.values()].filter((row) => this.answered(row)).length;
+    slot.textContent = groups.size ? t("{done} of {all} answered", { done, all: groups.size }) : "";
+  }
+
+  // --- answering ---
+
+  // Whether the key was taken: by the row at the cursor, its question, or a row that it leads to.
+  pick(key) {
+    if (!this.current) return false;
+    if (this.controller(this.current)?.pick?.(key, this.current)) return true;
+    if (this.#pickIn(this.current, key)) return true;
+    const block = this.blockOf(this.current);
+    const beside = [...block.querySelectorAll("[data-outcome], .chip")].find((label) => label.dataset.key.split(" ").includes(key));
+    if (beside) { this.#press(beside); return true; }
+    const jump = this.rows().find((row) => row.dataset.jump === key);
+    if (!jump) return false;
+    this.mark(jump);
+    this.controller(jump)?.open?.(jump);
+    return true;
+  }
+
+  #pickIn(row, key) {
+    const select = row.querySelector("select");
+    if (select && [...select.options].some((option) => option.value === key && key !== "")) {
+      select.value = key;
+      select.dispatchEvent(new Event("change", { bubbles: true }));
+      this.advance();
+      return true;
+    }
+    // Where one answer settles several rows, "none of them" can be said at any of them.
+    const group = key === "0" ? this.root.querySelectorAll(`[data-group="${CSS.escape(row.dataset.group)}"]`) : [];
+    const label = [row, ...group].flatMap((one) => [...one.querySelectorAll("label[data-key]:not(.chip, [data-outcome])")]).find((one) => one.dataset.key.split(" ").includes(key));
+    if (label) this.#press(label);
+    return Boolean(label);
+  }
+
+  #press(label) {
+    const input = label.querySelector("input");
+    input.click();
+    this.pressed = label;
+    if (!label.matches(".chip") && this.root.isConnected) this.advance();
+  }
+
+  // The label that a key has just pressed, once.
+  takePressed() {
+    const label = this.pressed;
+    this.pressed = null;
+    return label;
+  }
+
+  clear(row = this.current) {
+    if (!row) return;
+    this.controller(row)?.clear?.(row);
+    for (const input of row.querySelectorAll("input[type=radio]:checked")) input.checked = false;
+    for (const select of row.querySelectorAll("select")) select.value = "";
+    for (const input of this.blockOf(row).querySelectorAll("[data-outcome] input:checked")) input.checked = false;
+    this.refresh();
+    this.on.changed();
+  }
+
+  #changed(event) {
+    const row = event.target.closest("[data-row]");
+    // One answers a question or says that it cannot be judged, not both.
+    if (row && !event.target.closest("[data-outcome], .chip, .sentence")) {
+      for (const input of this.blockOf(row).querySelectorAll("[data-outcome] input[type=checkbox]:checked")) input.checked = false;
+    }
+    this.controller(row ?? this.current)?.changed?.(row);
+    this.refresh();
+    const isByPointer = Date.now() - this.pointerAt < POINTER_MS;
+    if (row && isByPointer && event.target.type === "radio") {
+      this.mark(row, { focus: false, scroll: false });
+      this.advance({ focus: false, scroll: false });
+    }
+    this.on.changed();
+  }
+
+  #focused(event) {
+    const row = event.target.closest("[data-row]");
+    if (row && row !== this.current) this.mark(row, { focus: false, scroll: false });
+  }
+
+  // What the page repeats of the answers: the chosen word beside a row, what is still missing, why.
+  refresh() {
+    for (const row of this.root.querySelectorAll("[data-row]")) row.classList.toggle("done", this.answered(row));
+    for (const block of this.root.querySelectorAll("[data-block]")) {
+      const isOutcome = Boolean(block.querySelector("[data-outcome] input:checked"));
+      block.classList.toggle("settled", isOutcome);
+      block.classList.toggle("touched", isOutcome || Boolean(block.querySelector("input:checked, [data-row].done")));
+    }
+    this.element?.querySelector("button.primary")?.setAttribute("aria-disabled", String(!this.isComplete));
+    for (const reasons of this.root.querySelectorAll("[data-reasons]")) this.#why(reasons);
+    this.#verdicts();
+    this.#progress();
+  }
+
+  // Beside a completion's letter: that the one row of the dock prefers it.
+  #verdicts() {
+    const only = this.root.querySelector(".docked");
+    if (!only) return;
+    const pick = only.querySelector("input[type=radio]:checked");
+    for (const side of this.root.querySelectorAll(".side")) {
+      const isMine = Boolean(pick) && pick.dataset.side === side.dataset.side;
+      side.classList.toggle("picked", isMine);
+      side.querySelector("[data-verdict]").textContent = isMine ? pick.closest("label").dataset.word : "";
+    }
+  }
+
+  #why(reasons) {
+    const scope = reasons.closest("[data-block]") ?? reasons.closest("[data-row]");
+    const side = scope.querySelector("input[type=radio]:checked")?.dataset.side;
+    reasons.querySelector("[data-why]").textContent = side ? t("Why is {side} better?", { side }) : t("Why?");
+  }
+
+  // --- fields ---
+
+  // What is sent, by field. Reasons survive a change of mind while hidden, but only visible ones are sent.
+  fields() {
+    const data = new FormData(this.element), fields = {};
+    for (const [name, value] of data) {
+      if (/\.(reasons|sentence)$/.test(name) && !this.#asked(name)) continue;
+      fields[name] = name in fields ? `${fields[name]}\n${value}` : value;
+    }
+    for (const one of this.attached.values()) one.fields?.(fields);
+    delete fields.csrfmiddlewaretoken;
+    return fields;
+  }
+
+  #asked(name) {
+    const input = this.root.querySelector(`[name="${CSS.escape(name)}"]`);
+    const scope = input.closest("[data-block]") ?? input.closest("[data-row]");
+    return Boolean(scope.querySelector(".needs-why:checked")) || Boolean(input.closest(".always"));
+  }
+
+  // Put kept answers back; fields that the form does not have are left alone.
+  fill(fields) {
+    for (const [name, value] of Object.entries(fields)) {
+      for (const input of this.root.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
+        if (input.type === "radio") input.checked = input.value === value;
+        else if (input.type === "checkbox") input.checked = String(value).split("\n").includes(input.value);
+        else input.value = value;
+      }
+    }
+    for (const one of this.attached.values()) one.filled?.();
+    this.refresh();
+    this.mark(this.missing() ?? this.rows().at(-1), { focus: false, scroll: false });
+  }
+
+  // One sentence about what is missing, or nothing.
+  complaint() {
+    const row = this.missing();
+    if (row) return t("Still to answer: {what}", { what: row.dataset.label.trim() });
+    return this.isComplete ? "" : t("Nothing is answered yet.");
+  }
+
+  get word() {
+    const rows = this.rows();
+    const pick = this.root.querySelector("[data-outcome] input:checked") ?? (rows.length === 1 ? rows[0].querySelector("input[type=radio]:checked") : null);
+    return pick?.closest("label")?.dataset.word ?? tn("{n} row", "{n} rows", rows.length);
+  }
+}

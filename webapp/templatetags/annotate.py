@@ -1,0 +1,32 @@
+"""Tags of the annotator's page: data for its scripts, and the source of a text with every character in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.utils.html import format_html, json_script
+from django.utils.safestring import SafeString, mark_safe
+
+from webapp import rendering
+
+register = template.Library()
+
+
+@register.filter
+def json_data(data: Any, name: str) -> SafeString:
+    """A data element that a script of the page reads: `data-of` names the block it belongs to."""
+    return mark_safe(json_script(data).replace("<script", format_html('<script data-of="{}"', name), 1))
+
+
+@register.filter
+def exact(text: str) -> SafeString:
+    """The text so that a browser counts the same characters as the server.
+
+    A parser would drop a first line break after `<pre>` and make CR LF one character, so the first is doubled and a CR is
+    a boxed name like other characters that cannot be seen.
+    """
+    shown = '<span class="ctl" title="carriage return">CR</span>'.join(
+        str(rendering.visible(part)) for part in text.split("\r")
+    )
+    return mark_safe(f'<pre class="source" tabindex="0" data-raw>\n{shown}</pre>')
