@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -47,7 +48,7 @@ def when(value: datetime | None) -> SafeString | str:
     if value is None:
         return "–"
     local = timezone.localtime(value, timezone.get_fixed_timezone(0))
-    words = f"{local.day} {local:%B %Y, %H:%M} UTC"
+    words = f"{date_format(local, 'j F Y, H:i')} UTC"
     return format_html('<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), words)
 
 

@@ -25,7 +25,8 @@ def question_drawn(
         Choice(letter, str(at), letter, letter, chosen=fields.get(field) == letter, cap=str(at))
         for at, letter in enumerate(sources, start=1)
     ]
-    row = Row(field, _("Repair completion"), "edit", choices, bool(question.get("required")), jump="e", value=fields.get(f"{name}.text", ""))
+    needed, text = bool(question.get("required")), fields.get(f"{name}.text", "")
+    row = Row(field, _("Repair completion"), "edit", choices, needed, jump="e", value=text)
     return Drawn([row], cannot_judge(question, name, fields), {"sources": sources})
 
 

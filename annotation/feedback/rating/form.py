@@ -31,6 +31,6 @@ def _row(question: Mapping[str, Any], name: str, label: str, fields: Mapping[str
 
 def _step(value: int, low: int, high: int, words: Sequence[str], given: str) -> Choice:
     """A number from 0 to 9 is its own key; other scales count from the left."""
-    cap = str(value) if 0 <= low and high <= 9 else str((value - low + 1) % 10)
+    cap = str(value) if low >= 0 and high <= 9 else str((value - low + 1) % 10)
     word = f"{value} {words[value - low]}" if words else str(value)
     return Choice(str(value), cap, word, chosen=given == str(value), cap=cap)

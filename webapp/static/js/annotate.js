@@ -358,7 +358,7 @@ function toolKey(key) {
   if (key === "z") { if (lastSaved) undoLast(); return Boolean(lastSaved); }
   const own = { l: () => tools.lock(), n: () => tools.next(), j: () => form.step(1), k: () => form.step(-1), p: () => form.clear() }[key];
   if (own) { own(); return true; }
-  const target = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]`)].find((one) => !one.closest("[data-row], [data-block]"));
+  const target = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]`)].find((one) => !one.matches("label"));
   target?.click();
   return Boolean(target);
 }

@@ -1,4 +1,4 @@
-// The interface's words in the person's language: English is the key. Values stand in braces: t("{n} waiting", { n }).
+// The interface's words in the person's language: English is the key. Values stand in braces.
 
 const element = document.querySelector("script[data-of=words]");
 const said = element ? JSON.parse(element.textContent) : {};
