@@ -195,7 +195,7 @@ def _name(question: Mapping[str, Any], side: str) -> str:
 
 
 def _question_drawn(question: Mapping[str, Any], side: str, shown: Shown, fields: Mapping[str, str]) -> Drawn:
-    module: FormModule = import_module(f"{FEEDBACK_TYPES[question['type']].path}.form")  # type: ignore[assignment]
+    module: FormModule = import_module(f"{FEEDBACK_TYPES[question['type']].path}.form")
     return module.question_drawn(question, _name(question, side), side, shown, fields)
 
 

@@ -212,3 +212,60 @@ def test_a_character_that_cannot_be_stored_is_refused_by_name(
     reply = getattr(client, method)(address, body, headers=JSON)
     assert reply.status_code == 400
     assert "NUL" in reply.json()["error"]
+
+
+def test_the_judges_opinion_comes_after_the_answer_and_only_where_the_project_shows_it(
+    client: Client, place: Project
+) -> None:
+    from annotation.models import Rater
+    from pipelines.models import Prediction
+
+    judge = Rater.objects.create(project=place, kind="model", name="secret-judge")
+    for made in cast.comparisons(place, 12):
+        Prediction.objects.create(
+            project=place, comparison=made, rater=judge, outcome="first", p_first=0.8, method="judge", method_version="1"
+        )
+    arms = set()
+    for option, many in [("off", 2), ("after", 2), ("arm", 8)]:
+        Project.objects.update(show_opinion=option)
+        for _ in range(many):
+            item = fetch(client)
+            assert "secret-judge" not in str(item) and "opinion" not in str(item)
+            reply = send(client, item, "2").json()
+            stored = Annotation.objects.get(pk=reply["annotation_id"])
+            arm = (stored.exposure or {}).get("opinion", "")
+            assert ("opinion" in reply) == (arm in {"after", "arm_shown"})
+            assert option == "arm" or arm == {"off": "", "after": "after"}[option]
+            if "opinion" in reply:
+                assert reply["opinion"] == {"side": "AB"[stored.shown_order.index(0)], "probability": 0.8}
+            arms.add(arm)
+            page = client.get(f"/p/ours/annotate/?saved={stored.pk}").content.decode()
+            assert ("A model judge preferred" in page) == ("opinion" in reply)
+    assert {"arm_shown", "arm_hidden"} <= arms
+
+
+def test_an_answer_of_another_account_is_not_taken(client: Client, place: Project, ben: User) -> None:
+    cast.comparisons(place, 1)
+    item = fetch(client)
+    reply = send(client, item, "2", person=str(ben.pk + 1))
+    assert (reply.status_code, Annotation.objects.count()) == (401, 0)
+    assert "another account" in reply.json()["error"]
+    assert send(client, item, "2", person=str(ben.pk)).status_code == 201
+
+
+@pytest.mark.parametrize(("own", "says"), [("7", "no digit"), ("s", "used twice"), ("", "one character")])
+def test_a_key_that_clashes_is_refused(client: Client, ben: User, own: str, says: str) -> None:
+    reply = client.post("/account/keys", {"on": "on", "f": own}, headers=JSON)
+    assert reply.status_code == 400 and says in reply.json()["error"]
+    ben.refresh_from_db()
+    assert ben.annotation_keys == {}
+
+
+def test_joint_prompts_are_shown_with_their_completions(client: Client, place: Project, ben: User) -> None:
+    from tests.webapp.lending import comparison_of, lend
+
+    lend(ben, comparison_of(place, ["Prompt one?", "Prompt two?"], ["Answer one.", "Answer two."]), [1, 0])
+    item = fetch(client)
+    assert [item["prompts"][side][0]["content"] for side in "AB"] == ["Prompt two?", "Prompt one?"]
+    page = client.get("/p/ours/annotate/").content.decode()
+    assert page.index("Prompt two?") < page.index("Answer two.") < page.index("Prompt one?") < page.index("Answer one.")

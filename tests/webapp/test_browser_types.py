@@ -161,3 +161,222 @@ def test_it_is_answered_by_keyboard_alone(open_page: Opener, name: str, width: i
     answers = stored_soon(page).answers
     assert case.said(answers), answers
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_enter_says_what_is_missing(open_page: Opener) -> None:
+    page, _, _ = opened(open_page, CASES["helpsteer2"])
+    page.keyboard.press("4")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.get_by_text("Still to answer: A Correctness").first.wait_for()
+    assert page.evaluate("document.activeElement.dataset.row") == "rating.A.correctness"
+    assert Annotation.objects.count() == 0
+
+
+@pytest.mark.parametrize("name", ["pairwise-aspects", "listwise", "thumbs", "spans", "edit", "slider"])
+def test_a_draft_survives_a_reload(open_page: Opener, name: str) -> None:
+    """All but the last key before Enter, a reload, then the rest."""
+    case = CASES[name]
+    page, _, _ = opened(open_page, case)
+    at = list(case.keys).index("Enter", 5) if name == "spans" else -1
+    for key in case.keys[:at]:
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    kept = page.evaluate("JSON.stringify(localStorage)")
+    assert "draft" in kept and "What is asked" not in kept and "wörd" not in kept
+    page.reload()
+    page.wait_for_function("() => document.body.classList.contains('scripted')")
+    page.keyboard.press("Enter")
+    answers = stored_soon(page).answers
+    assert case.said(answers), answers
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_an_undone_answer_comes_back_as_it_was(open_page: Opener) -> None:
+    case = CASES["listwise"]
+    page, ben, place = opened(open_page, case)
+    lend(ben, comparison_of(place, ["What else?"], FIVE[:3]))
+    page.reload()
+    first = page.locator("[data-item]").get_attribute("data-assignment")
+    for key in case.keys:
+        page.keyboard.press(key)
+    page.wait_for_function("id => document.querySelector('[data-item]').dataset.assignment !== id", arg=first)
+    page.locator("[data-undo-button]").wait_for()
+    page.keyboard.press("z")
+    page.wait_for_function("id => document.querySelector('[data-item]').dataset.assignment === id", arg=first)
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('[data-count]').textContent === '1'")
+    assert case.said(Annotation.objects.get(state="current").answers)
+
+
+NO_SCRIPT: dict[str, Callable[[Any], None]] = {
+    "pairwise-aspects": lambda page: [
+        page.locator(f"label:has([name='{name}'][value='4'])").click()
+        for name in ["preference", *(f"preference.aspect.{a}" for a in "helpful correct coherent complex verbose".split())]
+    ],
+    "listwise": lambda page: [
+        page.locator(f"select[name='ranking.rank.{side}']").select_option(place)
+        for side, place in zip("ABCD", "2412", strict=True)
+    ],
+    "best-worst": lambda page: [
+        page.locator(f"label:has([name='ends.{end}'][value={side}])").click() for end, side in [("best", "B"), ("worst", "E")]
+    ],
+    "thumbs": lambda page: [
+        page.locator("label:has([name='thumb.A'][value=yes])").click(),
+        page.locator("label:has([name='thumb.B'][value=no])").click(),
+        page.locator("label:has([name='thumb.B.reasons'][value=Correct])").click(),
+    ],
+    "principles": lambda page: [
+        page.locator(f"label:has([name='principles.A.principle.{key}'][value={word}])").click()
+        for key, word in [("sources", "yes"), ("on_topic", "no"), ("admits", "does_not_apply"), ("no_harm", "yes")]
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_SCRIPT)
+def test_the_loop_goes_on_without_script(open_page: Opener, name: str) -> None:
+    """Answer, see that it was saved, undo, answer again."""
+    case = CASES[name]
+    page, _, _ = opened(open_page, case, java_script_enabled=False)
+    for state in ("withdrawn", "current"):
+        NO_SCRIPT[name](page)
+        page.locator("button.primary[form=answer]").click()
+        if state == "withdrawn":
+            page.get_by_role("button", name="Undo").click()
+    answers = Annotation.objects.get(state="current").answers
+    assert name == "pairwise-aspects" or case.said(answers), answers
+    assert Annotation.objects.filter(state="withdrawn").count() == 1
+
+
+@pytest.mark.parametrize("name", ["pairwise-reasons", "listwise", "spans", "helpsteer2", "steps", "edit", "slider"])
+def test_a_correction_begins_with_the_answer_that_it_replaces(open_page: Opener, name: str) -> None:
+    case = CASES[name]
+    page, _, _ = opened(open_page, case)
+    for key in case.keys:
+        page.keyboard.press(key)
+    first = stored_soon(page)
+    page.goto(f"/p/ours/history/{first.pk}/")
+    page.wait_for_function("() => document.body.classList.contains('scripted')")
+    assert Axe().run(page, options=RULES).violations_count == 0
+    page.keyboard.press("Enter")
+    page.get_by_text("The correction counts instead").wait_for()
+    again = Annotation.objects.get(state="current")
+    assert again.pk != first.pk and again.answers == first.answers
+
+
+def test_answers_wait_for_their_own_account(open_page: Opener) -> None:
+    """Somebody else signs in with the same browser: nothing is sent in their name, nothing is lost."""
+    page, ben, place = opened(open_page, CASES["pairwise"])
+    cy = cast.person("Cy", place, "annotator")
+    page.route("**/submit", lambda route: route.abort())
+    page.keyboard.press("6")
+    page.get_by_text("1 answer kept on this device").first.wait_for()
+    other = open_page(cy, "/account/")
+    page.context.clear_cookies()
+    page.context.add_cookies(other.context.cookies())
+    page.unroute("**/submit")
+    page.get_by_role("button", name="Try now").first.click()
+    page.get_by_text("Sign in again as yourself").first.wait_for()
+    assert Annotation.objects.count() == 0
+    page.goto("/account/")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in/**")
+    page.fill("#login", ben.email)
+    page.fill("#password", cast.PASSWORD)
+    page.click("button.primary")
+    page.wait_for_load_state()
+    page.goto("/account/")
+    page.goto(PAGE)
+    page.wait_for_function("() => !Object.keys(localStorage).some(name => name.includes('outbox'))")
+    assert Annotation.objects.get().rater.participation.annotator == ben
+
+
+def test_signing_out_with_answers_waiting_asks_first(open_page: Opener) -> None:
+    page, _, _ = opened(open_page, CASES["pairwise"])
+    page.route("**/submit", lambda route: route.abort())
+    page.keyboard.press("6")
+    page.get_by_text("1 answer kept on this device").first.wait_for()
+    page.goto("/account/")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_text("Answers of yours wait in this browser").wait_for()
+    page.get_by_role("button", name="Keep everything as it is").click()
+    assert page.url.endswith("/account/")
+
+
+def test_two_minutes_without_network_lose_nothing(open_page: Opener) -> None:
+    case = CASES["listwise"]
+    page, ben, place = opened(open_page, case)
+    lend(ben, comparison_of(place, ["What else?"], FIVE[:3]))
+    page.clock.install()
+    page.reload()
+    page.wait_for_timeout(300)
+    page.context.set_offline(True)
+    for key in case.keys:
+        page.keyboard.press(key)
+    page.clock.run_for(1_000)
+    page.get_by_text("1 answer kept on this device").first.wait_for()
+    page.clock.run_for(120_000)
+    assert Annotation.objects.count() == 0
+    for key in ["b", "1", "2", "3", "Enter"]:
+        page.keyboard.press(key)
+    page.clock.run_for(1_000)
+    page.get_by_text("2 answers kept on this device").first.wait_for()
+    page.context.set_offline(False)
+    page.clock.run_for(40_000)
+    page.wait_for_function("() => localStorage.length === 0")
+    assert Annotation.objects.filter(state="current").count() == 2
+
+
+def test_keys_follow_the_person(open_page: Opener) -> None:
+    """Changed on one machine, refused where two would clash, in force on another."""
+    page, ben, place = opened(open_page, CASES["pairwise"])
+    page.keyboard.press("?")
+    page.get_by_text("Change keys").click()
+    page.locator("[data-key-settings] input[name=u]").fill("x")
+    page.locator("[data-key-settings] input[name=u]").blur()
+    page.get_by_text("The key X is used twice").wait_for()
+    with page.expect_response("**/account/keys"):
+        page.locator("[data-key-settings] input[name=u]").fill("c")
+        page.locator("[data-key-settings] input[name=u]").blur()
+    other = open_page(ben, PAGE)
+    assert other.locator("[data-outcome][data-key=u] kbd").inner_text() == "C"
+    other.keyboard.press("u")
+    other.keyboard.press("c")
+    assert stored_soon(other).outcome == "cannot_judge"
+
+
+def test_a_break_is_proposed_after_fifty_minutes(open_page: Opener) -> None:
+    page, _, _ = opened(open_page, CASES["pairwise"])
+    page.clock.install()
+    page.reload()
+    assert page.locator("[data-break]").is_hidden()
+    for _ in range(51):
+        page.keyboard.press("Shift")
+        page.clock.run_for(59_000)
+    page.locator("[data-break]").wait_for()
+    page.get_by_role("button", name="Close").last.click()
+    assert page.locator("[data-break]").is_hidden()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("name", ["pairwise", "listwise", "helpsteer2", "spans"])
+def test_right_to_left_keeps_a_first_and_loses_nothing(open_page: Opener, name: str, width: int) -> None:
+    case = CASES[name]
+    place = project_with(case.form)
+    ben = cast.person("Ben", place, "annotator")
+    User.objects.filter(pk=ben.pk).update(interface_language="ar")
+    lend(ben, comparison_of(place, case.prompts, case.completions), case.order)
+    page = open_page(ben, PAGE, reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.locator("html").get_attribute("dir") == "rtl"
+    found = Axe().run(page, options=RULES)
+    assert found.violations_count == 0, found.generate_report()
+    if width == 1280 and len(case.completions) > 1:
+        a, b = (page.locator(f"#side-{side}").bounding_box()["x"] for side in "AB")
+        assert a < b, "A is the left one in every language, because keys follow the sides"
+    for key in case.keys:
+        page.keyboard.press(key)
+    stored = stored_soon(page)
+    assert case.said(stored.answers), stored.answers
+    assert stored.interface_language == "ar"
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -31,7 +31,7 @@ def _asked(question: Mapping[str, Any]) -> dict[str, Any]:
     if question["type"] == "binary":
         words = labels_offered(question)
         said = {"yes": _("Yes"), "no": _("No"), "does_not_apply": _("Does not apply")}
-        choices = [[word, said[word]] for word in words]
+        choices: list[list[Any]] = [[word, said[word]] for word in words]
         parts = question.get("principles") or []
         rows = [{"path": ["principles", p["key"]], "label": p["label"]} for p in parts] or [
             {"path": ["label"], "label": title}
