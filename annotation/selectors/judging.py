@@ -35,11 +35,11 @@ class Judgeable:
     lease_until: datetime | None
     context: str
     prompt: TextShown
-    prompts: list[TextShown] | None
     completions: list[TextShown]
     form_id: int
     guidelines_id: int | None
     questions: list[dict[str, Any]]
+    prompts: list[TextShown] | None = None
 
 
 SHOWN = """
@@ -104,11 +104,11 @@ def _judgeable(row: tuple[Any, ...]) -> Judgeable:
         lease_until,
         context,
         shared,
-        [others[position] for position in order] if any(other_forms) else None,
         [stored[position] for position in order],
         form_id,
         guidelines_id,
         json.loads(questions),
+        [others[position] for position in order] if any(other_forms) else None,
     )
 
 

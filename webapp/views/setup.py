@@ -203,4 +203,4 @@ def _preview(request: Request, project: Project) -> dict[str, Any]:
         guidelines_id=None,
         questions=questions,
     )
-    return {"item": annotate._item(sample), "guidelines": guidelines, "skip_reasons": annotate.SKIP_REASONS}
+    return {"item": annotate._item(sample, project.slug), "guidelines": guidelines, "skip_reasons": annotate.SKIP_REASONS}

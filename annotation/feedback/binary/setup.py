@@ -13,4 +13,5 @@ SETTINGS = (
     Setting("cannot_judge", "flag", "Offer “cannot judge”"),
     Setting("principles", "parts", "Principles", help="One a line; each is answered instead of the whole."),
     Setting("reasons", "lines", "Reasons to tick", help="One a line; empty: not asked."),
+    Setting("sentence", "flag", "Offer one sentence of their own", absent=False),
 )

@@ -12,4 +12,5 @@ SETTINGS = (
     Setting("ties", "flag", "Two may share a place", True, absent=True),
     Setting("cannot_judge", "flag", "Offer “cannot judge”", True),
     Setting("reasons", "lines", "Reasons to tick", help="One a line; empty: not asked."),
+    Setting("sentence", "flag", "Offer one sentence of their own", absent=False),
 )

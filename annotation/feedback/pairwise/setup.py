@@ -18,7 +18,9 @@ SETTINGS = (
     Setting("both_bad", "flag", "Offer “both bad”", True),
     Setting("cannot_judge", "flag", "Offer “cannot judge”", True),
     Setting("aspects", "parts", "Aspects", help="One a line; each is judged on the same scale, after the choice."),
+    Setting("aspects_first", "flag", "Ask the aspects before the whole", absent=False),
     Setting("aspects_required", "flag", "Every aspect needs an answer", True, absent=True),
     Setting("confidence", "lines", "Words of confidence", help="One a line, least sure first; empty: not asked."),
     Setting("reasons", "lines", "Reasons to tick", help="One a line; empty: not asked."),
+    Setting("sentence", "flag", "Offer one sentence of their own", absent=False),
 )

@@ -14,4 +14,5 @@ SETTINGS = (
     Setting("aspects", "parts", "Aspects", [{"key": "quality", "label": "Quality"}], help="One a line; at least one."),
     Setting("cannot_judge", "flag", "Offer “cannot judge”"),
     Setting("reasons", "lines", "Reasons to tick", help="One a line; empty: not asked."),
+    Setting("sentence", "flag", "Offer one sentence of their own", absent=False),
 )

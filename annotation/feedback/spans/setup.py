@@ -9,4 +9,5 @@ SAMPLE = 1
 SETTINGS = (
     Setting("categories", "lines", "Categories", ["accuracy", "style", "other"], help="One a line; empty: none."),
     Setting("severities", "lines", "Severities", ["minor", "major"], help="One a line, mildest first; empty: none."),
+    Setting("comment", "flag", "Offer a comment on each passage", True, absent=True),
 )
