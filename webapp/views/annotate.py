@@ -11,6 +11,7 @@ import json
 import math
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,7 @@ from annotation.feedback.drawing import Block, Form, Row, form_drawn
 from annotation.feedback.drawing import Shown as ShownForm
 from annotation.selectors.judging import (
     Judgeable,
+    TextShown,
     guidelines_current,
     judgeable_list,
     judged_today,
@@ -46,6 +48,7 @@ from pipelines.selectors.opinion import opinion_after
 from webapp.language import script_words
 from webapp.middleware import wants_json
 from webapp.rendering import Turn, turns
+from webapp.rendering.turns import parted
 from webapp.requests import Request
 
 MOST_AHEAD = 3
@@ -315,6 +318,7 @@ def _item(item: Judgeable, slug: str, fields: dict[str, str] | None = None) -> d
     form = form_drawn(item.questions, shown, fields or {})
     looks = {row.look for block in form.blocks for row in block.rows}
     inline = [] if "spans" in looks else [block for block in form.blocks if _is_inline(block)]
+    texts = parted(item.prompt, item.completions)
     form = replace(form, blocks=[replace(block, inline=block in inline) for block in form.blocks])
     return {
         "id": item.assignment_id,
@@ -329,9 +333,11 @@ def _item(item: Judgeable, slug: str, fields: dict[str, str] | None = None) -> d
         "guidelines_id": item.guidelines_id,
         "context": item.context,
         "is_joint": item.prompts is not None,
-        "prompt": turns(item.prompt.form, item.prompt.body),
+        "parted": texts,
+        "sections_url": reverse("annotate_section", args=[slug, item.assignment_id]),
         "options": [
-            _option(item, form, place, "spans" in looks) for place in range(len(item.completions))
+            _option(item, form, place, texts.rest[place], "spans" in looks)
+            for place in range(len(item.completions))
         ],
         "question": item.questions[0],
         "more": len(item.questions) - 1,
@@ -345,7 +351,9 @@ def _is_inline(block: Block) -> bool:
     return any(row.text is not None for row in block.rows)
 
 
-def _option(item: Judgeable, form: Form, place: int, is_exact: bool) -> dict[str, Any]:
+def _option(
+    item: Judgeable, form: Form, place: int, own_turns: Sequence[Turn], is_exact: bool
+) -> dict[str, Any]:
     """One completion as shown: its turns, or its steps with a row each, or its source to the letter."""
     side, text = SIDES[place], item.completions[place]
     prompt = item.prompts[place] if item.prompts else None
@@ -354,12 +362,24 @@ def _option(item: Judgeable, form: Form, place: int, is_exact: bool) -> dict[str
         "side": side,
         "next": SIDES[place + 1] if place + 1 < len(item.completions) else "",
         "prompt": turns(prompt.form, prompt.body) if prompt else None,
-        "turns": turns(text.form, text.body),
-        "exact": is_exact,
+        "turns": own_turns,
+        "anchor": f"text-{side}",
+        "exact": _exact(text) if is_exact else [],
         "steps": [] if inline is None else _steps(form.blocks[inline], inline),
         "block": None if inline is None else form.blocks[inline],
         "at": inline,
     }
+
+
+def _exact(text: TextShown) -> list[dict[str, Any]]:
+    """The texts of a completion as they are stored; of a chat, each message's under its place in it."""
+    if text.form != "messages":
+        return [{"message": "", "who": "", "text": text.body}]
+    return [
+        {"message": at, "who": str(message.get("role", "")).capitalize(), "text": message["content"]}
+        for at, message in enumerate(json.loads(text.body))
+        if isinstance(message.get("content"), str)
+    ]
 
 
 def _steps(block: Block, at: int) -> list[dict[str, Any]]:
