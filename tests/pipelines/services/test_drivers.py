@@ -14,7 +14,8 @@ from tests import cast
 from tests.pipelines.scene import annotate, judge, predict, rater
 from workers.loop import drain
 
-pytestmark = pytest.mark.django_db
+# The worker's heartbeat has a connection of its own, which must see the work.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def place(words):
     for n in range(240):
         texts = {}
         for side, listed in (("a", True), ("b", False)):
-            body = draw.choices(words, k=draw.choice([20, 60]))
+            body = draw.choices(words, k=draw.choice([8, 24]))
             texts[side] = "".join(f"- {word}\n" for word in body) if listed else " ".join(body)
         pair = cast.comparison(project, f"Tell me {n}", texts["a"], texts["b"], wanted=None)
         stored = [place.completion.text.body for place in pair.places.order_by("position")]
