@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from annotation.models import Project, User
 from pipelines.errors import NothingToDo
 from pipelines.labels.factors import FactorConstant, factor_fit, length_signs
+from pipelines.labels.groups import group_count, group_fit
 from pipelines.models import Job
 from pipelines.queue import Leased, job_start, work_finishing
 from pipelines.scoring.text_properties import PROPERTIES, VERSION, properties_of
@@ -21,6 +22,7 @@ KIND = "drivers"
 MOST_PAIRS, BATCH = 4_000, 200
 LEAST_PAIRS = 30
 TOO_MUCH = 0.75
+MOST_VOTES, MOST_GROUPS, LEAST_PEOPLE_IN_ALL = 6_000, 3, 10
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,14 @@ ORDER BY p.rater_id, p.comparison_id, p.id DESC
 """
 
 
+PEOPLE = """
+SELECT DISTINCT ON (a.comparison_id, a.rater_id) a.comparison_id, a.rater_id, a.outcome
+FROM annotation_annotation a JOIN annotation_rater r ON r.id = a.rater_id AND r.kind = 'person'
+WHERE a.comparison_id = ANY(%(ids)s::bigint[]) AND a.state = 'current' AND a.outcome IN ('first', 'second')
+ORDER BY a.comparison_id, a.rater_id, a.id
+"""
+
+
 def drivers_start(*, project: Project, created_by: User | None = None) -> Job:
     """A job that measures texts and fits; its result is what the page draws."""
     return job_start(project=project, kind=KIND, params={"version": VERSION}, created_by=created_by)
@@ -74,6 +84,7 @@ def drivers_work(item: Leased) -> None:
         "pairs": len(rows),
         "version": VERSION,
         "sides": [_fitted(side, measured, rows) for side in sides],
+        "groups": _groups(measured, rows, item),
     }
     with work_finishing(item):
         item.result.update(result)
@@ -139,6 +150,41 @@ def _fitted(side: Side, measured: NDArray[np.float64], rows: list[tuple[Any, ...
         name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(fit).items()
     }
     return head | numbers | {"constant": [key for key in PROPERTIES if key not in names]}
+
+
+def _groups(measured: NDArray[np.float64], rows: list[tuple[Any, ...]], item: Leased) -> dict[str, Any]:
+    """Groups of people by what they reward, their number by held-out people; and whom the labels serve least."""
+    place = {row[0]: number for number, row in enumerate(rows)}
+    with connection.cursor() as cursor:
+        cursor.execute(PEOPLE, {"ids": list(place)})
+        votes = cursor.fetchall()[:MOST_VOTES]
+    people = {rater: number for number, rater in enumerate(sorted({vote[1] for vote in votes}))}
+    if len(people) < LEAST_PEOPLE_IN_ALL:
+        return {"reason": f"{len(people)} people have voted; {LEAST_PEOPLE_IN_ALL} are the least for groups."}
+    differs = np.ptp(measured, axis=0) > 0
+    keys = [key for key, one in zip(PROPERTIES, differs, strict=True) if one]
+    at = np.array([place[vote[0]] for vote in votes])
+    sign = np.array([1.0 if vote[2] == "first" else -1.0 for vote in votes])
+    difference = measured[at][:, differs] * sign[:, None]
+    rater = np.array([people[vote[1]] for vote in votes], dtype=np.int64)
+    item.check()
+    count, scores = group_count(difference, rater, MOST_GROUPS, seed=0)
+    item.check()
+    fit = group_fit(difference, rater, count, seed=0)
+    labelled = np.array([row[8] is not None and row[8] != 0.5 for row in rows])
+    towards = np.array([1.0 if (row[8] or 0) > 0.5 else -1.0 for row in rows])[labelled]
+    margins = fit.rewards(measured[labelled][:, differs] * towards[:, None])
+    return {
+        "count": count,
+        "scores": [None if np.isnan(score) else float(score) for score in scores],
+        "people": len(people),
+        "votes": len(votes),
+        "share": fit.share.tolist(),
+        "shown": fit.shown.tolist(),
+        "names": keys,
+        "weight": fit.weight.tolist(),
+        "served": [float((margins[:, k] > 0).mean()) for k in range(count)] if labelled.any() else [],
+    }
 
 
 def drivers_newest(*, project: Project) -> Job | None:
