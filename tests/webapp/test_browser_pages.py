@@ -17,6 +17,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}
 PAGES = [
     "/", "/account/", "/models/", "/p/ours/", "/p/ours/comparisons/", "/p/ours/raters/", "/p/ours/disagreement/", "/p/ours/drivers/",
     "/p/ours/leases/",
+    "/p/ours/queue/",
     "/p/ours/imports/", "/p/ours/routing/", "/p/ours/filter/", "/p/ours/jobs/", "/p/ours/versions/",
     "/p/ours/versions/freeze/", "/p/ours/runs/", "/p/ours/reports/", "/p/ours/people/", "/p/ours/settings/",
     "/p/ours/history/", "/p/ours/guidelines/",
