@@ -138,7 +138,7 @@ def _driver_row(key: str, label: str, sides: list[dict[str, Any]]) -> dict[str, 
                 "enough": side["enough"][at],
                 "values": side["values"][at],
                 "dot": charts.dot(chance, low, high, span=(0.0, 1.0), width=220, zero=0.5),
-                "clear": not low <= 0.5 <= high,
+                "clear": side["enough"][at] and not low <= 0.5 <= high,
             }
         )
     return {"label": label, "cells": cells}
