@@ -49,6 +49,7 @@ ACCESS: dict[str, Rule] = {
     "models": Rule(get=BUILDERS | SITE, post=SITE),
     # a project
     "project": Rule(get=MEMBERS),
+    "medium": Rule(get=MEMBERS, scope="annotate"),
     "guidelines": Rule(get=MEMBERS, post=CURATORS),
     "guidelines_edit": Rule(get=CURATORS),
     "project_settings": Rule(get=ADMIN, post=ADMIN),

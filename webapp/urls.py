@@ -14,6 +14,7 @@ from webapp.views import (
     home,
     imports,
     jobs,
+    media,
     models,
     people,
     project,
@@ -43,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", api.urls),
     # a project
     path(P, project.project, name="project"),
+    path(P + "media/<str:sha256>", media.medium, name="medium"),
     path(P + "guidelines/", project.guidelines, name="guidelines"),
     path(P + "guidelines/edit/", project.guidelines_edit, name="guidelines_edit"),
     path(P + "settings/", project.project_settings, name="project_settings"),

@@ -3,6 +3,7 @@
 from annotation.models.annotations import Annotation, Flag, Rater
 from annotation.models.assignments import Assignment, Demand, Group, Offer, Participation
 from annotation.models.comparisons import Comparison, ComparisonCompletion, Import
+from annotation.models.media import Media, MediaUse
 from annotation.models.outbox import OutboxEvent
 from annotation.models.people import Membership, Role, ServiceToken, SignInLink, User
 from annotation.models.projects import FormRevision, GuidelineRevision, Project
@@ -21,6 +22,8 @@ __all__ = [
     "GuidelineRevision",
     "Import",
     "LanguageModel",
+    "Media",
+    "MediaUse",
     "Membership",
     "Offer",
     "OutboxEvent",

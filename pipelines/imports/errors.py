@@ -31,7 +31,12 @@ CAUSES: dict[str, str] = {
     "mixed_forms": "plain text and messages mixed",
     "text_not_in_file": "a compared text that is not in the file",
     "answer_refused": "answers that do not fit the form",
-    "content_not_text": "images or tool calls, which are not read yet",
+    "content_not_text": "content that is not read",
+    "media_address": "a medium named by its address",
+    "media_missing": "a medium whose file is not there",
+    "media_outside": "a medium outside the media folder",
+    "media_type": "a medium of another type",
+    "media_too_large": "a medium that is too large",
 }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from pipelines.imports import MEANINGFUL_FIELDS, READ_FIELDS, Shape, shape_detect, shape_get
 from pipelines.imports.errors import FileRefused, RowRefused
+from pipelines.imports.media import MediaReader
 from pipelines.imports.readers import NumberedRecord, Record, RowFile
 from pipelines.imports.rows import Compared, Limits, Row, row_comparisons, shown
 
@@ -34,7 +36,9 @@ class Reading:
         limits: Limits | None = None,
         questions: Sequence[Mapping[str, Any]] = (),
         compare: Callable[[Row], list[Compared]] = row_comparisons,
+        media: MediaReader | None = None,
     ) -> None:
+        self._media = media or MediaReader()
         self.limits, self._questions, self._compare = limits or Limits(), questions, compare
         self.file = RowFile(path, self.limits)
         self._records = iter(self.file)
@@ -75,6 +79,7 @@ class Reading:
     def _parse(self, parse: object, record: Record | RowRefused) -> Row:
         if isinstance(record, RowRefused):
             raise record
+        record, media = self._media.read(record)
         for field in self.shape.fields:
             if record.get(field) is None:
                 raise RowRefused("missing_field", f"it has no {field}")
@@ -84,6 +89,7 @@ class Reading:
                     "content_not_text", f"{field} is set, which shape {self.shape.key} does not read"
                 )
         row: Row = parse(record, self.limits)  # type: ignore[operator]
+        row = replace(row, media=media) if media else row
         return self.shape.check(row, self._questions) if self.shape.has_annotations else row
 
     def _refuse(self, number: int, refused: RowRefused) -> None:

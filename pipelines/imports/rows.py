@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,8 +15,11 @@ import orjson
 from annotation.content import comparison_key, joint_key, places_ordered, text_sha256
 from pipelines.imports.errors import FileRefused, RowRefused
 
+MEDIA_KINDS = ("image", "audio", "video")
+MEDIA_ADDRESS = "sha256:"
 PLAIN, MESSAGES, NAME = "plain", "messages", "name"
 ROLES = frozenset({"system", "user", "assistant", "tool"})
+MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_call_id", "tool_calls"})
 NO_CHOICE, FIRST, SECOND = "", "first", "second"
 MOST_TOGETHER = 9
 
@@ -33,12 +37,25 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TextValue:
-    """A text, its UTF-8 bytes and its SHA-256 over `form`, NUL and body. `body` of messages is canonical JSON."""
+    """A text, its UTF-8 bytes and its SHA-256 over `form`, NUL and body. `body` of messages is canonical JSON.
+
+    `only_text`: whether it holds no media and no tool calls.
+    """
 
     form: str
     body: str
     encoded: bytes
     sha256: bytes
+    only_text: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One image, sound or film. `sha256`: hex; `media_type` is ours, by its first bytes, never the file's own word."""
+
+    sha256: str
+    media_type: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +97,7 @@ class Row:
     chosen: int | None = None
     context: str = ""
     annotations: tuple[AnnotationValue, ...] = ()
+    media: tuple[Medium, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +143,75 @@ def name_value(name: str, field: str) -> TextValue:
 
 
 def messages_value(messages: Sequence[Mapping[str, Any]], field: str) -> TextValue:
-    """Messages as canonical JSON; each must hold a known role and text content, and nothing else that is set."""
-    clean = []
+    """Messages as canonical JSON; each must hold a known role and a content, and may call tools or answer a call."""
+    clean, only_text = [], True
     for number, message in enumerate(messages, start=1):
+        where = f"message {number} of {field}"
         if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise RowRefused(
-                "wrong_type", f"message {number} of {field} needs a role, one of {', '.join(sorted(ROLES))}"
-            )
-        content = message.get("content")
-        if not isinstance(content, str) or any(v for k, v in message.items() if k not in {"role", "content"}):
-            raise RowRefused(
-                "content_not_text", f"message {number} of {field} is more than a role and a text"
-            )
-        encode(content, field)
-        clean.append({"content": content, "role": message["role"]})
-    encoded = orjson.dumps(clean)
-    return TextValue(MESSAGES, encoded.decode(), encoded, text_sha256(MESSAGES, encoded))
+            raise RowRefused("wrong_type", f"{where} needs a role, one of {', '.join(sorted(ROLES))}")
+        spare = sorted(key for key, value in message.items() if value and key not in MESSAGE_FIELDS)
+        if spare:
+            raise RowRefused("content_not_text", f"{where} has {', '.join(map(shown, spare[:5]))}, which is not read")
+        beyond = {key: message[key] for key in ("name", "tool_call_id", "tool_calls") if message.get(key)}
+        if not isinstance(beyond.get("tool_calls", []), list):
+            raise RowRefused("content_not_text", f"{where} has tool calls that are no list")
+        if any(not _is_call(call) for call in beyond.get("tool_calls", ())):
+            raise RowRefused("content_not_text", f"{where} calls a tool without naming it")
+        content = _content(message.get("content"), where, may_be_missing="tool_calls" in beyond)
+        only_text = only_text and not beyond and isinstance(content, str)
+        clean.append({"content": content, "role": message["role"], **beyond})
+    encoded = _json(clean, field)
+    return TextValue(MESSAGES, encoded.decode(), encoded, text_sha256(MESSAGES, encoded), only_text)
+
+
+def _is_call(call: object) -> bool:
+    function = call.get("function", call) if isinstance(call, dict) else None
+    return isinstance(function, dict) and isinstance(function.get("name"), str)
+
+
+def _content(content: object, where: str, *, may_be_missing: bool) -> object:
+    """A text, or a list of texts and media whose bytes are kept (`media.py`)."""
+    if content is None and may_be_missing:
+        return ""
+    if isinstance(content, str):
+        encode(content, where)
+        return content
+    if not isinstance(content, list) or not content:
+        raise RowRefused("content_not_text", f"{where} has a content that is neither a text nor a list of parts")
+    return [_part(part, where) for part in content]
+
+
+def _part(part: object, where: str) -> dict[str, str]:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if isinstance(part, dict) and kind == "text" and isinstance(part.get("text"), str):
+        return {"text": part["text"], "type": "text"}
+    if isinstance(part, dict) and kind in MEDIA_KINDS and str(part.get(kind, "")).startswith(MEDIA_ADDRESS):
+        return {key: str(part[key]) for key in (kind, "text", "type") if key in part}
+    raise RowRefused("content_not_text", f"{where} holds a part of the type {shown(str(kind))}, which is not read")
+
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_JSON_CAUSES = {"surrogate": "lone_surrogate", "recursion": "nested_too_deep", "64-bit": "number_out_of_range"}
+
+
+def _json(value: object, field: str) -> bytes:
+    try:
+        encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        said = str(error).lower()
+        cause = next((c for word, c in _JSON_CAUSES.items() if word in said), "wrong_type")
+        raise RowRefused(cause, f"{field} holds what JSON cannot: {shown(str(error))}") from None
+    if _NUL.search(encoded):
+        raise RowRefused("nul_character", f"{field} holds a NUL character, which the database cannot keep")
+    return encoded
+
+
+def has_content(message: Mapping[str, Any]) -> bool:
+    """Whether a message says, shows or calls anything."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return any(part.get("type") != "text" or part["text"].strip() for part in content)
+    return bool((content or "").strip() or message.get("tool_calls"))
 
 
 def is_messages(value: object) -> bool:
@@ -164,7 +235,7 @@ def completion_value(value: object, field: str, limits: Limits) -> TextValue:
         empty, text = not value.strip(), plain_value(value, field)
     elif is_messages(value):
         text = messages_value(value, field)  # type: ignore[arg-type]
-        empty = not any(message["content"].strip() for message in value)  # type: ignore[attr-defined]
+        empty = not any(map(has_content, value))  # type: ignore[arg-type]
     elif value == []:
         raise RowRefused("empty_completion", f"{field} is empty")
     else:

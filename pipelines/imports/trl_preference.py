@@ -10,7 +10,7 @@ from pipelines.imports.rows import Limits, Row, choice_row, completion_value, pr
 
 def looks_like(record: Mapping[str, Any]) -> bool:
     """A plain prompt beside messages that begin with it is the implicit shape with a spare column."""
-    return isinstance(record["prompt"], list) or isinstance(record["chosen"], str)
+    return isinstance(record["prompt"], list) or isinstance(record["chosen"], str | dict)
 
 
 def parse_row(record: Mapping[str, Any], limits: Limits) -> Row:

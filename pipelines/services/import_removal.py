@@ -8,6 +8,7 @@ from django.utils import timezone
 from annotation.models import Import
 from pipelines.errors import InputRefused
 from pipelines.services.import_staging import LOCK
+from pipelines.services.media import media_release
 
 OWN = "SELECT id FROM annotation_comparison WHERE source_import_id = %(import)s"
 # Comparisons that the import made, or gave a choice to.
@@ -99,6 +100,7 @@ def import_remove(*, record: Import) -> Import:
                 raise InputRefused(f"Import {record.pk} cannot be removed: {reason.format(count=count)}.")
         for statement in STATEMENTS:
             cursor.execute(statement, values)
+    media_release(record)
     record.state, record.finished_at = Import.State.REMOVED, timezone.now()
     record.save(update_fields=["state", "finished_at"])
     return record

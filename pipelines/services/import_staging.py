@@ -91,6 +91,7 @@ class Staging:
     def _add_set(self, line: int, one: Compared) -> None:
         self._add_text(one.prompt)
         warned, leaks, joint = self._warned[one.prompt.sha256], False, False
+        only_text = one.prompt.only_text and all(completion.text.only_text for completion in one.completions)
         for completion in one.completions:
             self._add_text(completion.text)
             warned = warned or self._warned[completion.text.sha256]
@@ -103,7 +104,7 @@ class Staging:
         prompts = b"".join((c.prompt or one.prompt).sha256 for c in one.completions) if joint else None
         self._sets.append((
             line, one.key, one.prompt.sha256, b"".join([c.text.sha256 for c in one.completions]), prompts, one.context,
-            one.one_prompt, one.outcome, leaks, warned,
+            one.one_prompt and only_text, one.outcome, leaks, warned,
         ))  # fmt: skip
 
     def _add_text(self, text: TextValue) -> None:

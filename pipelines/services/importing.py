@@ -24,11 +24,13 @@ from annotation.models import Annotation, FormRevision, Import, Project, Rater, 
 from annotation.services.edits import edits_derive
 from pipelines.errors import Cancelled, InputRefused
 from pipelines.imports.errors import CAUSES, FileRefused
+from pipelines.imports.media import MediaReader
 from pipelines.imports.reading import Reading
 from pipelines.imports.rows import Limits, row_comparisons
 from pipelines.models import Job
 from pipelines.queue import Leased, job_start, work_finishing
 from pipelines.services.import_staging import Load, Progress, Staging, staging_load
+from pipelines.services.media import MediaKept
 from pipelines.services.ordering import order_again
 
 ANNOTATIONS, PREDICTIONS = "annotations", "predictions"
@@ -41,6 +43,7 @@ JOB_KIND = "import.commit"
 class ImportOptions:
     """How a file is read. Empty `source`: named after the file. `accept_faults`: import the other rows in any case.
 
+    `media`: a folder of this machine in which the media that rows name lie; never asked of an upload.
     `together`: a row's completions are one comparison, up to nine, instead of all their pairs.
     """
 
@@ -49,6 +52,7 @@ class ImportOptions:
     source: str = ""
     pairs_per_prompt: int | None = None
     together: bool = False
+    media: str = ""
     strict: bool = False
     accept_faults: bool = False
 
@@ -125,25 +129,29 @@ def import_run(
     """
     options = ImportOptions(**record.options["asked"])
     record.file_sha256 = _file_sha256(path)
+    media = MediaKept()
     with Staging() as staging:
         try:
-            reading = _stage(record, path, options, staging, progress)
+            reading = _stage(record, path, options, staging, media, progress)
             _check_faults(record, reading, options, confirm)
         except TooManyFaults as refused:
+            media.forget()
             if not keep_staged:
                 _refuse(record, refused)
             with transaction_of():
                 _save(record, Import.State.STAGED)
             return record
         except FileRefused as refused:
+            media.forget()
             _refuse(record, refused)
         with transaction_of():
-            _load(record, reading, options)
+            _load(record, reading, options, media)
     return record
 
 
 def _stage(
-    record: Import, path: Path, options: ImportOptions, staging: Staging, progress: Progress | None
+    record: Import, path: Path, options: ImportOptions, staging: Staging, media: MediaKept,
+    progress: Progress | None,
 ) -> Reading:
     """Read every row and send it to staging; leaves shape, counts and faults on `record`."""
     form = record.project.form_revisions.first()
@@ -155,12 +163,14 @@ def _stage(
         salt=record.project.split_salt.bytes,
     )
     reading = Reading(
-        path, shape=options.shape, limits=import_limits(), questions=questions, compare=compare
+        path, shape=options.shape, limits=import_limits(), questions=questions, compare=compare,
+        media=MediaReader(Path(options.media) if options.media else None, settings.LIMIT_MEDIA_BYTES),
     )
     record.shape = reading.shape.key
     if reading.shape.has_annotations and options.choices != ANNOTATIONS:
         raise FileRefused("This file holds people's answers to the form; they can only be kept as annotations.")
     for line, row, compared in reading:
+        media.keep(row.media)
         staging.add(line, compared, row.annotations)
         if progress is not None and line % 500 == 0:
             progress(reading.file.position, reading.file.size)
@@ -199,7 +209,7 @@ def _check_faults(record: Import, reading: Reading, options: ImportOptions, conf
         raise TooManyFaults(sentence)
 
 
-def _load(record: Import, reading: Reading, options: ImportOptions) -> None:
+def _load(record: Import, reading: Reading, options: ImportOptions, media: MediaKept) -> None:
     """The one transaction of an import."""
     rater = None
     if reading.shape.has_choice:
@@ -218,6 +228,7 @@ def _load(record: Import, reading: Reading, options: ImportOptions) -> None:
             form_id=record.options.get("form_revision"),
         )
     )
+    media.store(record)
     order_again(record.project_id)
     if form_id := record.options.get("form_revision"):
         counts["edits"] = _edits_derive(record, FormRevision.objects.get(pk=form_id).questions)

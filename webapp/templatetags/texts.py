@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
 from webapp import rendering
 from webapp.rendering.code import code_html
 from webapp.rendering.markdown import Heading, headings
-from webapp.rendering.turns import Turn, arguments_shown, sections
+from webapp.rendering.turns import Part, Turn, arguments_shown, sections
 
 register = template.Library()
 # About six screens at the reading measure; shorter texts need no outline.
@@ -80,3 +81,9 @@ def outline(turns: Sequence[Turn], anchor: str) -> list[Outlined]:
 def joined(one: Any, other: Any) -> str:
     """Parts of an anchor."""
     return f"{one}-{other}"
+
+
+@register.simple_tag(takes_context=True)
+def medium_url(context: template.Context, part: Part) -> str:
+    """Where this page's project serves a medium."""
+    return reverse("medium", args=[context["project"].slug, part.sha256])

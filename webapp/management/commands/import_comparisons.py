@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 
 from annotation.models import Import
 from pipelines.imports import SHAPES
+from pipelines.imports.errors import FileRefused
 from pipelines.services.importing import (
     ANNOTATIONS,
     PREDICTIONS,
@@ -22,6 +23,14 @@ from pipelines.services.importing import (
 from webapp.management.base import WinnowCommand
 
 SHOWN_FAULTS = 20
+
+
+def _folder(named: Path | None) -> str:
+    if named is None:
+        return ""
+    if not named.is_dir():
+        raise FileRefused(f"--media must name a folder; there is none at {str(named)!r}.")
+    return str(named.resolve())
 
 
 class Command(WinnowCommand):
@@ -45,6 +54,9 @@ class Command(WinnowCommand):
             "--together",
             action="store_true",
             help="a row's completions, up to nine, are one comparison instead of all their pairs",
+        )
+        parser.add_argument(
+            "--media", type=Path, metavar="DIR", help="folder of the images, sounds and films that rows name"
         )
         parser.add_argument("--strict", action="store_true", help="one refused row refuses the file")
         parser.add_argument(
@@ -72,6 +84,7 @@ class Command(WinnowCommand):
                         source=source,
                         pairs_per_prompt=options["pairs_per_prompt"],
                         together=options["together"],
+                        media=_folder(options["media"]),
                         strict=options["strict"],
                         accept_faults=options["yes"],
                     ),

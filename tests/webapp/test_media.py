@@ -1,0 +1,224 @@
+"""Media: kept by hash, served with a fixed type to members of a project that shows them, and to nobody else."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from annotation.models import Comparison, Import, Media, Project, Text
+from pipelines.imports.errors import FileRefused, RowRefused
+from pipelines.imports.media import MediaReader, media_type_of
+from pipelines.services.import_removal import import_remove
+from pipelines.services.importing import ImportOptions, import_file
+from pipelines.services.media import media_path
+from tests import cast
+
+
+def png(shade: int, size: int = 8) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\x00" + bytes([shade]) * size for _ in range(size))
+    head = struct.pack("!IIBBBBB", size, size, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def wav(seconds: float = 1.0, level: int = 128) -> bytes:
+    data = bytes([level]) * int(8000 * seconds)
+    head = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8) + b"data" + struct.pack("<I", len(data))
+    return b"RIFF" + struct.pack("<I", len(head) + len(data)) + head + data
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "media").mkdir()
+    for name, data in {"a.png": png(0), "b.png": png(9), "a.wav": wav(), "bad.png": b"<svg onload=alert(1)>"}.items():
+        (tmp_path / "media" / name).write_bytes(data)
+    (tmp_path / "secret.png").write_bytes(png(5))
+    (tmp_path / "media" / "link.png").symlink_to(tmp_path / "secret.png")
+    return tmp_path / "media"
+
+
+def image(value: object, **more: object) -> dict[str, object]:
+    return {"type": "image", "image": value, **more}
+
+
+def row(*parts: object) -> dict[str, object]:
+    return {
+        "prompt": [{"role": "user", "content": [*parts, {"type": "text", "text": "What is it?"}]}],
+        "chosen": [{"role": "assistant", "content": "A square."}],
+        "rejected": [{"role": "assistant", "content": "A cat."}],
+    }
+
+
+REFUSED = {
+    "https://e.example/a.png": "media_address",
+    "//e.example/a.png": "media_address",
+    "data:image/png;base64,AAAA": "media_address",
+    "file:///etc/passwd": "media_address",
+    "sha256:" + "0" * 64: "media_address",
+    "../secret.png": "media_outside",
+    "link.png": "media_outside",
+    "/etc/passwd": "media_outside",
+    "none.png": "media_missing",
+    "bad.png": "media_type",
+    "a.wav": "media_type",
+    "": "media_missing",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_named(folder: Path, name: str) -> None:
+    with pytest.raises(RowRefused) as refused:
+        MediaReader(folder).read(row(image(name)))
+    assert refused.value.cause == REFUSED[name]
+
+
+def test_an_address_in_openai_form_is_refused(folder: Path) -> None:
+    with pytest.raises(RowRefused, match="address"):
+        MediaReader(folder).read(row({"type": "image_url", "image_url": {"url": "https://e.example"}}))
+
+
+def test_too_large_is_refused(folder: Path) -> None:
+    with pytest.raises(RowRefused) as refused:
+        MediaReader(folder, most_bytes=10).read(row(image("a.png")))
+    assert refused.value.cause == "media_too_large"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "found"),
+    [
+        (png(1), "image", "image/png"), (b"\xff\xd8\xff\xe0", "image", "image/jpeg"), (b"RIFF\0\0\0\0WEBP", "image", "image/webp"),
+        (b"GIF89a", "image", "image/gif"), (wav(), "audio", "audio/wav"), (b"ID3\x04", "audio", "audio/mpeg"),
+        (b"fLaC", "audio", "audio/flac"), (b"OggS", "audio", "audio/ogg"), (b"\0\0\0\x18ftypisom", "video", "video/mp4"),
+        (b"\x1a\x45\xdf\xa3\x01webm", "video", "video/webm"), (b"<svg>", "image", None), (b"<html>", "image", None),
+        (b"%PDF", "image", None), (wav(), "image", None), (b"\x1a\x45\xdf\xa3matroska", "video", None),
+    ],
+)  # fmt: skip
+def test_types_are_told_by_their_bytes(data: bytes, kind: str, found: str | None) -> None:
+    assert media_type_of(data, kind) == found
+
+
+def lines(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return path
+
+
+@pytest.fixture
+def place(db: None) -> Project:
+    return cast.project("ours")
+
+
+@pytest.fixture
+def brought(place: Project, folder: Path, tmp_path: Path) -> Import:
+    path = lines(tmp_path / "x.jsonl", row(image("a.png", text="A <b>grey</b> square")))
+    return import_file(project=place, path=path, options=ImportOptions(media=str(folder)))
+
+
+def test_it_is_kept_once_by_hash_and_left_out_of_what_reads_text(place: Project, brought: Import, folder: Path) -> None:
+    medium = Media.objects.get()
+    assert media_path(medium.pk).read_bytes() == (folder / "a.png").read_bytes() and medium.media_type == "image/png"
+    assert not Comparison.objects.get().one_prompt
+    body = Text.objects.get(body__contains="sha256:").body
+    assert medium.pk in body and "a.png" not in body
+
+
+def test_it_is_served_to_members_with_nothing_that_could_run(place: Project, brought: Import) -> None:
+    sha256 = Media.objects.get().pk
+    address = f"/p/ours/media/{sha256}"
+    ben, eve = cast.person("Ben", place, "annotator"), cast.person("Eve", cast.project("theirs"), "annotator")
+    client = Client()
+    client.force_login(ben)
+    reply = client.get(address)
+    assert b"".join(reply.streaming_content) == media_path(sha256).read_bytes()
+    assert reply["Content-Type"] == "image/png" and reply["X-Content-Type-Options"] == "nosniff"
+    assert reply["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    for wrong in ("0" * 64, "x", "..%2fsecret_key", sha256.upper()):
+        assert client.get(f"/p/ours/media/{wrong}").status_code == 404
+    client.force_login(eve)
+    assert client.get(address).status_code == 404
+    assert client.get(f"/p/theirs/media/{sha256}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "first", "last"),
+    [("bytes=0-3", 206, 0, 3), ("bytes=10-", 206, 10, None), ("bytes=-4", 206, -4, None), ("bytes=99999-", 416, 0, 0)],
+)
+def test_it_comes_in_ranges(place: Project, brought: Import, client: Client, asked: str, status: int, first: int, last: int | None) -> None:
+    sha256 = Media.objects.get().pk
+    client.force_login(cast.person("Ben", place, "annotator"))
+    reply = client.get(f"/p/ours/media/{sha256}", headers={"Range": asked})
+    assert reply.status_code == status
+    if status == 206:
+        data = media_path(sha256).read_bytes()
+        assert reply.content == data[first : None if last is None else last + 1]
+        assert reply["Content-Range"].endswith(f"/{len(data)}")
+
+
+def test_an_import_that_is_removed_takes_its_media_along(
+    place: Project, brought: Import, folder: Path, tmp_path: Path, django_capture_on_commit_callbacks
+) -> None:
+    sha256 = Media.objects.get().pk
+    elsewhere = import_file(
+        project=cast.project("theirs"),
+        path=lines(tmp_path / "y.jsonl", row(image("a.png"))),
+        options=ImportOptions(media=str(folder)),
+    )
+    with django_capture_on_commit_callbacks(execute=True):
+        import_remove(record=brought)
+    assert media_path(sha256).is_file()
+    with django_capture_on_commit_callbacks(execute=True):
+        import_remove(record=elsewhere)
+    assert not media_path(sha256).exists() and not Media.objects.exists()
+
+
+def test_a_refused_file_leaves_no_media(place: Project, folder: Path, tmp_path: Path, django_capture_on_commit_callbacks) -> None:
+    (folder / "c.png").write_bytes(png(77))
+    path = lines(tmp_path / "x.jsonl", row(image("c.png")), row(image("none.png")))
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(FileRefused):
+        import_file(project=place, path=path, options=ImportOptions(media=str(folder), strict=True))
+    assert not [p for p in settings.MEDIA_DIR.rglob("*") if p.is_file() and p.read_bytes() == png(77)]
+
+
+def test_structs_in_parquet(place: Project, tmp_path: Path) -> None:
+    """Pictures as completions, and TRL's column `images` that fills the places of a prompt."""
+    pictures = pa.table({
+        "prompt": ["A red square"],
+        "chosen": [{"bytes": png(1), "path": "1.png"}],
+        "rejected": [{"bytes": png(2), "path": None}],
+    })
+    pq.write_table(pictures, tmp_path / "p.parquet")
+    done = import_file(project=place, path=tmp_path / "p.parquet", options=ImportOptions())
+    assert done.counts["comparisons"] == 1 and Media.objects.count() == 2
+    seen = pa.table({
+        "prompt": [[{"role": "user", "content": [{"type": "image", "text": None}, {"type": "text", "text": "What?"}]}]],
+        "images": [[{"bytes": png(3), "path": "3.png"}]],
+        "chosen": [[{"role": "assistant", "content": [{"type": "text", "text": "A square"}]}]],
+        "rejected": [[{"role": "assistant", "content": [{"type": "text", "text": "A cat"}]}]],
+    })
+    pq.write_table(seen, tmp_path / "s.parquet")
+    done = import_file(project=place, path=tmp_path / "s.parquet", options=ImportOptions())
+    assert done.counts["comparisons"] == 1 and Media.objects.count() == 3
+
+
+def test_tool_calls_are_kept_and_shown(place: Project, tmp_path: Path) -> None:
+    call = {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "look", "arguments": "{}"}}]}
+    given = {
+        "prompt": [{"role": "user", "content": "Go"}],
+        "chosen": [call, {"role": "tool", "name": "look", "content": "seen"}, {"role": "assistant", "content": "A"}],
+        "rejected": [{"role": "assistant", "content": "B"}],
+    }
+    done = import_file(project=place, path=lines(tmp_path / "t.jsonl", given), options=ImportOptions())
+    assert done.counts["comparisons"] == 1 and not Comparison.objects.get().one_prompt
+    client = Client()
+    client.force_login(cast.person("Ada", place, "curator"))
+    html = client.get(f"/p/ours/comparisons/{Comparison.objects.get().pk}/").content.decode()
+    assert "Calls <b" in html and "Tool result" in html
