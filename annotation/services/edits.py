@@ -29,7 +29,8 @@ def edits_derive(*, annotation_id: int, questions: Sequence[Mapping[str, Any]], 
     if not found:
         return 0
     annotation = Annotation.objects.select_related("comparison").get(pk=annotation_id)
-    return sum(_derive(annotation, position, text) for position, text in found)
+    # In one order everywhere: two people whose answers hold the same two texts would wait for each other.
+    return sum(_derive(annotation, position, text) for position, text in sorted(found, key=lambda edit: edit[1]))
 
 
 def edits_withdraw(*, annotation_id: int) -> None:

@@ -28,6 +28,7 @@ from pipelines.labels.votes import FIRST, N_OUTCOMES, SECOND, Aggregate
 from pipelines.models import AggregationRun, Job, RaterEstimate
 from pipelines.queue import Leased, job_start, outbox_take, work_finishing
 from pipelines.routing.calibration import VERSION as CALIBRATION_VERSION
+from pipelines.selectors.pairs import other_sizes_of
 from pipelines.selectors.votes import (
     PredictionTable,
     VoteTable,
@@ -112,8 +113,10 @@ def _fit(project_id: int, method: str) -> _Fit:
     mark = watermark_of(project_id)
     fit = _Fit(method, mark, votes_of(project_id), predictions_of(project_id))
     if not len(fit.table) and not fit.judged.comparison.size:
+        others = sum(other_sizes_of(project_id).values())
         raise NothingToDo(
             "There are no votes and no predictions to aggregate. Import choices, judge, or annotate first."
+            + (f" {others:,} answered comparisons of one or of several completions are left out." if others else "")
         )
     if not len(fit.table):
         return fit
@@ -146,7 +149,7 @@ def _store(project: Project, fit: _Fit) -> AggregationRun:
     )
     _estimates_store(run, fit)
     changed = labels_store(labels, project_id=project.pk, run_id=run.pk, is_all=True)
-    run.counts = _counts(fit, labels, changed)
+    run.counts = _counts(fit, labels, changed) | other_sizes_of(project.pk)
     run.save(update_fields=["counts"])
     since = Annotation.objects.filter(project=project, pk__gt=fit.mark.annotations_until)
     _refresh(project.pk, sorted(set(since.values_list("comparison_id", flat=True))), run)

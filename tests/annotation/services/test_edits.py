@@ -150,3 +150,35 @@ def test_imported_edits_become_preferences_too_and_go_with_their_import(project,
     assert row.comparison.source_import == record
     import_remove(record=record)
     assert (Comparison.objects.count(), Annotation.objects.count(), Text.objects.count()) == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_who_write_the_same_at_once_share_the_completion():
+    """Whoever comes second waits for the first one's text, and finds it."""
+    from threading import Barrier, Thread
+
+    from django.db import connection
+
+    project = cast.project()
+    form_revise(project=project, questions=QUESTIONS)
+    cast.comparison(project, "p", "a", "b", wanted=2)
+    people = [cast.person(name, project, "annotator") for name in ("Ben", "Cora")]
+    lent = [assignment_next(project_id=project.pk, user_id=one.pk)[0] for one in people]
+    barrier, wrong = Barrier(2), []
+
+    def answer(person, row) -> None:
+        try:
+            barrier.wait()
+            assignment_submit(assignment_id=row.id, user_id=person.pk, submit_key=uuid4(), answers=edit("Same."))
+        except Exception as error:  # noqa: BLE001 - told below
+            wrong.append(error)
+        finally:
+            connection.close()
+
+    threads = [Thread(target=answer, args=pair) for pair in zip(people, lent, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [] and Completion.objects.filter(text__body="Same.").count() == 1
+    assert len(derived()) == 2 and len({row.comparison_id for row in derived()}) == 1

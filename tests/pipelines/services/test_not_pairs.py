@@ -7,6 +7,7 @@ import json
 import pytest
 
 from annotation.models import Comparison, Demand
+from pipelines.errors import NothingToDo
 from pipelines.imports.errors import FileRefused
 from pipelines.models import Preference
 from pipelines.selectors.pairs import left_out_of
@@ -74,12 +75,18 @@ def test_under_a_plan_what_it_cannot_route_stays_open_to_people(project, tmp_pat
 @pytest.mark.django_db(transaction=True)
 def test_preferences_are_of_two_and_versions_of_pairs(project, home):
     run = aggregate_full(project=project)
-    assert run.counts["comparisons"] == 3
+    assert (run.counts["comparisons"], run.counts["left_out_other_sizes"]) == (3, 1)
     assert not Preference.objects.filter(comparison__size=3).exists()
     version = version_freeze(project=project, name="v1")
     assert version.rows.count() == 1
     steps = {drop.cause: drop.dropped for drop in version.drops.all()}
     assert steps["not two completions of one known prompt"] == 3 and steps["no judgement yet"] == 0
+
+
+def test_a_project_of_rankings_alone_says_why_nothing_is_aggregated(project):
+    Comparison.objects.filter(project=project, size=2).update(size=1)
+    with pytest.raises(NothingToDo, match="4 answered comparisons of one or of several completions are left out"):
+        aggregate_full(project=project)
 
 
 def test_votes_are_exported_of_two(project, tmp_path):
