@@ -69,10 +69,14 @@ NOTHING = Summary()
 
 
 class AnswerModule(Protocol):
-    """The pure rules of one type. `name` is the form field that holds the answer, `KEY` or, of a completion, `KEY.A`."""
+    """The pure rules of one type. `name` is the form field that holds the answer, `KEY` or, of a completion, `KEY.A`.
+
+    `SIZES`: of how many completions it can be asked, least and most.
+    """
 
     SUBJECTS: tuple[str, ...]
     NEEDS_TEXTS: bool
+    SIZES: tuple[int, int]
 
     def question_check(self, question: Mapping[str, Any]) -> None: ...
     def answer_check(
@@ -135,6 +139,18 @@ def question_check(question: Mapping[str, Any]) -> None:
             f"A {type_key} question is asked of the {' or the '.join(module.SUBJECTS)}; got {question.get('subject')!r}."
         )
     module.question_check(question)
+
+
+def sizes_taken(questions: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Of how many completions a comparison may be for this form, least and most: what its required questions take."""
+    taken = [answer_module(question["type"]).SIZES for question in questions if question.get("required")]
+    return max((least for least, _ in taken), default=1), min((most for _, most in taken), default=len(SIDES))
+
+
+def sizes_words(questions: Sequence[Mapping[str, Any]]) -> str:
+    """The same in words."""
+    least, most = sizes_taken(questions)
+    return f"{least} completions" if least == most else f"{least} to {most} completions"
 
 
 def needs_texts(questions: Sequence[Mapping[str, Any]]) -> bool:

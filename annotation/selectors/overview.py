@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
-from annotation.models import FormRevision, Import, Project
+from annotation.feedback import sizes_taken
+from annotation.models import Comparison, FormRevision, Import, Project
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
     with connection.cursor() as cursor:
         cursor.execute(PROGRESS, [[project.pk for project in projects]])
         return {row[0]: Progress(*row[1:]) for row in cursor.fetchall()}
+
+
+def comparisons_unfit(*, project: Project, questions: Sequence[Mapping[str, Any]]) -> int:
+    """How many comparisons have a number of completions that this form cannot ask about."""
+    least, most = sizes_taken(questions)
+    return Comparison.objects.filter(project=project).exclude(size__range=(least, most)).count()
 
 
 def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]:

@@ -20,7 +20,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.models import Annotation, FormRevision, Import, Project, Rater, User
+from annotation.feedback import sizes_taken, sizes_words
+from annotation.models import Annotation, Comparison, FormRevision, Import, Project, Rater, User
 from annotation.services.edits import edits_derive
 from pipelines.errors import Cancelled, InputRefused
 from pipelines.imports.errors import CAUSES, FileRefused
@@ -232,8 +233,23 @@ def _load(record: Import, reading: Reading, options: ImportOptions, media: Media
     order_again(record.project_id)
     if form_id := record.options.get("form_revision"):
         counts["edits"] = _edits_derive(record, FormRevision.objects.get(pk=form_id).questions)
+    _notice_unfit(record)
     record.counts = {**record.counts, **{key: n for key, n in counts.items() if n or key != "edits"}}
     _save(record, Import.State.DONE)
+
+
+def _notice_unfit(record: Import) -> None:
+    """Say what people would be handed and could not answer."""
+    form = record.project.form_revisions.first()
+    if form is None:
+        return
+    made = Comparison.objects.filter(source_import=record)
+    if unfit := made.exclude(size__range=sizes_taken(form.questions)).count():
+        record.options["notices"] = [
+            *record.options["notices"],
+            f"New comparisons that cannot be answered on the project's form: {unfit:,}. It takes"
+            f" {sizes_words(form.questions)}; change the form, or take the import back.",
+        ]
 
 
 def _edits_derive(record: Import, questions: Sequence[Mapping[str, Any]]) -> int:

@@ -109,6 +109,15 @@ def test_the_form_of_a_project_is_revised_and_answers_keep_theirs(client):
     assert not Annotation.objects.exists()
 
 
+def test_a_form_that_does_not_suit_the_comparisons_says_how_many(client):
+    project = cast.project()
+    cast.comparison(project, "p", "a", "b", "c")
+    client.force_login(cast.person("Ada", project, "project_admin"))
+    changed = fields(TEMPLATES["pairwise-reasons"].questions)
+    page = client.post(f"/p/{project.slug}/settings/form/", changed, follow=True).content.decode()
+    assert "Comparisons that cannot be answered on this form: 1. It takes 2 completions." in page
+
+
 def test_the_preview_stands_in_a_frame_of_ours_and_sends_nothing(site):
     reply = site.post("/projects/new/preview", fields(TEMPLATES["pairwise"].questions, **{"q.0.title": "Better <b>?"}))
     page = reply.content.decode()

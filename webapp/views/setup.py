@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from annotation.errors import AnnotationError, FormRefused, QuestionRefused
-from annotation.feedback import FEEDBACK_TYPES
+from annotation.feedback import FEEDBACK_TYPES, sizes_words
 from annotation.feedback.setup import (
     Draft,
     draft_add,
@@ -42,6 +42,7 @@ PREVIEW_POLICY = (
     "base-uri 'none'; frame-ancestors 'self'"
 )
 SAMPLE_PROMPT = "How long should I boil an egg so that the yolk stays soft?"
+SAMPLE_PROMPTS = (SAMPLE_PROMPT, "Until when is an egg soft in the middle?")
 SAMPLE_COMPLETIONS = (
     "**Six minutes** from the moment the water boils.\n\nThen put the egg into cold water for a minute, so that it stops"
     " cooking.",
@@ -100,6 +101,12 @@ def form_edit(request: Request, slug: str) -> HttpResponse:
             words = "Nothing changed; the form stays as it is."
             if made is not None:
                 words = f"Form revision {made.number} is in force. Answers so far keep the revision they were given on."
+                if unfit := overview.comparisons_unfit(project=request.project, questions=made.questions):
+                    messages.warning(
+                        request,
+                        f"Comparisons that cannot be answered on this form: {unfit:,}. It takes"
+                        f" {sizes_words(made.questions)}.",
+                    )
             messages.success(request, words)
             return redirect("form_edit", slug)
         except AnnotationError as refused:
@@ -191,6 +198,7 @@ def _preview(request: Request, project: Project) -> dict[str, Any]:
     if guidelines is None and request.project is not None:
         guidelines = guidelines_current(project=project)
     completions = [TextShown("plain", body) for body in SAMPLE_COMPLETIONS[: sample_size(questions)]]
+    is_joint = len(completions) == 2 and all(question["type"] == "joint" for question in questions)
     sample = Judgeable(
         assignment_id=0,
         token=0,
@@ -198,6 +206,7 @@ def _preview(request: Request, project: Project) -> dict[str, Any]:
         lease_until=None,
         context="",
         prompt=TextShown("plain", SAMPLE_PROMPT),
+        prompts=[TextShown("plain", body) for body in SAMPLE_PROMPTS] if is_joint else None,
         completions=completions,
         form_id=0,
         guidelines_id=None,

@@ -28,6 +28,7 @@ from annotation.feedback.shared import (
 answer_placed = answer_unplaced
 SUBJECTS = ("completion", "comparison")
 NEEDS_TEXTS = False
+SIZES = (1, 9)
 LABELS = ("yes", "no", "does_not_apply")
 # What the form may say instead of yes and no.
 WORDS = {"thumbs": ("Desirable", "Not desirable"), "yes_no": ("Yes", "No")}

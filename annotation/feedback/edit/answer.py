@@ -18,6 +18,7 @@ from annotation.feedback.shared import CANNOT_JUDGE, answer_object, is_cannot_ju
 
 SUBJECTS = ("comparison",)
 NEEDS_TEXTS = True
+SIZES = (1, 9)
 MOST_CHARACTERS = 200_000
 MOST_WORD_PAIRS = 4_000_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from annotation.feedback.pairwise.answer import (  # noqa: F401 - the same rules under this type's name
     NEEDS_TEXTS,
+    SIZES,
     SUBJECTS,
     answer_check,
     answer_from_form,

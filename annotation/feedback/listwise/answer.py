@@ -27,6 +27,7 @@ from annotation.feedback.shared import (
 
 SUBJECTS = ("comparison",)
 NEEDS_TEXTS = False
+SIZES = (2, 9)
 METHODS = ("rank", "best_worst")
 
 

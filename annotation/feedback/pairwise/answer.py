@@ -27,6 +27,7 @@ from annotation.feedback.shared import (
 
 SUBJECTS = ("comparison",)
 NEEDS_TEXTS = False
+SIZES = (2, 2)
 STEPS = (2, 3, 5, 7)
 WITHOUT_STRENGTH = ("both_bad", "cannot_judge")
 

@@ -29,6 +29,7 @@ from annotation.feedback.shared import (
 answer_placed = answer_unplaced
 SUBJECTS = ("completion", "comparison")
 NEEDS_TEXTS = False
+SIZES = (1, 9)
 MOST_STEPS = 11
 
 

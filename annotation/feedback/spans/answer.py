@@ -19,6 +19,7 @@ from annotation.feedback.shared import answer_object, answer_unplaced, sentence_
 answer_placed = answer_unplaced
 SUBJECTS = ("completion",)
 NEEDS_TEXTS = True
+SIZES = (1, 9)
 MOST_SPANS = 200
 FIELDS = {"message", "start", "end", "quote", "category", "severity", "comment", "answers"}
 ASKED_OF_SPANS = ("binary", "rating")

@@ -27,6 +27,7 @@ from annotation.feedback.shared import (
 
 SUBJECTS = ("completion", "comparison")
 NEEDS_TEXTS = True
+SIZES = (1, 9)
 MODES = ("each", "first_bad", "siblings")
 CUTS = ("lines", "paragraphs", "messages")
 

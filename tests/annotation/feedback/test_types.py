@@ -21,6 +21,7 @@ from annotation.feedback import (
     gives_place_back,
     needs_texts,
     questions_check,
+    sizes_taken,
 )
 from annotation.feedback.templates import TEMPLATES
 
@@ -114,6 +115,17 @@ def test_every_type_has_a_template_to_begin_from():
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_template_is_a_form(name):
     questions_check(TEMPLATES[name].questions)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_form_takes_the_sizes_that_its_template_says(name):
+    least, most = sizes_taken(TEMPLATES[name].questions)
+    assert least <= TEMPLATES[name].completions[0] and most >= TEMPLATES[name].completions[1]
+
+
+def test_only_required_questions_decide_how_many_completions_a_form_takes():
+    thumbs, pair = TEMPLATES["thumbs"].questions[0], TEMPLATES["pairwise"].questions[0]
+    assert sizes_taken([thumbs, pair]) == (2, 2) and sizes_taken([thumbs, {**pair, "required": False}]) == (1, 9)
 
 
 @pytest.mark.parametrize("seed", range(8))

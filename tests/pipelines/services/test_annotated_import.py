@@ -158,6 +158,10 @@ def test_the_completions_of_a_row_may_be_one_comparison(bring):
     record = bring(*rows, together=True)
     assert record.counts["comparisons"] == 2
     assert sorted(Comparison.objects.values_list("size", flat=True)) == [2, 3]
+    assert record.options["notices"][-1] == (
+        "New comparisons that cannot be answered on the project's form: 1. It takes 2 completions; change the form, or take"
+        " the import back."
+    )
     assert bring(rows[1]).counts["merged"] == 1, "a pair has the same key either way"
     with pytest.raises(InputRefused, match="either pairs per prompt or together"):
         bring(*rows, together=True, pairs_per_prompt=1)
