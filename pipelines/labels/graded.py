@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csgraph
+from scipy.sparse.linalg import splu
 
 from pipelines.labels.errors import ObjectiveFell, VotesMalformed
 from pipelines.labels.graded_table import (
@@ -45,7 +45,7 @@ A_START, A_SPREAD, B_SPREAD, K_SPREAD = 1.5, 0.7, 0.5, 0.4
 HYPER_SPREADS = np.array([0.7, 0.3, 0.3])
 PSEUDO_NORMAL = 20.0
 MIN_VOTES_AN_ITEM = 1.5
-EXACT_BELOW_VOTES = 100_000
+EXACT_BELOW_VOTES = 20_000
 DENSE_COMPLETIONS = 2_000
 
 ONE_RATER = "one_rater"
@@ -207,6 +207,7 @@ class _Fit:
         self.voted_raters = votes.rater_counts() > 0
         self.rater_weight = np.bincount(votes.rater, weights=votes.weights, minlength=votes.n_raters)
         self.design = _design(votes, options, self.voted_items)
+        self.ridge = None if self.design is None else _Ridge(self.design)
         self.reason = _unidentified_reason(votes, options)
         self.holds = options.fixed or self.reason is not None
         self.maps = [cut_map(steps) for steps in votes.n_steps]
@@ -262,12 +263,10 @@ class _Fit:
         if self.design is None or now.values is None:
             log_d: FloatArray = now.log_d
         else:
-            d = now.states.d[: now.states.points]
-            means = self.design @ now.values
-            log_d = d * means[:, None] - d * d / 2
-            log_d -= np.log(
-                np.exp(log_d - log_d.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
-            ) + log_d.max(axis=1, keepdims=True)
+            d = now.states.d[: now.states.points].astype(self.dtype)
+            means = (self.design @ now.values).astype(self.dtype)[:, None]
+            # On an even grid to 4 spreads beyond every mean the sum is the integral to 1e-4.
+            log_d = d * means - (d * d + means * means) / 2 + np.log(now.states.spacing / np.sqrt(2 * np.pi))
         return self._with_shares(now, log_d).astype(self.dtype)
 
     def _with_shares(self, now: _State, log_d: FloatArray) -> FloatArray:
@@ -340,12 +339,12 @@ class _Fit:
 
     def _move_values(self, now: _State, posterior: AnyFloat) -> None:
         """Values of completions from E[d], their spread by empirical Bayes, and the scale back to 1."""
-        assert self.design is not None and now.values is not None
+        assert self.design is not None and self.ridge is not None
         design = self.design
         weights = posterior.astype(np.float64)
         d_mean = weights @ now.states.d
         d_square = weights @ np.square(now.states.d)
-        values, trace = _ridge(design, d_mean, now.value_spread)
+        values, trace = self.ridge.solve(d_mean, now.value_spread)
         means = design @ values
         voted = self.voted_items
         scale = float(np.sqrt((d_square - 2 * means * d_mean + means * means)[voted].mean()))
@@ -478,18 +477,33 @@ def _design(votes: GradedVotes, options: GradedOptions, voted: BoolArray) -> spa
     return sparse.csr_array((values, (rows, places)), shape=(votes.n_items, columns))
 
 
-def _ridge(design: sparse.csr_array, target: FloatArray, spread: float) -> tuple[FloatArray, float]:
-    """Posterior mean of the values, and the trace of their covariance."""
-    gram = (design.T @ design).tocsc()
-    right = design.T @ target
-    size = gram.shape[0]
-    if size <= DENSE_COMPLETIONS:
-        factor = cho_factor(gram.toarray() + np.eye(size) / spread**2)
-        return cho_solve(factor, right), float(np.trace(cho_solve(factor, np.eye(size))))
-    penalised = gram + sparse.eye_array(size, format="csc") / spread**2
-    values: FloatArray = sparse.linalg.splu(penalised.tocsc()).solve(right)
-    # The exact trace would need the inverse; its diagonal bound is close where completions meet several others.
-    return values, float((1.0 / penalised.diagonal()).sum())
+class _Ridge:
+    """The regression of E[d] on completions, prepared once: components small enough are diagonalised."""
+
+    def __init__(self, design: sparse.csr_array) -> None:
+        self.design = design
+        gram = (design.T @ design).tocsr()
+        _, component = csgraph.connected_components(gram, directed=False)
+        order = np.argsort(component, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
+        small = [part for part in parts if part.size <= DENSE_COMPLETIONS]
+        self.parts = [(part, *np.linalg.eigh(gram[part][:, part].toarray())) for part in small]
+        self.large = [(part, gram[part][:, part].tocsc()) for part in parts if part.size > DENSE_COMPLETIONS]
+
+    def solve(self, target: FloatArray, spread: float) -> tuple[FloatArray, float]:
+        """Posterior mean of the values, and the trace of their covariance."""
+        right = self.design.T @ target
+        values, trace, precision = np.zeros(right.size), 0.0, spread**-2
+        for part, eigenvalues, vectors in self.parts:
+            shrunk = 1.0 / (eigenvalues + precision)
+            values[part] = vectors @ (shrunk * (vectors.T @ right[part]))
+            trace += float(shrunk.sum())
+        for part, gram in self.large:
+            penalised = (gram + precision * sparse.eye_array(part.size, format="csc")).tocsc()
+            values[part] = splu(penalised).solve(right[part])
+            # The trace would need the inverse; this bound is close where completions meet several others.
+            trace += float((1.0 / penalised.diagonal()).sum())
+        return values, trace
 
 
 def _moved_gaps(gaps: FloatArray, cuts: FloatArray, score: FloatArray, information: FloatArray) -> FloatArray:

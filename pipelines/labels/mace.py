@@ -18,7 +18,7 @@ from pipelines.labels.votes import (
 )
 
 HONEST_PRIOR = (0.5, 0.5)
-HABIT_PRIOR = 0.1
+HABIT_PRIOR = 10.0
 RESTARTS, ITERATIONS = 10, 50
 TOLERANCE_PER_VOTE = 1e-6
 SEED = 20130609
@@ -44,7 +44,7 @@ def mace(votes: Votes, *, restarts: int = RESTARTS, iterations: int = ITERATIONS
         >>> bool(found.rater_honesty[2] < found.rater_honesty[0]), found.posterior.argmax(axis=1).tolist()
         (True, [0, 1, 0, 1])
 
-    Source: Hovy et al. 2013, with its priors Beta(1/2, 1/2) on honesty; the labels' prior is uniform.
+    Source: Hovy et al. 2013, with its priors: Beta(1/2, 1/2) on honesty, 10 votes a label on habits, uniform labels.
     """
     reason = unidentified_reason(votes)
     if reason is not None:
@@ -110,7 +110,7 @@ class _Mace:
         honest_votes = self._right(posterior) * ratio
         other = self.counts - honest_votes
         total = self.counts.sum(axis=1) + sum(HONEST_PRIOR)
-        habit_mean = other + HABIT_PRIOR / votes.n_labels
+        habit_mean = other + HABIT_PRIOR
         return (
             posterior,
             (honest_votes.sum(axis=1) + HONEST_PRIOR[0]) / total,
@@ -144,9 +144,8 @@ def _expected_logs(honest_votes: FloatArray, other: FloatArray) -> tuple[FloatAr
     """exp E[log] of honesty, its opposite, and habit, under their Beta and Dirichlet posteriors."""
     other_votes = other.sum(axis=1)
     both = digamma(honest_votes + other_votes + sum(HONEST_PRIOR))
-    habit_prior = HABIT_PRIOR / other.shape[1]
     return (
         np.exp(digamma(honest_votes + HONEST_PRIOR[0]) - both),
         np.exp(digamma(other_votes + HONEST_PRIOR[1]) - both),
-        np.exp(digamma(other + habit_prior) - digamma(other_votes + HABIT_PRIOR)[:, None]),
+        np.exp(digamma(other + HABIT_PRIOR) - digamma(other_votes + HABIT_PRIOR * other.shape[1])[:, None]),
     )

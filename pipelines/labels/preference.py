@@ -86,7 +86,11 @@ def directed(p_direction_first: FloatArray, p_tie: FloatArray, soft_label: Float
         >>> found.direction_keys(), found.flip_probability.round(2).tolist()
         (['first', 'tie'], [0.2, nan])
     """
-    for name, values in (("P(first better)", p_direction_first), ("P(tie)", p_tie), ("soft label", soft_label)):
+    for name, values in (
+        ("P(first better)", p_direction_first),
+        ("P(tie)", p_tie),
+        ("soft label", soft_label),
+    ):
         if not (np.isfinite(values) & (values >= 0) & (values <= 1)).all():
             raise PosteriorMalformed(f"{name} must lie in 0..1")
     decided = (p_tie < TIE_LIMIT) & (np.abs(p_direction_first - 0.5) > 1e-9)

@@ -16,7 +16,7 @@ from pipelines.labels.votes import FloatArray, IntArray
 
 SAMPLED_VOTES = 200_000
 CLEAR_ERRORS = 4.0
-ROUNDS = 60
+ROUNDS = 40
 
 
 @dataclass
