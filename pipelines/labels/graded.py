@@ -263,7 +263,7 @@ class _Fit:
         if self.design is None or now.values is None:
             log_d: FloatArray = now.log_d
         else:
-            d = now.states.d[: now.states.points].astype(self.dtype)
+            d: AnyFloat = now.states.d[: now.states.points].astype(self.dtype)
             means = (self.design @ now.values).astype(self.dtype)[:, None]
             # On an even grid to 4 spreads beyond every mean the sum is the integral to 1e-4.
             log_d = d * means - (d * d + means * means) / 2 + np.log(now.states.spacing / np.sqrt(2 * np.pi))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotri
 from scipy.sparse import csgraph
 from scipy.special import expit, log_expit, xlogy
 
@@ -191,13 +192,13 @@ def crowd_bt(
     alpha, beta = reliability_prior
     if min(alpha, beta) <= 1 or score_precision <= 0:
         raise VotesMalformed("Crowd-BT's priors need alpha and beta above 1 and a precision above 0")
-    pair_table(first, second, outcome, n)  # checks the votes
+    table = pair_table(first, second, outcome, n)
     winner, loser = np.where(outcome == 1, second, first), np.where(outcome == 1, first, second)
     decided = outcome != 2
     votes = np.bincount(rater, weights=decided, minlength=n_raters)
     reliability = np.full(n_raters, alpha / (alpha + beta))
     problem = _Newton("davidson" if (~decided).any() else "bradley_terry", n, score_precision)
-    point = problem.start(float((~decided).mean()))
+    point = problem.start(table, float((~decided).mean()))
     for _ in range(EM_ROUNDS):
         chance = expit(point[winner] - point[loser])
         right = reliability[rater] * chance
@@ -224,8 +225,8 @@ def crowd_bt(
         + score_precision / 2 * float(point[:n] @ point[:n])
         - float(xlogy(alpha - 1, reliability).sum() + xlogy(beta - 1, 1 - reliability).sum())
     )
-    _, _, hessian = problem.parts(point, both)
-    errors = np.sqrt(np.diagonal(np.linalg.inv(hessian))[:n])
+    hessian = problem.parts(point, both)[1]
+    errors = problem.standard_errors(hessian)
     return PairScores(
         "crowd_bt",
         point[:n],
@@ -248,8 +249,11 @@ def connections(table: PairTable) -> tuple[IntArray, BoolArray]:
         [table.j[(table.wins_i + table.ties) > 0], table.i[(table.wins_j + table.ties) > 0]]
     )
     graph = sparse.coo_array((np.ones(rows.size), (rows, columns)), shape=(table.n, table.n))
+    graph = graph.tocsr()
+    count, strong = csgraph.connected_components(graph, connection="strong")
+    if count == 1:
+        return strong.astype(np.int64), np.ones(table.n, dtype=bool)
     _, weak = csgraph.connected_components(graph, connection="weak")
-    _, strong = csgraph.connected_components(graph, connection="strong")
     # A component is one strong component where as many members share the strong number as the weak one.
     finite = np.bincount(strong)[strong] == np.bincount(weak)[weak]
     return weak.astype(np.int64), finite
@@ -261,13 +265,13 @@ def _fit(table: PairTable, method: str, virtual_wins: float | None) -> PairScore
         virtual_wins = 0.0 if finite.all() else VIRTUAL_WINS
     has_ties = bool(table.ties.any()) and method != "bradley_terry"
     problem = _Newton(method if has_ties else "bradley_terry", table.n, 0.0, virtual_wins, component)
-    point = problem.start(float(table.ties.sum() / (table.wins_i + table.wins_j + table.ties).sum()))
+    point = problem.start(table, float(table.ties.sum() / (table.wins_i + table.wins_j + table.ties).sum()))
     votes = float((table.wins_i + table.wins_j + table.ties).sum())
     for _ in range(MAX_STEPS):
         parts = problem.parts(point, table)
-        gradient = float(np.abs(parts[1]).max())
+        gradient = float(np.abs(parts[0]).max())
         # Sums of a million terms leave a slope of rounding; the tolerance grows with them.
-        if gradient < GRADIENT_TOLERANCE * max(1.0, votes * 1e-4):
+        if gradient < GRADIENT_TOLERANCE * max(1.0, votes / 100):
             break
         point = problem.step(point, table, parts)
     else:
@@ -277,13 +281,9 @@ def _fit(table: PairTable, method: str, virtual_wins: float | None) -> PairScore
     )
     no_tie = {"davidson": -np.inf, "rao_kupper": 0.0, "bradley_terry": np.nan}[method]
     tie = float(point[table.n]) if has_ties else no_tie
-    errors = problem.standard_errors(parts[2])
-    gap = centred[table.i] - centred[table.j]
-    chances = np.maximum(_outcomes(method, gap, tie), 1e-300)
-    counts = np.stack([table.wins_i, table.wins_j, table.ties], axis=1)
-    return PairScores(
-        method, centred, errors, tie, component, virtual_wins, float(xlogy(counts, chances).sum())
-    )
+    errors = problem.standard_errors(parts[1])
+    each = problem.likelihood(centred[table.i] - centred[table.j], point[table.n :], table)
+    return PairScores(method, centred, errors, tie, component, virtual_wins, float(each.sum()))
 
 
 class _Newton:
@@ -299,29 +299,33 @@ class _Newton:
     ) -> None:
         self.method, self.n, self.precision, self.virtual = method, n, precision, virtual_wins
         self.component = component
-        self.terms: Callable[..., tuple[FloatArray, ...]] = {
-            "bradley_terry": _plain_terms,
-            "davidson": _davidson_terms,
-            "rao_kupper": _rao_kupper_terms,
-        }[method]
+        self.likelihood, self.slopes = _MODELS[method]
 
-    def start(self, tie_share: float) -> FloatArray:
+    def start(self, table: PairTable, tie_share: float) -> FloatArray:
+        """Log-odds of each completion's wins against all it met, which is near the maximum and always finite."""
+        halves = table.ties / 2 + 0.5
+        wins = np.bincount(table.i, table.wins_i + halves, self.n) + np.bincount(
+            table.j, table.wins_j + halves, self.n
+        )
+        losses = np.bincount(table.i, table.wins_j + halves, self.n) + np.bincount(
+            table.j, table.wins_i + halves, self.n
+        )
+        scores: FloatArray = np.log(np.maximum(wins, 0.5) / np.maximum(losses, 0.5))
         if self.method == "bradley_terry":
-            return np.zeros(self.n)
+            return scores
         ratio = tie_share / max(1 - tie_share, 1e-6)
         # At equal strength P(tie) is nu / (2 + nu), or (theta - 1) / (theta + 1).
         tie = np.log(2 * ratio) if self.method == "davidson" else np.log1p(2 * ratio)
-        return np.append(np.zeros(self.n), tie)
+        return np.append(scores, tie)
 
-    def step(
-        self, point: FloatArray, table: PairTable, parts: tuple[float, FloatArray, FloatArray]
-    ) -> FloatArray:
+    def step(self, point: FloatArray, table: PairTable, parts: tuple[FloatArray, FloatArray]) -> FloatArray:
         """One Newton step, halved until the objective does not fall."""
-        value, gradient, hessian = parts
-        step = cho_solve(cho_factor(self._pinned(hessian)), gradient)
+        gradient, hessian = parts
+        step = cho_solve(cho_factor(self._pinned(hessian), check_finite=False), gradient, check_finite=False)
         # A short step of a concave objective needs no look back.
         if np.abs(step).max() < 1 and self._inside(point + step):
             return np.asarray(point + step)
+        value = self.value(point, table)
         for _ in range(40):
             moved = point + step
             if self._inside(moved) and self.value(moved, table) >= value - 1e-12 * abs(value):
@@ -331,34 +335,36 @@ class _Newton:
 
     def standard_errors(self, hessian: FloatArray) -> FloatArray:
         """(n,) of the scores, in the space where each component's mean is 0."""
-        variance = np.diagonal(np.linalg.inv(self._pinned(hessian)))[: self.n]
+        factor, _ = cho_factor(self._pinned(hessian), lower=True, check_finite=False)
+        inverse, _ = dpotri(factor, lower=True)
+        variance = np.diagonal(inverse)[: self.n]
         if self.component is not None and not self.virtual:
             variance = variance - 1.0 / np.bincount(self.component)[self.component]
-        return np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
     def value(self, point: FloatArray, table: PairTable) -> float:
-        terms = self.terms(point[table.i] - point[table.j], point[self.n :], table)
-        return float(terms[0].sum()) + self._prior(point[: self.n])[0]
+        each = self.likelihood(point[table.i] - point[table.j], point[self.n :], table)
+        return float(each.sum()) + self._prior(point[: self.n])[0]
 
-    def parts(self, point: FloatArray, table: PairTable) -> tuple[float, FloatArray, FloatArray]:
-        """Objective, gradient and minus the second derivative."""
+    def parts(self, point: FloatArray, table: PairTable) -> tuple[FloatArray, FloatArray]:
+        """Gradient and minus the second derivative of the objective."""
         i, j, n = table.i, table.j, self.n
-        terms = self.terms(point[i] - point[j], point[n:], table)
-        value, slope, curvature = terms[:3]
+        terms = self.slopes(point[i] - point[j], point[n:], table)
+        slope, curvature = terms[:2]
         gradient: FloatArray = (np.bincount(i, slope, n) - np.bincount(j, slope, n)).astype(np.float64)
         hessian = np.zeros((point.size, point.size))
         hessian[i, j] = hessian[j, i] = -curvature
         diagonal = np.arange(n)
         hessian[diagonal, diagonal] = np.bincount(i, curvature, n) + np.bincount(j, curvature, n)
         if point.size > n:
-            tie_slope, tie_curvature, cross = terms[3:]
+            tie_slope, tie_curvature, cross = terms[2:]
             gradient = np.append(gradient, tie_slope.sum())
             hessian[n, n] = tie_curvature.sum()
             hessian[:n, n] = hessian[n, :n] = np.bincount(i, cross, n) - np.bincount(j, cross, n)
-        prior, prior_slope, prior_curvature = self._prior(point[:n])
+        _, prior_slope, prior_curvature = self._prior(point[:n])
         gradient[:n] += prior_slope
         hessian[diagonal, diagonal] += prior_curvature
-        return float(value.sum()) + prior, gradient, hessian
+        return gradient, hessian
 
     def _prior(self, scores: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         chance = expit(scores)
@@ -379,50 +385,69 @@ class _Newton:
         return self.method != "rao_kupper" or bool(point[self.n] > 0)
 
 
-def _plain_terms(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
+def _plain_likelihood(gap: FloatArray, tie: FloatArray, table: PairTable) -> FloatArray:
+    return np.asarray(table.wins_i * log_expit(gap) + table.wins_j * log_expit(-gap))
+
+
+def _plain_slopes(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
     chance = expit(gap)
-    wins, losses = table.wins_i, table.wins_j
-    value = wins * log_expit(gap) + losses * log_expit(-gap)
-    return value, wins - (wins + losses) * chance, (wins + losses) * chance * (1 - chance)
+    expected = (table.wins_i + table.wins_j) * chance
+    return table.wins_i - expected, expected * (1 - chance)
 
 
-def _davidson_terms(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
+def _davidson_logs(gap: FloatArray, tie: FloatArray) -> tuple[FloatArray, FloatArray]:
     logs = np.stack([gap / 2, -gap / 2, np.full(gap.shape, tie[0])])
     top = logs.max(axis=0)
-    norm = np.log(np.exp(logs - top).sum(axis=0)) + top
+    return logs, np.log(np.exp(logs - top).sum(axis=0)) + top
+
+
+def _davidson_likelihood(gap: FloatArray, tie: FloatArray, table: PairTable) -> FloatArray:
+    logs, norm = _davidson_logs(gap, tie)
+    counts = np.stack([table.wins_i, table.wins_j, table.ties])
+    return np.asarray((counts * (logs - norm)).sum(axis=0))
+
+
+def _davidson_slopes(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
+    logs, norm = _davidson_logs(gap, tie)
     p_i, p_j, p_tie = np.exp(logs - norm)
-    wins, losses, ties = table.wins_i, table.wins_j, table.ties
-    total = wins + losses + ties
-    value = wins * logs[0] + losses * logs[1] + ties * logs[2] - total * norm
+    total = table.wins_i + table.wins_j + table.ties
     return (
-        value,
-        (wins - losses) / 2 - total * (p_i - p_j) / 2,
+        (table.wins_i - table.wins_j) / 2 - total * (p_i - p_j) / 2,
         total * (p_i + p_j - (p_i - p_j) ** 2) / 4,
-        ties - total * p_tie,
+        table.ties - total * p_tie,
         total * p_tie * (1 - p_tie),
         -total * (p_i - p_j) * p_tie / 2,
     )
 
 
-def _rao_kupper_terms(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
-    cut = tie[0]
-    wins, losses, ties = table.wins_i, table.wins_j, table.ties
-    up, down = gap - cut, -gap - cut
+def _rao_kupper_likelihood(gap: FloatArray, tie: FloatArray, table: PairTable) -> FloatArray:
+    up, down = gap - tie[0], -gap - tie[0]
     # P(tie) = F(cut - gap) F(cut + gap) (1 - exp(-2 cut)), a product whose logarithm is exact.
-    value = wins * log_expit(up) + losses * log_expit(down)
-    value += ties * (log_expit(-up) + log_expit(-down) + np.log(-np.expm1(-2 * cut)))
-    i, j = expit(up), expit(down)
+    tied = log_expit(-up) + log_expit(-down) + np.log(-np.expm1(-2 * tie[0]))
+    return np.asarray(table.wins_i * log_expit(up) + table.wins_j * log_expit(down) + table.ties * tied)
+
+
+def _rao_kupper_slopes(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:
+    wins, losses, ties = table.wins_i, table.wins_j, table.ties
+    i, j = expit(gap - tie[0]), expit(-gap - tie[0])
     slope_up, slope_down = wins - (wins + ties) * i, losses - (losses + ties) * j
     bend_up, bend_down = (wins + ties) * i * (1 - i), (losses + ties) * j * (1 - j)
-    edge = 2 / np.expm1(2 * cut)
+    edge = 2 / np.expm1(2 * tie[0])
     return (
-        value,
         slope_up - slope_down,
         bend_up + bend_down,
         -slope_up - slope_down + ties * edge,
         bend_up + bend_down + ties * edge * (edge + 2),
         bend_down - bend_up,
     )
+
+
+# Of each model: the log-likelihood of every pair, and the slope and curvature in the gap, in the tie, and across.
+_MODELS: dict[str, tuple[Callable[..., FloatArray], Callable[..., tuple[FloatArray, ...]]]] = {
+    "bradley_terry": (_plain_likelihood, _plain_slopes),
+    "davidson": (_davidson_likelihood, _davidson_slopes),
+    "rao_kupper": (_rao_kupper_likelihood, _rao_kupper_slopes),
+}
 
 
 def _outcomes(method: str, gap: FloatArray, tie: float) -> FloatArray:
