@@ -9,7 +9,7 @@ reads a form maps the shown sides back before anything is stored. Read first: `p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from annotation.errors import FormRefused
 SIDES = "ABCDEFGHI"
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MOST_QUESTIONS = 20
+MOST_HELP = 2_000
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,10 @@ def question_check(question: Mapping[str, Any]) -> None:
     module = answer_module(type_key)
     if not isinstance(title, str) or not title.strip() or len(title) > 300:
         raise FormRefused(f"The question {question['key']!r} needs a title of up to 300 characters.")
+    if not isinstance(question.get("help", ""), str) or len(question.get("help", "")) > MOST_HELP:
+        raise FormRefused(f"The help of the question {question['key']!r} is a text of up to {MOST_HELP:,} characters.")
+    if not all(_is_storable(text) for text in _texts(question)):
+        raise FormRefused(f"The question {question['key']!r} holds a NUL or half a character, which cannot be stored.")
     if question.get("subject") not in module.SUBJECTS:
         raise FormRefused(
             f"A {type_key} question is asked of the {' or the '.join(module.SUBJECTS)}; got {question.get('subject')!r}."
@@ -151,6 +156,23 @@ def sizes_words(questions: Sequence[Mapping[str, Any]]) -> str:
     """The same in words."""
     least, most = sizes_taken(questions)
     return f"{least} completions" if least == most else f"{least} to {most} completions"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a question, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(key)
+            yield from _texts(inner)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _is_storable(text: str) -> bool:
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def needs_texts(questions: Sequence[Mapping[str, Any]]) -> bool:

@@ -203,7 +203,7 @@ def _more(text: str) -> Question:
 def _choice_read(setting: Setting, text: str) -> Any:
     values = {str(value): value for value, _ in setting.choices}
     if text == "":
-        return None
+        return setting.absent
     if text not in values:
         raise FormRefused(f"{setting.label} is one of {', '.join(values)}; got {text[:40]!r}.")
     return values[text]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from annotation.errors import FormRefused, QuestionRefused
 from annotation.feedback import FEEDBACK_TYPES, answer_module, questions_check
@@ -121,7 +123,9 @@ def test_a_form_may_be_json():
     questions = list(TEMPLATES["listwise"].questions)
     assert questions_from_json(json.dumps(questions)) == questions
     assert questions_from_json(json.dumps({"questions": questions})) == questions
-    for text in ("{", "3", '["a"]', "[]", '{"questions": 1}'):
+    nul = json.dumps([{**questions[0], "reasons": ["a\x00"]}])
+    half = json.dumps([{**questions[0], "help": "\ud800"}])
+    for text in ("{", "3", '["a"]', "[]", '{"questions": 1}', nul, half, json.dumps([{**questions[0], "help": 5}])):
         with pytest.raises(FormRefused):
             questions_from_json(text)
 
@@ -130,3 +134,23 @@ def test_a_posted_question_of_no_type_is_refused():
     with pytest.raises(FormRefused, match="each of a feedback type"):
         draft_read({"q.0.type": "poem"})
     assert draft_read({"title": "x", "q.0.type": "edit", "q.x.type": "edit"}) == [{"type": "edit"}]
+
+
+NAMES = sorted({one.name for key in FEEDBACK_TYPES for one in type_setup(key).SETTINGS} | {"key", "title", "subject", "more"})
+TEXTS = st.sampled_from(["", "1", "7", "rank", "each", "lines", "a\nb", "x = y", "completion", "{}", '{"a": 1}', "[]"])
+
+
+@given(
+    type_key=st.sampled_from(list(FEEDBACK_TYPES)),
+    fields=st.dictionaries(st.sampled_from(NAMES), TEXTS | st.text(max_size=6), max_size=8),
+)
+def test_whatever_is_posted_is_a_form_or_refused_in_a_sentence(type_key, fields):
+    draft = draft_add([], type_key)
+    draft[0] |= fields
+    draft = draft_read(posted(draft))
+    assert len(draft_drawn(draft)) == 1
+    try:
+        questions, refused = draft_questions(draft), ""
+    except FormRefused as error:
+        questions, refused = [], str(error)
+    assert refused.startswith("Question 1") if refused else draft_questions(draft_from(questions)) == questions

@@ -14,9 +14,11 @@ from annotation.services.assignment import assignment_next, assignment_submit
 from annotation.services.corrections import annotation_correct, annotation_undo
 from annotation.services.edits import edits_derive
 from annotation.services.projects import form_revise
+from pipelines.selectors.lineage import version_lineage
 from pipelines.services.aggregation import aggregate_full
 from pipelines.services.importing import ImportOptions, import_file
 from pipelines.services.routing import route_pilot
+from pipelines.services.versions import version_freeze
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -150,6 +152,19 @@ def test_imported_edits_become_preferences_too_and_go_with_their_import(project,
     assert row.comparison.source_import == record
     import_remove(record=record)
     assert (Comparison.objects.count(), Annotation.objects.count(), Text.objects.count()) == (0, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_frozen_into_a_version_that_names_the_edit():
+    project = cast.project()
+    form_revise(project=project, questions=QUESTIONS)
+    cast.comparison(project, "p", "a", "b")
+    answer = submit(project, cast.person("Ben", project, "annotator"), edit())
+    version = version_freeze(project=project, name="v1")
+    rows = {json.loads(bytes(row.payload))["chosen"]: row.position for row in version.rows.all()}
+    assert len(rows) == 2 and "A better one." in rows
+    edits = {row["position"]: row["edits"] for row in version_lineage(version=version)}
+    assert edits[rows.pop("A better one.")] == [answer.pk] and edits[rows.popitem()[1]] is None
 
 
 @pytest.mark.django_db(transaction=True)
