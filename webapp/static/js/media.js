@@ -4,6 +4,8 @@
 // `winnow:played` ({side, seconds}) when that grows. `gateOpen(root, seconds)` says whether every side was played so long,
 // or to its end.
 
+import { make, t } from "./words.js";
+
 const players = (root) => [...root.querySelectorAll("audio, video")];
 const sides = (root) => [...root.querySelectorAll("[data-side]")].filter((side) => players(side).length);
 const seconds = (player) => {
@@ -50,7 +52,7 @@ function hear(root, index) {
   const all = sides(root);
   button.hidden = false;
   button.dataset.hear = String(index);
-  button.textContent = `Hear ${all[(index + 1) % all.length].dataset.side} instead`;
+  button.textContent = t("Hear {side} instead", { side: all[(index + 1) % all.length].dataset.side });
 }
 
 function start(root) {
@@ -93,8 +95,17 @@ document.addEventListener("click", (event) => {
   if (inStep) stop(); else start(root);
 });
 
-// The control shows where two sides have something to play; pages that swap items call this again.
-export function offer(root = document) {
-  for (const bar of root.querySelectorAll("[data-media-bar]")) bar.hidden = firsts(bar.closest("[data-item]") ?? document.body).length < 2;
+// The control stands above the sides where two of them have something to play.
+function offer(root) {
+  const all = sides(root);
+  const place = all[0]?.parentElement;
+  if (all.length < 2 || !place || root.querySelector("[data-media-bar]")) return;
+  place.before(make("div", { class: "row wrap media-bar", "data-media-bar": true },
+    make("button", { class: "btn", type: "button", "data-play-both": true, "aria-pressed": "false" }, t("Play both in step")),
+    make("button", { class: "btn quiet", type: "button", "data-hear": "0", hidden: true })));
 }
-offer();
+
+const stage = document.getElementById("stage");
+const offerAll = () => document.querySelectorAll("[data-item]").forEach(offer);
+offerAll();
+if (stage) new MutationObserver(offerAll).observe(stage, { childList: true });

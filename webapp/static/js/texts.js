@@ -1,5 +1,7 @@
 // Sections of very long texts, loaded when they are opened; and headings that an outline jumps to take the focus.
 
+import "./media.js";
+
 async function load(section) {
   const link = section.querySelector("a");
   if (!link || section.getAttribute("aria-busy") === "true") return;

@@ -1,0 +1,74 @@
+"""Media in a real browser: one plays at a time, both in step, what was played is told, and sections load in place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from annotation.models import Project
+from pipelines.services.importing import ImportOptions, import_file
+from tests import cast
+from tests.webapp.conftest import Opener
+from tests.webapp.test_media import png, wav
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+PAGE = "/p/ours/annotate/"
+
+
+@pytest.fixture
+def place(db: None, tmp_path: Path) -> Project:
+    """One comparison of two sounds, under a picture."""
+    project = cast.project("ours")
+    for name, data in {"a.png": png(90, 64), "a.wav": wav(3, 120), "b.wav": wav(3, 130)}.items():
+        (tmp_path / name).write_bytes(data)
+
+    def sound(name: str) -> list[dict[str, object]]:
+        return [{"role": "assistant", "content": [{"type": "audio", "audio": name, "text": "Rain"}]}]
+
+    row = {
+        "prompt": [{"role": "user", "content": [{"type": "image", "image": "a.png", "text": "A roof"}, {"type": "text", "text": "How does it sound?"}]}],
+        "chosen": sound("a.wav"),
+        "rejected": sound("b.wav"),
+    }  # fmt: skip
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    import_file(project=project, path=path, options=ImportOptions(media=str(tmp_path)))
+    return project
+
+
+def test_sounds_play_one_at_a_time_or_in_step_and_the_page_is_told(open_page: Opener, place: Project) -> None:
+    page = open_page(cast.person("Ben", place, "annotator"), PAGE)
+    page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => it.readyState > 0)")
+    assert page.locator("[data-medium=image] img").evaluate("it => it.complete && it.naturalWidth") == 64
+    assert page.get_by_alt_text("A roof").count() == 1
+    told = page.evaluate_handle("const told = []; addEventListener('winnow:played', (e) => told.push(e.detail)); told")
+    audio = page.locator("audio")
+    audio.nth(0).evaluate("it => it.play()")
+    audio.nth(1).evaluate("it => it.play()")
+    page.wait_for_function("() => document.querySelectorAll('audio')[0].paused && !document.querySelectorAll('audio')[1].paused")
+    page.wait_for_function("() => document.querySelector('#side-B').dataset.played >= '1'")
+    gate = "async ([n]) => (await import('/static/js/media.js')).gateOpen(document, n)"
+    assert page.evaluate(gate, [1]) is False
+    audio.nth(1).evaluate("it => it.pause()")
+    page.get_by_role("button", name="Play both in step").click()
+    page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => !it.paused)")
+    page.wait_for_function("() => document.querySelector('#side-A').dataset.played >= '1'")
+    assert [it.evaluate("it => it.muted") for it in audio.all()] == [False, True]
+    first, second = (it.evaluate("it => it.currentTime") for it in audio.all())
+    assert abs(first - second) < 0.6
+    page.get_by_role("button", name="Hear B instead").click()
+    assert [it.evaluate("it => it.muted") for it in audio.all()] == [True, False]
+    assert page.evaluate(gate, [1]) is True
+    assert {it["side"] for it in told.json_value()} == {"A", "B"}
+
+
+def test_a_section_is_loaded_where_it_stands(open_page: Opener) -> None:
+    project = cast.project("ours")
+    cast.comparison(project, "Long?", ("word *word* " * 800 + "\n\n") * 24 + "THE-END", "short")
+    page = open_page(cast.person("Ben", project, "annotator"), PAGE)
+    last = page.locator("details.section").last
+    last.locator("summary").click()
+    page.get_by_text("THE-END").first.wait_for()
+    assert last.locator("a").count() == 0
