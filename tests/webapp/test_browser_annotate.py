@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.models import Annotation, Assignment, Project, User
+from annotation.models import Annotation, Assignment, Flag, Project, User
 from tests import cast
 from tests.webapp.conftest import Opener
 
@@ -104,6 +104,54 @@ def test_answers_given_offline_are_sent_when_the_connection_is_back(
     wait_saved(page, 1)
     assert Annotation.objects.count() == 1
     assert page.evaluate("localStorage.length") == 0
+
+
+def test_what_waits_for_the_network_moves_on_when_it_is_back_and_takes_no_other_answer_meanwhile(
+    open_page: Opener, place: Project, ben: User
+) -> None:
+    cast.comparisons(place, 4)
+    page = open_page(ben, PAGE)
+    page.wait_for_timeout(500)
+    page.context.set_offline(True)
+    answer_by_key(page, "3")
+    last = shown(page)
+    page.keyboard.press("6")
+    page.get_by_text("Nothing more to judge until").first.wait_for()
+    page.keyboard.press("1")
+    assert shown(page) == last and page.locator("[data-answer] input:checked").get_attribute("value") == "6"
+    page.context.set_offline(False)
+    page.wait_for_function(
+        "id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=last
+    )
+    answer_by_key(page, "4")
+    wait_saved(page, 3)
+    assert Annotation.objects.count() == 3
+
+
+def test_a_refused_answer_is_explained_over_the_next_comparison(
+    open_page: Opener, place: Project, ben: User
+) -> None:
+    cast.comparisons(place, 4)
+    page, other = open_page(ben, PAGE), open_page(ben, PAGE)
+    assert shown(page) == shown(other)
+    answer_by_key(page, "3")
+    wait_saved(page, 1)
+    answer_by_key(other, "6")
+    other.wait_for_timeout(500)
+    assert other.locator("[data-toast-slot] .warn").inner_text()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_flag_reaches_the_curator(open_page: Opener, place: Project, ben: User, width: int) -> None:
+    cast.comparisons(place, 2)
+    page = open_page(ben, PAGE)
+    page.set_viewport_size({"width": width, "height": 740})
+    menu = page.locator("details.more:visible").last
+    menu.locator("summary").click()
+    menu.locator("input").fill("B stops in the middle")
+    page.keyboard.press("Enter")
+    page.get_by_text("Flagged for the curator").first.wait_for()
+    assert Flag.objects.get().reason == "B stops in the middle"
 
 
 def test_an_answer_survives_closing_the_page_before_it_was_sent(

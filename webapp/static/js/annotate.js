@@ -38,13 +38,15 @@ const item = () => stage.querySelector("[data-item]");
 function say(text) { live.textContent = text; }
 
 let stopToast = () => {};
-// Shows `parts` in the dock and says `announce`; goes after so many milliseconds of not being hovered or focused.
-function toast(parts, announce, milliseconds) {
+// Shows `parts` in the dock and says `announce`; goes after so many milliseconds of not being hovered or focused. What
+// `stays` goes along to the next comparison.
+function toast(parts, announce, milliseconds, stays = false) {
   const slot = stage.querySelector("[data-toast-slot]");
   stopToast();
   say(announce);
   if (!slot) return;
   slot.replaceChildren(...parts);
+  slot.toggleAttribute("data-stays", stays);
   if (!milliseconds) return;
   let left = milliseconds, since = 0, timer = 0;
   const run = () => { since = Date.now(); timer = setTimeout(() => { slot.replaceChildren(); lastSaved = null; }, left); };
@@ -67,31 +69,41 @@ const sender = new Sender(outbox, token, {
   saved(entry, reply) {
     lastSaved = { annotation: reply.annotation_id, assignment: entry.assignment, word: entry.word, opinion: reply.opinion, fields: entry.fields };
     drafts.drop(entry.assignment);
+    // After a reload it may stand here still; then it is done, and the page goes on.
+    if (entry.assignment === item()?.dataset.assignment && form?.element) form.element.dataset.sent = "1";
     const count = document.querySelector("[data-count]");
     if (!reply.replay) count.textContent = Number(count.textContent) + 1;
     offerUndo(reply.late);
   },
   refused(entry, why) {
-    toast([element("span", { class: "warn" }, why)], why, 20_000);
+    toast([element("span", { class: "warn" }, why)], why, 20_000, true);
   },
-  waiting(count, why) {
-    const words = {
-      offline: tn("{n} answer kept on this device, sending when back", "{n} answers kept on this device, sending when back", count),
-      "signed-out": tn("{n} answer kept on this device. Sign in again as yourself to send it.", "{n} answers kept on this device. Sign in again as yourself to send them.", count),
-      server: tn("{n} answer kept on this device, trying again", "{n} answers kept on this device, trying again", count),
-    }[why];
-    state(words, "warn ring");
-    const parts = [element("span", { class: "warn" }, words)];
-    if (why === "signed-out") parts.push(element("a", { class: "btn quiet", href: body.dataset.page }, t("Sign in")));
-    else {
-      const again = element("button", { class: "btn quiet", type: "button" }, t("Try now"));
-      again.onclick = () => sender.flush();
-      parts.push(again);
-    }
-    toast(parts, words, 0);
+  waiting: showWaiting,
+  idle() {
+    state(t("All saved"), "ok");
+    if (!advancing && form?.element?.dataset.sent) goOn();
   },
-  idle() { state(t("All saved"), "ok"); },
 });
+
+let waitsFor = "offline";
+function showWaiting(count, why) {
+  waitsFor = why;
+  const words = {
+    offline: tn("{n} answer kept on this device, sending when back", "{n} answers kept on this device, sending when back", count),
+    "signed-out": tn("{n} answer kept on this device. Sign in again as yourself to send it.", "{n} answers kept on this device. Sign in again as yourself to send them.", count),
+    server: tn("{n} answer kept on this device, trying again", "{n} answers kept on this device, trying again", count),
+  }[why];
+  state(words, "warn ring");
+  const isLast = "waits" in (item()?.dataset ?? {}), all = isLast ? `${words}. ${t("Nothing more to judge until the answers kept here are sent.")}` : words;
+  const parts = [element("span", { class: "warn" }, all)];
+  if (why === "signed-out") parts.push(element("a", { class: "btn quiet", href: body.dataset.page }, t("Sign in")));
+  else {
+    const again = element("button", { class: "btn quiet", type: "button" }, t("Try now"));
+    again.onclick = () => sender.flush();
+    parts.push(again);
+  }
+  toast(parts, all, 0, true);
+}
 
 function offerUndo(isLate = false) {
   const undo = element("button", { class: "btn quiet", type: "button", "data-key": "z", "data-undo-button": "" }, t("Undo"), " ", element("kbd", {}, "Z"));
@@ -101,7 +113,7 @@ function offerUndo(isLate = false) {
   const parts = [element("span", {}, before, element("b", {}, lastSaved.word), after)];
   const opinion = opinionWords(lastSaved.opinion);
   if (opinion) parts.push(element("span", { class: "mute", "data-opinion": "" }, opinion));
-  toast([...parts, undo], `${before}${lastSaved.word}${after} ${opinion}`, UNDO_MS);
+  toast([...parts, undo], `${before}${lastSaved.word}${after} ${opinion}`, UNDO_MS, true);
 }
 
 // What a model judge thought, where the project shows it after the own answer.
@@ -145,7 +157,9 @@ async function place(next) {
   pressed("differences", false);
   pressed("source", false);
   form?.leave();
+  const said = stage.querySelector("[data-toast-slot][data-stays]");
   stage.replaceChildren(next);
+  if (said?.childElementCount) stage.querySelector("[data-toast-slot]")?.replaceWith(said);
   settle();
   scrollTo(0, 0);
   stage.querySelector("[data-heading]")?.focus({ preventScroll: true });
@@ -177,8 +191,10 @@ async function goOn() {
   if (held.length) return place(held.shift());
   await sender.flush();
   if (outbox.all().length) {
-    say(t("Nothing more to judge until the answers kept here are sent."));
-    return;
+    // This one is sent; it stands here until the connection is back, and takes no other answer meanwhile.
+    item().dataset.waits = "";
+    for (const part of item().querySelectorAll("[data-row], [data-block], .dock-row .outcome, button.primary")) part.inert = true;
+    return showWaiting(outbox.all().length, waitsFor);
   }
   location.assign(body.dataset.page + (lastSaved ? `?saved=${lastSaved.annotation}` : ""));
 }
@@ -234,7 +250,8 @@ async function undoLast() {
 }
 
 async function sideDoor(door, submitter) {
-  const fields = Object.fromEntries(new FormData(door, submitter));
+  // The menu of the other width has a field of the same name, which is empty.
+  const fields = Object.fromEntries([...new FormData(door, submitter)].filter(([, value]) => value !== ""));
   delete fields.csrfmiddlewaretoken;
   const reply = await post(door.action, fields, token()).catch(() => null);
   if (!reply?.ok) {
@@ -324,11 +341,13 @@ document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") return escape(event);
   if ((event.repeat && !event.key.startsWith("Arrow")) || typing(event) || advancing || !form) return;
-  if (formKey(event, form)) return;
+  const isSent = Boolean(form.element?.dataset.sent);
+  if (!isSent && formKey(event, form)) return;
   if (event.key === "Enter") {
     if (event.target.closest("button, a, summary")) return;
     event.preventDefault();
-    if (form.isComplete || form.rows().some((row) => form.answered(row))) submit();
+    // One Enter too many after a submit is no question; it would take the place of "Saved, Undo".
+    if (form.rows().some((row) => form.answered(row)) || !stage.querySelector("[data-toast-slot]")?.childElementCount) submit();
     return;
   }
   if (!keys.on || event.key.startsWith("Arrow")) return;
@@ -337,7 +356,7 @@ document.addEventListener("keydown", (event) => {
   if (menu) return menuKey(menu, pressedKey, event);
   const key = form.letters.includes(pressedKey) ? pressedKey : keys.shipped(pressedKey);
   if (key === null) return;
-  if (!isShifted && form.pick(key)) {
+  if (!isShifted && !isSent && form.pick(key)) {
     event.preventDefault();
     const label = form.takePressed();
     if (label?.matches("[data-goes]") && "goesOnKey" in item().dataset) submit();
@@ -356,7 +375,7 @@ function escape(event) {
 
 function toolKey(key) {
   if (key === "z") { if (lastSaved) undoLast(); return Boolean(lastSaved); }
-  const own = { l: () => tools.lock(), n: () => tools.next(), j: () => form.step(1), k: () => form.step(-1), p: () => form.clear() }[key];
+  const own = { l: () => tools.lock(), n: () => tools.next(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
   if (own) { own(); return true; }
   const target = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]`)].find((one) => !one.matches("label"));
   target?.click();
