@@ -6,7 +6,7 @@ completions of a comparison share. Pages reach all of it through the tags in `te
 """
 
 from webapp.rendering.controls import visible
-from webapp.rendering.markdown import markdown_html, source_html
+from webapp.rendering.markdown import inside_fences, markdown_html, source_html
 from webapp.rendering.turns import Turn, one_line, turns
 
-__all__ = ["Turn", "markdown_html", "one_line", "source_html", "turns", "visible"]
+__all__ = ["Turn", "inside_fences", "markdown_html", "one_line", "source_html", "turns", "visible"]

@@ -7,6 +7,7 @@ the same functions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +37,7 @@ CLASSES = {
     "span": {"ctl", "ref", "addr", "trail", "hk", "hs", "hn", "hf", "hc"},
     "code": {"tex"},
     "div": {"formula"},
+    "mrow": {"radicand"},
 }
 ATTRIBUTES = {
     "ol": {"start"}, "span": {"title"}, "pre": {"tabindex"}, "table": {"tabindex"}, "div": {"tabindex"},
@@ -210,6 +212,25 @@ def headings(text: str) -> list[Heading]:
         if token.type == "heading_open"
     ]
     return [Heading(number, level, words) for number, (level, words) in enumerate(found, start=1)]
+
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+
+def inside_fences(pieces: Sequence[str]) -> list[bool]:
+    """For pieces of one text in order, cut at line breaks: whether each begins, goes on with or ends a block of code that
+    it does not hold whole. Alone it would lose its fence, its indent or its fixed width."""
+    found, fence = [], ""
+    for piece in pieces:
+        before = fence
+        for line in piece.split("\n"):
+            mark = _FENCE.match(line)
+            if mark and not fence:
+                fence = mark[1]
+            elif mark and mark[1].startswith(fence) and not line.strip(" `~"):
+                fence = ""
+        found.append(bool(before or fence))
+    return found
 
 
 def source_html(text: str) -> SafeString:

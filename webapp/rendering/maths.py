@@ -8,6 +8,7 @@ attributes below, as it does everything else.
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ElementTree
 from time import monotonic
 
 from latex2mathml.converter import convert
@@ -65,7 +66,35 @@ def _mathml(source: str, is_block: bool) -> str | None:
         found: str = convert(source, display="block" if is_block else "inline")
     except Exception:  # noqa: BLE001 - any of the converter's many errors means the same: not turned
         return None
-    return found if _is_whole(found) and not _UNKNOWN.search(found) else None
+    return _roots_written(found) if _is_whole(found) and not _UNKNOWN.search(found) else None
+
+
+def _roots_written(found: str) -> str | None:
+    """The same with each root as the sign and a line over its inside: a browser without a font for mathematics draws
+    `msqrt` and `mroot` without the sign, and b² - 4ac under a root then reads as b² - 4ac."""
+    if "<msqrt" not in found and "<mroot" not in found:
+        return found
+    try:
+        formula = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", found, count=1))
+    except ElementTree.ParseError:
+        return None
+    for element in list(formula.iter()):
+        if element.tag in {"msqrt", "mroot"}:
+            _root_write(element)
+    return ElementTree.tostring(formula, encoding="unicode")
+
+
+def _root_write(element: ElementTree.Element) -> None:
+    inside = list(element)
+    index = inside.pop() if element.tag == "mroot" else None
+    element.clear()
+    element.tag = "mrow"
+    if index is not None:
+        degree = ElementTree.SubElement(element, "msup")
+        ElementTree.SubElement(degree, "mrow")
+        degree.append(index)
+    ElementTree.SubElement(element, "mo").text = "√"
+    ElementTree.SubElement(element, "mrow", {"class": "radicand"}).extend(inside)
 
 
 def _is_whole(found: str) -> bool:

@@ -47,7 +47,7 @@ from annotation.services.people import keys_of
 from pipelines.selectors.opinion import opinion_after
 from webapp.language import script_words
 from webapp.middleware import wants_json
-from webapp.rendering import Turn, turns
+from webapp.rendering import Turn, inside_fences, turns
 from webapp.rendering.turns import parted
 from webapp.requests import Request
 
@@ -383,11 +383,11 @@ def _exact(text: TextShown) -> list[dict[str, Any]]:
 
 
 def _steps(block: Block, at: int) -> list[dict[str, Any]]:
-    cut = block.question.get("cut")
+    cut, rows = block.question.get("cut"), [row for row in block.rows if row.text is not None]
+    code = inside_fences([row.text or "" for row in rows])
     return [
-        {"row": row, "block": block, "at": at, "turn": _step_turn(cut, row)}
-        for row in block.rows
-        if row.text is not None
+        {"row": row, "block": block, "at": at, "turn": _step_turn(cut, row), "is_code": is_code}
+        for row, is_code in zip(rows, code, strict=True)
     ]
 
 
@@ -396,7 +396,8 @@ def _step_turn(cut: str | None, row: Row) -> Turn:
     text = row.text or ""
     if cut == "messages" and text.startswith('{"'):
         return turns("messages", f"[{text}]")[0]
-    return Turn("", text)
+    # The indent of a line alone would read as a block of code.
+    return Turn("", text.strip() if cut == "lines" else text)
 
 
 def _as_json(item: Judgeable) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from time import process_time
 
 import pytest
 
-from webapp.rendering import markdown_html, source_html
+from webapp.rendering import inside_fences, markdown_html, source_html
 from webapp.rendering.markdown import headings
 
 ATTACKS = [
@@ -70,7 +70,8 @@ FORMULAS = {
     "so \\(a_b\\)": "<msub>",
     "$$\n\\frac{1}{2}\n= b\n$$": "<mfrac>",
     "\\[\n\\begin{align*}a&=b\\\\c&=d\\end{align*}\n\\]": "<mtable",
-    "- \\(\\sqrt{2}\\)": "<msqrt>",
+    "- \\(\\sqrt{2}\\)": '<mo>√</mo><mrow class="radicand">',
+    "$\\sqrt[3]{\\frac{a}{\\sqrt b}}$": "<msup><mrow></mrow><mn>3</mn></msup><mo>√</mo>",
 }
 
 
@@ -138,3 +139,16 @@ def test_hostile_repetitions_end(piece: str) -> None:
     start = process_time()
     markdown_html(piece * (40_000 // len(piece)))
     assert process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("pieces", "inside"),
+    [
+        (["Do:", "```py", "    x = 1", "```", "Done."], [False, True, True, True, False]),
+        (["```\nx\n```", "y"], [False, False]),
+        (["~~~~", "```", "~~~", "~~~~", "a"], [True, True, True, True, False]),
+        (["```a", "never closed"], [True, True]),
+    ],
+)
+def test_pieces_of_a_code_block_are_known(pieces: list[str], inside: list[bool]) -> None:
+    assert inside_fences(pieces) == inside
