@@ -87,6 +87,62 @@ def percent_agreement(unit: IntArray, value: FloatArray) -> float | None:
     return float((counts * (counts - 1)).sum() / (ratings * (ratings - 1)).sum())
 
 
+@dataclass(frozen=True)
+class CrossAgreement:
+    """Share of equal pairs of ratings: between two groups of raters, and within the first, which is the ceiling.
+
+    `between` and `ceiling` are None without a pair; `pairs` and `ceiling_pairs` count them.
+    """
+
+    between: float | None
+    pairs: int
+    ceiling: float | None
+    ceiling_pairs: int
+
+
+def cross_agreement(
+    unit: IntArray, value: FloatArray, group: IntArray, one: int, other: int
+) -> CrossAgreement:
+    """How far two groups (people and a judge) agree on the same units, beside how far the first agrees with itself.
+
+    Args:
+        unit, value: as for `krippendorff_alpha`; one rating of each rater and unit.
+        group: (n,) int64, the group of each rating's rater. one, other: the groups to compare.
+
+    Raises:
+        RatingsMalformed: other shapes, NaN, negative units, or one group named twice.
+
+    Example:
+        >>> import numpy as np
+        >>> unit, value = np.array([0, 0, 0, 1, 1]), np.array([1.0, 1.0, 1.0, 2.0, 1.0])
+        >>> found = cross_agreement(unit, value, np.array([0, 0, 1, 0, 1]), 0, 1)
+        >>> round(found.between, 3), found.ceiling
+        (0.667, 1.0)
+    """
+    if unit.ndim != 1 or not unit.shape == value.shape == group.shape or one == other:
+        raise RatingsMalformed("unit, value and group must be flat and of one length, and the groups two")
+    if not np.isfinite(np.asarray(value, dtype=np.float64)).all() or (unit.size and int(unit.min()) < 0):
+        raise RatingsMalformed("values must be finite and units 0 or more")
+    if not unit.size:
+        return CrossAgreement(None, 0, None, 0)
+    values, code = np.unique(value, return_inverse=True)
+    units = int(unit.max()) + 1
+    here, there = (
+        np.bincount(unit[group == which] * values.size + code[group == which], minlength=units * values.size)
+        .reshape(units, -1)
+        .astype(np.float64)
+        for which in (one, other)
+    )
+    pairs = int((here.sum(axis=1) * there.sum(axis=1)).sum())
+    own = int((here.sum(axis=1) * (here.sum(axis=1) - 1)).sum()) // 2
+    return CrossAgreement(
+        float((here * there).sum()) / pairs if pairs else None,
+        pairs,
+        float((here * (here - 1)).sum()) / (2 * own) if own else None,
+        own,
+    )
+
+
 def cohen_kappa(
     one: IntArray, other: IntArray, weights: Literal["none", "linear", "quadratic"] = "none"
 ) -> float | None:

@@ -106,6 +106,22 @@ class LcpoFit:
     trace: FloatArray
 
 
+def ipo_margin(margin: FloatArray, tau: float) -> FloatArray:
+    """(n,) what LCPO takes as h under IPO with target 1 / (2 tau) on the unscaled margin: 2 m / tau."""
+    if tau <= 0:
+        raise VotesMalformed(f"tau must be above 0, got {tau}")
+    return 2 * margin / tau
+
+
+def simpo_margin(gap: FloatArray, gamma: float) -> FloatArray:
+    """(n,) what LCPO takes as h under SimPO: the log-odds of both orders' losses, not gap - gamma.
+
+    Args:
+        gap: (n,) beta times the difference of mean log-probabilities. gamma: SimPO's margin, 0 or more.
+    """
+    return np.asarray(log_expit(gap - gamma) - log_expit(-gap - gamma))
+
+
 def lcpo_fit(
     margin: FloatArray,
     rater: IntArray | None = None,

@@ -16,6 +16,7 @@ from annotation.agreement import (
     RatingsMalformed,
     agreement,
     cohen_kappa,
+    cross_agreement,
     fleiss_kappa,
     kendalls_w,
     krippendorff_alpha,
@@ -110,6 +111,21 @@ def test_fleiss_kappa_is_the_vectors() -> None:
     counts = np.stack([(np.array(RATERS) == category).sum(axis=0) for category in range(3)], axis=1)
     wanted = VECTOR["expected"]["fleiss_kappa_three_raters"]
     assert fleiss_kappa(counts) == pytest.approx(wanted, abs=VECTOR["tolerance"])
+
+
+def test_agreement_across_groups_stands_beside_its_ceiling() -> None:
+    unit = np.array([0, 0, 0, 1, 1, 1, 2])
+    value = np.array([1.0, 1.0, 2.0, 3.0, 1.0, 3.0, 1.0])
+    group = np.array([0, 0, 1, 0, 0, 1, 0])
+    found = cross_agreement(unit, value, group, 0, 1)
+    assert (found.between, found.pairs) == (0.25, 4)
+    assert (found.ceiling, found.ceiling_pairs) == (0.5, 2)
+    back = cross_agreement(unit, value, group, 1, 0)
+    assert (back.between, back.ceiling) == (0.25, None)
+    empty = cross_agreement(unit[:0], value[:0], group[:0], 0, 1)
+    assert (empty.between, empty.pairs) == (None, 0)
+    with pytest.raises(RatingsMalformed):
+        cross_agreement(unit, value, group, 0, 0)
 
 
 def test_without_variation_kappas_are_not_defined() -> None:

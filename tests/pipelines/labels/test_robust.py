@@ -26,10 +26,12 @@ from pipelines.labels.robust import (
     flip_rate_from_gold,
     flip_rate_from_model,
     flip_rate_from_repeats,
+    ipo_margin,
     lcpo_fit,
     lcpo_moving_eta,
     loss_weights,
     nbpo_loss,
+    simpo_margin,
     soft_loss,
     temperature,
 )
@@ -124,6 +126,18 @@ def test_lcpo_learns_nothing_from_margins_of_nothing() -> None:
         lcpo_fit(np.array([np.nan]))
     with pytest.raises(VotesMalformed):
         lcpo_fit(np.zeros(3), eta_start=0.4)
+
+
+def test_links_of_other_losses_normalise_both_orders() -> None:
+    gap, gamma = np.array([-1.0, 0.0, 2.0]), 0.5
+    right, wrong = expit(gap - gamma), expit(-gap - gamma)
+    assert expit(simpo_margin(gap, gamma)) == pytest.approx(right / (right + wrong))
+    assert simpo_margin(gap, 0.0) == pytest.approx(gap)
+    tau, m = 0.2, np.array([0.3, -0.1])
+    loss = [(m - 1 / (2 * tau)) ** 2, (-m - 1 / (2 * tau)) ** 2]
+    assert expit(ipo_margin(m, tau)) == pytest.approx(
+        np.exp(-loss[0]) / (np.exp(-loss[0]) + np.exp(-loss[1]))
+    )
 
 
 def test_temperature_calibrates() -> None:
