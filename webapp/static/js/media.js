@@ -100,7 +100,7 @@ function offer(root) {
   const all = sides(root);
   const place = all[0]?.parentElement;
   if (all.length < 2 || !place || root.querySelector("[data-media-bar]")) return;
-  place.before(make("div", { class: "row wrap media-bar", "data-media-bar": true },
+  (place.closest(".board") ?? place).before(make("div", { class: "row wrap media-bar", "data-media-bar": true },
     make("button", { class: "btn", type: "button", "data-play-both": true, "aria-pressed": "false" }, t("Play both in step")),
     make("button", { class: "btn quiet", type: "button", "data-hear": "0", hidden: true })));
 }
