@@ -293,7 +293,7 @@ def comparison_get(*, project: Project, comparison_id: int, sees_models: bool) -
     annotations = (
         Annotation.objects.filter(comparison=found)
         .exclude(state=Annotation.State.RETRACTION)
-        .select_related("rater__participation__annotator", "source_import")
+        .select_related("rater__participation__annotator", "source_import", "form_revision")
         .order_by("id")
     )
     scores = Score.objects.filter(comparison=found).order_by("-id")

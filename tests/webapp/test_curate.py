@@ -496,3 +496,28 @@ def scene_of_edit(client):
     assignment_submit(assignment_id=lent.id, user_id=ben.pk, submit_key=uuid4(), answers=answers)
     client.force_login(ada)
     return project, client, Annotation.objects.get(derived_from__isnull=False).comparison
+
+
+def test_answers_of_every_type_are_told_in_words(client, tmp_path):
+    from annotation.feedback.templates import TEMPLATES
+    from annotation.models import Comparison
+    from annotation.services.projects import form_revise
+    from pipelines.services.importing import ImportOptions, import_file
+
+    project = cast.project()
+    questions = [TEMPLATES[name].questions[0] for name in ("listwise", "helpsteer2", "spans")]
+    form_revise(project=project, questions=[{**one, "required": one["type"] == "listwise"} for one in questions])
+    span = {"start": 0, "end": 1, "category": "style", "severity": "minor"}
+    rating = {"values": {part["key"]: 3 for part in questions[1]["aspects"]}}
+    answers = {
+        "ranking": {"ranks": [2, 1, 3]}, "rating": {"completions": [rating, None, None]},
+        "errors": {"completions": [{"spans": [span]}, None, None]},
+    }  # fmt: skip
+    completions = [{"id": n, "text": f"text {n}"} for n in range(3)]
+    row = {"prompt": "p", "completions": completions, "annotations": [{"rater": "r", "answers": answers}]}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    import_file(project=project, path=path, options=ImportOptions())
+    client.force_login(cast.person("Ada", project, "project_admin"))
+    page = client.get(f"/p/{project.slug}/comparisons/{Comparison.objects.get(project=project).pk}/").content.decode()
+    assert "1 passage" in page and "Helpfulness: 3" in page and "letters as stored" in page

@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from annotation.errors import NotFound, Refused
 from annotation.feedback import SIDES
-from annotation.models import LanguageModel
+from annotation.feedback.drawing import answer_words as form_words
+from annotation.models import Annotation, LanguageModel
 from annotation.selectors.leases import lease_list
 from annotation.selectors.queue import group_list, judging_people
 from annotation.services.assignment import assignment_release
@@ -190,7 +191,7 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
         "sections": reverse("comparison_section", args=[slug, comparison_id]),
         "sides": [
             {
-                "name": ("First", "Second")[place.position] if known.comparison.size == 2 else place.position + 1,
+                "name": ("First", "Second")[place.position] if known.comparison.size == 2 else letter,
                 "prompt": []
                 if place.completion.prompt_id == known.comparison.prompt_id
                 else turns(place.completion.prompt.text.form, place.completion.prompt.text.body),
@@ -204,7 +205,8 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
         "votes": [
             {
                 "annotation": a,
-                "words": _stored_words(a.outcome, a.vote, a.vote_scale),
+                "words": _stored_words(a.outcome, a.vote, a.vote_scale) if a.outcome else "",
+                "details": _details(a, known.comparison.size),
                 "shown": answer_words(a.outcome, a.vote, a.vote_scale, a.shown_order)
                 if a.shown_order
                 else "",
@@ -222,6 +224,14 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
             "groups": group_list(project=request.project),
         }
     return render(request, "curate/comparison.html", context)
+
+
+def _details(annotation: Annotation, size: int) -> str:
+    """All that was answered, by letters in stored order, where the overall choice does not say it all."""
+    form = annotation.form_revision
+    if form is None or (annotation.outcome and len(form.questions) == 1 and not form.questions[0].get("aspects")):
+        return ""
+    return form_words(form.questions, annotation.answers, range(size))
 
 
 def _stored_words(outcome: str, vote: int | None, scale: int | None) -> str:
