@@ -37,7 +37,7 @@ def _place(name: str, letter: str, shown: Shown, fields: Mapping[str, str], need
 
 def _end(name: str, label: str, shown: Shown, fields: Mapping[str, str], needed: bool) -> Row:
     choices = [
-        Choice(letter, f"{letter.lower()} {at}", letter, letter, chosen=fields.get(name) == letter, cap=letter)
+        Choice(letter, f"{letter.lower()} {at}", letter, letter, chosen=fields.get(name) == letter)
         for at, letter in enumerate(shown.sides, start=1)
     ]
     return Row(name, label, "choices", choices, needed=needed)

@@ -411,4 +411,5 @@ if (item()) {
   await load(stage);
   settle();
 }
+body.dataset.ready = "";
 sender.flush();

@@ -88,8 +88,17 @@ export class AnswerForm {
     this.blockOf(row).classList.add("here");
     row.closest(".step")?.classList.add("here");
     if (focus) row.focus({ preventScroll: true });
-    if (scroll) (row.closest(".step") ?? row).scrollIntoView({ block: "nearest", behavior: "instant" });
+    if (scroll) this.#show(row);
     this.#progress();
+  }
+
+  // A panel that scrolls by itself leaves the page where it is: text that is being read does not move.
+  #show(row) {
+    const panel = row.closest(".panel-in");
+    if (!panel || getComputedStyle(panel).overflowY !== "auto") return (row.closest(".step") ?? row).scrollIntoView({ block: "nearest", behavior: "instant" });
+    const box = row.getBoundingClientRect(), frame = panel.getBoundingClientRect();
+    if (box.top < frame.top + 8) panel.scrollTop += box.top - frame.top - 40;
+    else if (box.bottom > frame.bottom - 8) panel.scrollTop += box.bottom - frame.bottom + 24;
   }
 
   step(by) {

@@ -12,7 +12,7 @@ export function attach(block, data, form) {
     field.after(range);
     const show = () => {
       range.classList.toggle("unset", field.value === "");
-      range.value = field.value === "" ? String(Math.round((low + high) / 2)) : field.value;
+      range.value = field.value === "" ? String(low) : field.value;
       range.setAttribute("aria-valuetext", field.value === "" ? t("not set") : field.value);
     };
     const set = (value) => {
