@@ -135,7 +135,10 @@ def opened(open_page: Opener, case: Case, person: str = "Ben", **options: Any) -
     place = project_with(case.form)
     ben = cast.person(person, place, "annotator")
     lend(ben, comparison_of(place, case.prompts, case.completions, case.context), case.order)
-    return open_page(ben, PAGE, **options), ben, place
+    page = open_page(ben, PAGE, **options)
+    if options.get("java_script_enabled", True):
+        page.locator("body[data-ready]").wait_for()
+    return page, ben, place
 
 
 def stored_soon(page: Any) -> Annotation:
@@ -156,7 +159,6 @@ def test_it_is_answered_by_keyboard_alone(open_page: Opener, name: str, width: i
     page.set_viewport_size({"width": width, "height": 800})
     found = Axe().run(page, options=RULES)
     assert found.violations_count == 0, found.generate_report()
-    page.locator("body[data-ready]").wait_for()
     for key in case.keys:
         page.keyboard.press(key)
     answers = stored_soon(page).answers
@@ -198,6 +200,7 @@ def test_an_undone_answer_comes_back_as_it_was(open_page: Opener) -> None:
     page, ben, place = opened(open_page, case)
     lend(ben, comparison_of(place, ["What else?"], FIVE[:3]))
     page.reload()
+    page.locator("body[data-ready]").wait_for()
     first = page.locator("[data-item]").get_attribute("data-assignment")
     for key in case.keys:
         page.keyboard.press(key)
@@ -311,6 +314,7 @@ def test_two_minutes_without_network_lose_nothing(open_page: Opener) -> None:
     lend(ben, comparison_of(place, ["What else?"], FIVE[:3]))
     page.clock.install()
     page.reload()
+    page.locator("body[data-ready]").wait_for()
     page.wait_for_timeout(300)
     page.context.set_offline(True)
     for key in case.keys:
@@ -341,6 +345,7 @@ def test_keys_follow_the_person(open_page: Opener) -> None:
         page.locator("[data-key-settings] input[name=u]").fill("c")
         page.locator("[data-key-settings] input[name=u]").blur()
     other = open_page(ben, PAGE)
+    other.locator("body[data-ready]").wait_for()
     assert other.locator("[data-outcome][data-key=u] kbd").inner_text() == "C"
     other.keyboard.press("u")
     other.keyboard.press("c")
@@ -368,7 +373,8 @@ def test_right_to_left_keeps_a_first_and_loses_nothing(open_page: Opener, name: 
     ben = cast.person("Ben", place, "annotator")
     User.objects.filter(pk=ben.pk).update(interface_language="ar")
     lend(ben, comparison_of(place, case.prompts, case.completions), case.order)
-    page = open_page(ben, PAGE, reduced_motion="reduce")
+    page = open_page(ben, PAGE, reduced_motion="reduce", color_scheme="dark")
+    page.locator("body[data-ready]").wait_for()
     page.set_viewport_size({"width": width, "height": 800})
     assert page.locator("html").get_attribute("dir") == "rtl"
     found = Axe().run(page, options=RULES)
