@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from webapp import rendering
 
@@ -17,6 +18,16 @@ register = template.Library()
 def json_data(data: Any, name: str) -> SafeString:
     """A data element that a script of the page reads: `data-of` names the block it belongs to."""
     return mark_safe(json_script(data).replace("<script", format_html('<script data-of="{}"', name), 1))
+
+
+@register.filter
+def who(turn: rendering.Turn) -> str:
+    """A turn's role and number in words of the interface; a role that is not known as it came."""
+    known = {
+        "system": _("System"), "user": _("User"), "assistant": _("Assistant"), "tool": _("Tool result"), "": _("Text"),
+    }  # fmt: skip
+    role = known.get(turn.role, turn.role.capitalize())
+    return _("{role}, turn {n}").format(role=role, n=turn.number) if turn.number else role
 
 
 @register.filter

@@ -374,9 +374,9 @@ def _option(
 def _exact(text: TextShown) -> list[dict[str, Any]]:
     """The texts of a completion as they are stored; of a chat, each message's under its place in it."""
     if text.form != "messages":
-        return [{"message": "", "who": "", "text": text.body}]
+        return [{"message": "", "turn": Turn("", ""), "text": text.body}]
     return [
-        {"message": at, "who": str(message.get("role", "")).capitalize(), "text": message["content"]}
+        {"message": at, "turn": Turn(str(message.get("role", "")), ""), "text": message["content"]}
         for at, message in enumerate(json.loads(text.body))
         if isinstance(message.get("content"), str)
     ]
