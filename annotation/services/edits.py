@@ -91,6 +91,14 @@ def _last_replaced(body: str, written: str) -> str:
     return orjson.dumps([*messages[:-1], {**messages[-1], "content": written}]).decode()
 
 
+def _is_only_text(text: Text) -> bool:
+    """Whether it is all words: no name in the place of a text, no media, no tools."""
+    if text.form != Text.Form.MESSAGES:
+        return text.form == Text.Form.PLAIN
+    messages = orjson.loads(text.body)
+    return all(one.keys() <= {"role", "content"} and isinstance(one["content"], str) for one in messages)
+
+
 def _comparison(annotation: Annotation, source: Completion, new: Completion) -> tuple[Comparison, int]:
     """The comparison of both, open to nobody if it is new; and the id of its first completion."""
     prompt, context = source.prompt, annotation.comparison.context
@@ -104,7 +112,7 @@ def _comparison(annotation: Annotation, source: Completion, new: Completion) -> 
             "prompt": prompt,
             "context": context,
             "size": 2,
-            "one_prompt": prompt.text.form != Text.Form.NAME,
+            "one_prompt": all(_is_only_text(text) for text in (prompt.text, source.text, new.text)),
             "source_import_id": annotation.source_import_id,
             "source_line": annotation.source_line,
         },

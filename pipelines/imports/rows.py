@@ -235,7 +235,7 @@ def completion_value(value: object, field: str, limits: Limits) -> TextValue:
         empty, text = not value.strip(), plain_value(value, field)
     elif is_messages(value):
         text = messages_value(value, field)  # type: ignore[arg-type]
-        empty = not any(map(has_content, value))  # type: ignore[arg-type]
+        empty = not any(has_content(message) for message in value)  # type: ignore[attr-defined]
     elif value == []:
         raise RowRefused("empty_completion", f"{field} is empty")
     else:

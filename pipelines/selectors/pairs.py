@@ -1,4 +1,4 @@
-"""Pairs: comparisons of two completions of one prompt whose text is here.
+"""Pairs: comparisons of two completions of one prompt, all of them texts that are here.
 
 Judges, scores, routing and versions take only those.
 """

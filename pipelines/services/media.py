@@ -72,4 +72,9 @@ def media_take_away(named: list[str]) -> None:
     Media.objects.filter(pk__in=named, uses=None).delete()
     still = set(Media.objects.filter(pk__in=named).values_list("pk", flat=True))
     gone = [media_path(sha256) for sha256 in named if sha256 not in still]
-    transaction.on_commit(lambda: [path.unlink(missing_ok=True) for path in gone] and None)
+
+    def delete() -> None:
+        for path in gone:
+            path.unlink(missing_ok=True)
+
+    transaction.on_commit(delete)

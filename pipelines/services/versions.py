@@ -335,7 +335,7 @@ def _filtered(
     steps = []
     if population.not_pairs:
         left -= population.not_pairs
-        steps.append(Step("not two completions of one known prompt", population.not_pairs, left))
+        steps.append(Step("not two texts that answer one known prompt", population.not_pairs, left))
     for cause, dropped in (
         ("no judgement yet", population.unjudged),
         ("ties", population.ties),

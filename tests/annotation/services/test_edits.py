@@ -124,6 +124,16 @@ def test_the_last_message_of_a_chat_is_replaced(project, ben, tmp_path):
     submit(project, ben, edit("z"))
     new = Completion.objects.get(author__isnull=False)
     assert (new.text.form, new.text.body) == ("messages", '[{"content":"z","role":"assistant"}]')
+    assert derived()[0].comparison.one_prompt
+
+
+def test_an_edit_under_a_prompt_of_unknown_text_is_no_pair(project, ben, tmp_path):
+    answers = [{"rater": "r", "answers": {**cast.vote(-1), "edit": {"source": 0, "text": "Mended."}}}]
+    path = tmp_path / "rows.jsonl"
+    completions = [{"id": n, "text": f"c{n}"} for n in (1, 2)]
+    path.write_text(json.dumps({"prompt": {"name": "p"}, "completions": completions, "annotations": answers}) + "\n")
+    import_file(project=project, path=path, options=ImportOptions())
+    assert not derived()[0].comparison.one_prompt
 
 
 def test_it_becomes_a_preference_and_no_plan_hands_it_out_again(project, ben):

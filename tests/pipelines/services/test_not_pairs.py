@@ -80,7 +80,7 @@ def test_preferences_are_of_two_and_versions_of_pairs(project, home):
     version = version_freeze(project=project, name="v1")
     assert version.rows.count() == 1
     steps = {drop.cause: drop.dropped for drop in version.drops.all()}
-    assert steps["not two completions of one known prompt"] == 3 and steps["no judgement yet"] == 0
+    assert steps["not two texts that answer one known prompt"] == 3 and steps["no judgement yet"] == 0
 
 
 def test_a_project_of_rankings_alone_says_why_nothing_is_aggregated(project):
