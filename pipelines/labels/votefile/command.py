@@ -89,6 +89,10 @@ def _run(options: argparse.Namespace) -> None:
     columns = column_map(options.map)
     _check(options, columns)
     method = _method(options.method)
+    if options.variant != AUTO and method != GRADED:
+        raise InputRefused(
+            f"--variant is of the graded model; give --method graded with it, not {options.method}."
+        )
     ballot = _read(options, columns)
     gold, gold_notes = None, list[str]()
     if options.gold is not None:

@@ -176,11 +176,12 @@ def _open_items(answer: Answer, ballot: Ballot) -> str:
 
 def _agreement(report: dict[str, Any]) -> str:
     rows = [
-        (m["level"], m["alpha"], m["low"], m["high"], m["reason"] or "") for m in report["agreement"]["alpha"]
+        (m["level"], m["alpha"], m["low"], m["high"], (m["reason"] or "").replace("_", " "))
+        for m in report["agreement"]["alpha"]
     ]
     percent, own = report["agreement"]["percent"], report["agreement"]["self"]
     text = (
-        "No item has two votes."
+        "No item has votes of two raters."
         if percent is None
         else f"{percent:.1%} of pairs of votes on one item are equal."
     )
@@ -301,7 +302,13 @@ def _figure(title: str, drawing: str, table: Table) -> str:
 
 
 def _table_html(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.head)
+    kinds = [
+        ' class="num"' if not isinstance(cell, str) else "" for cell in (table.rows[0] if table.rows else [])
+    ]
+    kinds += [""] * (len(table.head) - len(kinds))
+    head = "".join(
+        f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(table.head, kinds, strict=True)
+    )
     rows = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in table.rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 

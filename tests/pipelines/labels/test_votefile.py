@@ -285,6 +285,8 @@ def test_every_bad_line_is_named_up_to_a_limit(tmp_path) -> None:
         (label_rows(), ["--method", "graded"], "takes graded votes"),
         (label_rows(), ["--method", "davidson"], "needs `first` and `second`"),
         (label_rows(), ["--method", "best"], "There is no method"),
+        (label_rows(), ["--method", "majority", "--variant", "plain"], "--variant is of the graded model"),
+        (graded_rows(), ["--method", "graded", "--variant", "completions"], "needs the first and second"),
         (label_rows(), ["--map", "thing=x"], "--map knows the columns"),
         (label_rows(), ["--map", "item"], "--map takes"),
         (label_rows(), ["--steps", 1], "--steps must lie"),
