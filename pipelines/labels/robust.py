@@ -269,7 +269,8 @@ def _counts(part: int, n: int) -> None:
 
 def jeffreys_interval(part: int, n: int) -> tuple[float, float]:
     """95 % interval of a share."""
-    return tuple(float(betaincinv(part + 0.5, n - part + 0.5, q)) for q in (0.025, 0.975))  # type: ignore[return-value]
+    low, high = (float(betaincinv(part + 0.5, n - part + 0.5, q)) for q in (0.025, 0.975))
+    return low, high
 
 
 def _of_disagreement(share: float) -> float:

@@ -16,6 +16,7 @@ from pipelines.labels.votes import FloatArray, IntArray
 
 SAMPLED_VOTES = 200_000
 CLEAR_ERRORS = 4.0
+LONE_SHARE = 0.2
 ROUNDS = 40
 
 
@@ -62,7 +63,8 @@ class Choice:
 def held_out_rows(ballot: Ballot, seed: int, split: int) -> IntArray:
     """Rows of the votes kept back: a random one of each item with 3 votes, or 2 where fewer than half have 3.
 
-    Empty where no item has two votes.
+    Where no item has two votes, a fifth of the votes if completions recur (the others of an item's completions tell
+    it), else none.
     """
     votes = ballot.votes
     counts = votes.item_counts()
@@ -73,6 +75,10 @@ def held_out_rows(ballot: Ballot, seed: int, split: int) -> IntArray:
     key = np.lexsort((side, votes.label, votes.rater, votes.item))
     draw = np.random.default_rng([seed, split]).random(votes.item.size)
     order = key[np.lexsort((draw, votes.item[key]))]
+    if counts.max() < 2:
+        # `order` is by item here, so the draw of an item's one vote is drawn anew.
+        again = np.random.default_rng([seed, split, 1]).random(order.size)
+        return np.asarray(order[again < LONE_SHARE]) if ballot.completions else order[:0]
     starts = np.cumsum(counts[counts > 0]) - counts[counts > 0]
     return np.asarray(order[starts[counts[counts > 0] >= least]])
 

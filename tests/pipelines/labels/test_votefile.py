@@ -217,6 +217,30 @@ def test_without_votes_to_hold_out_it_says_so(tmp_path) -> None:
     assert any("one rater" in note for note in report["notes"])
 
 
+def test_with_one_vote_an_item_recurring_systems_are_told_from_each_other(tmp_path) -> None:
+    draw = random.Random(2)
+    rows = []
+    for number in range(400):
+        first, second = draw.sample(range(8), 2)
+        won = draw.random() < 1 / (1 + np.exp(second - first))
+        rows.append(
+            {
+                "item": number,
+                "rater": f"r{number % 7}",
+                "vote": -1 if won else 1,
+                "first": f"m{first}",
+                "second": f"m{second}",
+            }
+        )
+    assert run(written(tmp_path / "v.jsonl", rows), "--splits", 2, "--out", tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["held_out"]["votes"] > 100
+    value = report["model"]["completion_values"]
+    assert value["m7"] > value["m0"] + 1
+    tried = {row["name"]: row["log_loss"] for row in report["held_out"]["methods"]}
+    assert min(tried["graded (completions)"], tried["bradley_terry"]) < tried["majority"] - 0.1
+
+
 def test_kinds_and_families_are_read(tmp_path) -> None:
     rows = graded_rows(7)
     for row in rows:
