@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 
 import pytest
 from django.template import engines
@@ -48,6 +49,17 @@ def test_a_long_answer_has_an_outline_that_leads_to_its_headings() -> None:
     html = drawn("annotate/turns.html", turns=rest, anchor="side-A", side="A")
     assert 'href="#side-A-1-1-2"' in html and 'id="side-A-1-1-2"' in html and "Second &lt;b&gt;" in html
     assert "outline" not in drawn("annotate/turns.html", turns=parted(cast_text("p"), [cast_text("# x")]).rest[0], anchor="a")
+
+
+def test_two_hundred_turns_are_drawn_fast() -> None:
+    talk = [
+        {"role": "user" if at % 2 == 0 else "assistant", "content": f"# Turn {at}\n\n" + "**bold** `code` and $x^2$. " * 20}
+        for at in range(200)
+    ]
+    found = parted(stored(talk), [stored([{"role": "assistant", "content": "a"}]), stored([])])
+    start = process_time()
+    html = drawn("annotate/shared.html", parted=found)
+    assert "199 earlier turns" in html and process_time() - start < 6
 
 
 def cast_text(body: str) -> Text:
