@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from time import monotonic
+from functools import lru_cache
+from time import thread_time
 
 from latex2mathml.converter import convert
 
 from webapp.rendering.controls import visible
 
 MOST_CHARACTERS = 2_000
-MOST_SECONDS = 0.5  # for all formulas of a text
+MOST_SECONDS = 0.5  # of this thread, for all formulas of a text: what other processes do changes no page
 MOST_BRACES = 40
 
 ELEMENTS = frozenset(
@@ -51,12 +52,14 @@ class Formulas:
 
     def html(self, source: str, *, is_block: bool, shown: str) -> str:
         """MathML, or `shown` (the source with its delimiters) marked as not turned."""
-        start = monotonic()
+        start = thread_time()
         found = _mathml(source, is_block) if self.left > 0 else None
-        self.left -= monotonic() - start
+        self.left -= thread_time() - start
         return found if found is not None else f'<code class="tex">{visible(shown)}</code>'
 
 
+# The same few formulas come again and again, in one text and in its neighbours.
+@lru_cache(maxsize=2_048)
 def _mathml(source: str, is_block: bool) -> str | None:
     if not source.strip() or len(source) > MOST_CHARACTERS or _braces(source) > MOST_BRACES:
         return None
