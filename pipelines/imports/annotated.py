@@ -21,7 +21,6 @@ from pipelines.imports.prompt_completions import model_name
 from pipelines.imports.rows import (
     MESSAGES,
     NAME,
-    PLAIN,
     AnnotationValue,
     CompletionValue,
     Limits,
@@ -94,10 +93,10 @@ def _completion(
         raise RowRefused("text_not_in_file", f"{field} ({shown(str(item['id']))}) has no text in the file")
     if item.get("text") is not None and item.get("messages") is not None:
         raise RowRefused("wrong_type", f"{field} has both a text and messages")
-    is_plain = item.get("text") is not None
-    text = completion_value(item["text"] if is_plain else item["messages"], field, limits)
-    if text.form != (PLAIN if is_plain else MESSAGES):
-        raise RowRefused("wrong_type", f"{field}: text must be a text and messages a list of messages")
+    value = item["messages"] if item.get("text") is None else item["text"]
+    if prompt.form == MESSAGES and isinstance(value, str):
+        value = [{"role": "assistant", "content": value}]
+    text = completion_value(value, field, limits)
     if prompt.form not in {NAME, text.form}:
         raise RowRefused("mixed_forms", f"{field} and its prompt must both be texts or both be messages")
     own = None if prompt.sha256 == first.sha256 else prompt

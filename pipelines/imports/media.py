@@ -19,6 +19,8 @@ MOST_BYTES = 50_000_000
 # Fields of a record that may hold media; `images` and `image` fill the places that a prompt leaves.
 FIELDS = ("prompt", "chosen", "rejected", "completions")
 COLUMNS = ("images", "image")
+# What of a completion may hold some, and whose words it is: its own prompt stands there in the shape `annotated`.
+OF_COMPLETION = {"text": "assistant", "messages": "assistant", "prompt": "user"}
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//|\\\\")
 # Begins with (`....` for any four bytes), the kinds it may stand for, and the type under which it is served.
 SIGNATURES: tuple[tuple[re.Pattern[bytes], tuple[str, ...], str], ...] = tuple(
@@ -118,7 +120,9 @@ def _may_hold_media(record: Mapping[str, Any]) -> bool:
     values: list[Any] = [record.get(field) for field in FIELDS[:3]]
     completions = record.get("completions")
     if isinstance(completions, list):
-        values += [item.get("text", item) if isinstance(item, dict) else item for item in completions]
+        for item in completions:
+            values += [item.get(field) for field in OF_COMPLETION] if isinstance(item, dict) else []
+            values.append(item)
     return any(
         _is_struct(value)
         or (isinstance(value, list) and any(isinstance(m, dict) and isinstance(m.get("content"), list) for m in value))
@@ -147,7 +151,7 @@ class _RowMedia:
                 record[field] = self._value(record[field], "assistant", field)
         if isinstance(record.get("completions"), list):
             record["completions"] = [
-                {**item, "text": self._value(item.get("text"), "assistant", f"completion {number}")}
+                {**item, **self._completion(item, f"completion {number}")}
                 if isinstance(item, dict) and not _is_struct(item)
                 else self._value(item, "assistant", f"completion {number}")
                 for number, item in enumerate(record["completions"], start=1)
@@ -156,6 +160,9 @@ class _RowMedia:
         if left:
             record["prompt"] = _with_images(record["prompt"], left)
         return record if not self.found else _all_messages(record)
+
+    def _completion(self, item: Mapping[str, Any], field: str) -> dict[str, Any]:
+        return {name: self._value(item[name], role, field) for name, role in OF_COMPLETION.items() if name in item}
 
     def _value(self, value: Any, role: str, field: str) -> Any:
         if _is_struct(value):

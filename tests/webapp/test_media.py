@@ -222,3 +222,33 @@ def test_tool_calls_are_kept_and_shown(place: Project, tmp_path: Path) -> None:
     client.force_login(cast.person("Ada", place, "curator"))
     html = client.get(f"/p/ours/comparisons/{Comparison.objects.get().pk}/").content.decode()
     assert "Calls <b" in html and "Tool result" in html
+
+
+def answered(*parts: object, **prompt: object) -> dict[str, object]:
+    """A row of the shape `annotated` whose first completion is made of parts."""
+    completions = [
+        {"id": "a", "messages": [{"role": "assistant", "content": list(parts)}], **prompt},
+        {"id": "b", "messages": [{"role": "assistant", "content": "A cat."}]},
+    ]
+    return {
+        "prompt": [{"role": "user", "content": "Draw a square."}],
+        "completions": completions,
+        "annotations": [{"rater": "r", "answers": cast.vote(-1)}],
+    }
+
+
+def test_media_of_completions_with_answers_are_kept_too(place: Project, folder: Path, tmp_path: Path) -> None:
+    own = {"prompt": [{"role": "user", "content": [image("b.png")]}]}
+    path = lines(tmp_path / "x.jsonl", answered(image("a.png")), answered(image("a.png"), **own))
+    record = import_file(project=place, path=path, options=ImportOptions(media=str(folder)))
+    assert (record.counts["annotations"], Media.objects.count()) == (2, 2)
+    assert not Comparison.objects.filter(project=place, one_prompt=True).exists()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_row_with_answers_cannot_name_media_by_hash(place: Project, folder: Path, tmp_path: Path, own: bool) -> None:
+    named = image("sha256:" + "0" * 64)
+    more = {"prompt": [{"role": "user", "content": [named]}]} if own else {}
+    path = lines(tmp_path / "x.jsonl", answered({"type": "text", "text": "x"} if own else named, **more))
+    with pytest.raises(FileRefused, match="media come as files or bytes"):
+        import_file(project=place, path=path, options=ImportOptions(media=str(folder)))

@@ -114,7 +114,7 @@ def test_other_columns_are_named_with_what_is_known():
         ("hh-rlhf", {"chosen": talk("a", ""), "rejected": talk("a", "2")}, "empty_completion"),
         ("annotated", annotated(prompt=None), "missing_field"),
         ("annotated", annotated(prompt={"name": ""}), "wrong_type"),
-        ("annotated", annotated(prompt=[USER]), "mixed_forms"),
+        ("annotated", annotated(completions=[{"id": 1, "messages": [SEVEN]}]), "mixed_forms"),
         ("annotated", annotated(completions=[]), "completions_too_few"),
         ("annotated", annotated(completions=[{"id": 1, "text": "a"}, {"id": "1", "text": "b"}]), "wrong_type"),
         ("annotated", annotated(completions=[{"text": "a"}]), "missing_field"),
