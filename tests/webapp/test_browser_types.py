@@ -166,6 +166,44 @@ def test_it_is_answered_by_keyboard_alone(open_page: Opener, name: str, width: i
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+def test_tab_leads_from_the_choice_to_its_sentence(open_page: Opener) -> None:
+    page, _, _ = opened(open_page, CASES["pairwise-reasons"])
+    for key in ["7", "q", "Tab", *"clear", "Enter"]:
+        page.keyboard.press(key)
+    answer = stored_soon(page).answers["preference"]
+    assert (answer["reasons"], answer["sentence"]) == (["Follows the request"], "clear")
+
+
+def test_the_best_is_not_the_worst(open_page: Opener) -> None:
+    page, _, _ = opened(open_page, CASES["best-worst"])
+    for key in ["b", "b", "Enter"]:
+        page.keyboard.press(key)
+    assert page.locator("[data-toast-slot]").inner_text() == "Still to answer: Best"
+    assert not Annotation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "word"),
+    [
+        ("thumbs", "u1", "A Cannot judge, B Desirable"),
+        ("best-worst", "ac", "Best A, Worst C"),
+        ("listwise-arrows", "213", "A 2nd, B 1st, C 3rd"),
+        ("first-bad-step", "0", "A No step is wrong"),
+        ("helpsteer2", "4321004321", "10 answers"),
+        ("pairwise-tie", "x", "Both bad"),
+    ],
+)
+def test_saved_says_what_was_answered(open_page: Opener, name: str, keys: str, word: str) -> None:
+    page, ben, place = opened(open_page, CASES[name])
+    lend(ben, comparison_of(place, ["And this?"], ["One.", "Two."]))
+    for key in keys:
+        page.keyboard.press(key)
+    if name != "pairwise-tie":
+        page.keyboard.press("Enter")
+    page.get_by_text("Saved: ").first.wait_for()
+    assert page.locator("[data-toast-slot] b").inner_text() == word
+
+
 def test_enter_says_what_is_missing(open_page: Opener) -> None:
     page, _, _ = opened(open_page, CASES["helpsteer2"])
     page.keyboard.press("4")

@@ -357,6 +357,7 @@ document.addEventListener("keydown", (event) => {
     if (form.rows().some((row) => form.answered(row)) || !stage.querySelector("[data-toast-slot]")?.childElementCount) submit();
     return;
   }
+  if (event.key === "Tab" && toSentence(event)) return event.preventDefault();
   if (!keys.on || event.key.startsWith("Arrow")) return;
   const pressedKey = latin(event), isShifted = event.shiftKey && form.letters.includes(pressedKey);
   const menu = stage.querySelector("details.more[open]");
@@ -371,6 +372,14 @@ document.addEventListener("keydown", (event) => {
   }
   if (toolKey(key)) event.preventDefault();
 });
+
+// From the choice to its one sentence; from anywhere else Tab goes its way.
+function toSentence(event) {
+  if (event.shiftKey || !event.target.matches("body, [data-heading], [data-row], [data-row] input")) return false;
+  const sentence = [...form.blockOf(form.current).querySelectorAll(".sentence input")].find((input) => input.offsetParent);
+  sentence?.focus();
+  return Boolean(sentence);
+}
 
 function escape(event) {
   if (form && formKey(event, form)) return;

@@ -186,6 +186,7 @@ export class AnswerForm {
     if (row && !event.target.closest("[data-outcome], .chip, .sentence")) {
       for (const input of this.blockOf(row).querySelectorAll("[data-outcome] input[type=checkbox]:checked")) input.checked = false;
     }
+    if (event.target.type === "radio") this.#keepApart(event.target);
     this.controller(row ?? this.current)?.changed?.(row);
     this.refresh();
     const isByPointer = Date.now() - this.pointerAt < POINTER_MS;
@@ -194,6 +195,14 @@ export class AnswerForm {
       this.advance({ focus: false, scroll: false });
     }
     this.on.changed();
+  }
+
+  // The best is not the worst: the newer answer stands, and the other is asked again.
+  #keepApart(input) {
+    const block = input.closest("[data-block][data-type=listwise]");
+    for (const other of block?.querySelectorAll("input[type=radio]:checked") ?? []) {
+      if (other !== input && other.name !== input.name && other.value === input.value) other.checked = false;
+    }
   }
 
   #focused(event) {
@@ -274,9 +283,20 @@ export class AnswerForm {
     return this.isComplete ? "" : t("Nothing is answered yet.");
   }
 
+  // What was answered, for "Saved: …": each answer while they are few, else how many.
   get word() {
-    const rows = this.rows();
-    const pick = this.root.querySelector("[data-outcome] input:checked") ?? (rows.length === 1 ? rows[0].querySelector("input[type=radio]:checked") : null);
-    return pick?.closest("label")?.dataset.word ?? tn("{n} row", "{n} rows", rows.length);
+    const of = new Map();
+    for (const row of this.rows().filter((one) => this.answered(one))) {
+      const key = this.outcome(row) ? this.blockOf(row) : row.dataset.group;
+      if (!of.has(key) || row.querySelector("input[type=radio]:checked")) of.set(key, row);
+    }
+    const said = [...of.values()].map((row) => this.#wordOf(row));
+    return said.length <= 3 && said.every(Boolean) ? said.join(", ") : tn("{n} answer", "{n} answers", said.length);
+  }
+
+  #wordOf(row) {
+    const block = this.blockOf(row), outcome = this.outcome(row);
+    const word = (outcome ?? row.querySelector("input[type=radio]:checked"))?.closest("label").dataset.word ?? [...(row.querySelector("select")?.selectedOptions ?? [])].map((option) => option.text)[0];
+    return word && [block.dataset.side, outcome ? "" : row.querySelector(".q-label b")?.textContent, word].filter(Boolean).join(" ");
   }
 }

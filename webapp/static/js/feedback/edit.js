@@ -63,7 +63,7 @@ export function attach(block, data, form) {
       if (y < b.length) parts.push(field.value.slice(b[y].start, b[y + 1]?.start ?? field.value.length));
       [i, j] = [x + 1, y + 1];
     }
-    preview.replaceChildren(make("b", { class: "small" }, `${t("What changes")}: `), ...parts);
+    preview.replaceChildren(make("b", { class: "small" }, `${t("What changes")}:\n`), ...parts);
   }
 
   show();

@@ -332,7 +332,8 @@ export function attach(block, data, form) {
     },
     pick(key, current) {
       if (current !== row || key !== "0") return false;
-      nothing();
+      // Said twice it is said: P takes it out.
+      if (none.getAttribute("aria-pressed") !== "true") nothing();
       if (field.value !== "") form.advance();
       return true;
     },
