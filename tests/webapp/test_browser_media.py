@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from annotation.models import Project
+from annotation.models import Annotation, Project
 from pipelines.services.importing import ImportOptions, import_file
 from tests import cast
 from tests.webapp.conftest import Opener
@@ -72,3 +72,19 @@ def test_a_section_is_loaded_where_it_stands(open_page: Opener) -> None:
     last.locator("summary").click()
     page.get_by_text("THE-END").first.wait_for()
     assert last.locator("a").count() == 0
+
+
+def test_an_answer_waits_until_both_sides_were_played(open_page: Opener, place: Project) -> None:
+    page = open_page(cast.person("Ben", place, "annotator"), PAGE)
+    page.locator("body[data-ready]").wait_for()
+    page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => it.readyState > 0)")
+    page.keyboard.press("6")
+    page.get_by_text("Play every side for at least 5 seconds").first.wait_for()
+    given = Annotation.objects.filter(assignment__isnull=False)  # the file's own choice is one too
+    assert given.count() == 0
+    page.get_by_role("button", name="Play both in step").click()
+    page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => it.ended)")
+    page.keyboard.press("6")
+    page.get_by_text("You have judged all").wait_for()
+    exposure = given.get().exposure
+    assert exposure["played_a"] >= 2 and exposure["played_b"] >= 2
