@@ -83,7 +83,11 @@ def test_an_answer_waits_until_both_sides_were_played(open_page: Opener, place: 
     given = Annotation.objects.filter(assignment__isnull=False)  # the file's own choice is one too
     assert given.count() == 0
     page.get_by_role("button", name="Play both in step").click()
-    page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => it.ended)")
+    gate = "async () => (await import('/static/js/media.js')).gateOpen(document, 5)"
+    for _ in range(60):
+        page.wait_for_timeout(500)
+        if page.evaluate(gate):
+            break
     page.keyboard.press("6")
     page.get_by_text("You have judged all").wait_for()
     exposure = given.get().exposure
