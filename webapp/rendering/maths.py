@@ -79,7 +79,8 @@ def _roots_written(found: str) -> str | None:
         return found
     try:
         # Ours, not the text's: `_is_whole` has let no declaration through, and without one nothing expands.
-        formula = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", found, count=1))  # noqa: S314
+        bare = re.sub(r' xmlns="[^"]*"', "", found, count=1)
+        formula = ElementTree.fromstring(bare)  # noqa: S314 - no declaration, nothing expands
     except ElementTree.ParseError:
         return None
     for element in list(formula.iter()):
