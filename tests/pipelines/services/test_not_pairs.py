@@ -104,3 +104,22 @@ def test_a_row_of_ten_cannot_be_compared_together(tmp_path):
     path.write_text(json.dumps({"prompt": "p", "completions": [str(n) for n in range(10)]}) + "\n")
     with pytest.raises(FileRefused, match="there are 10 completions; at most 9"):
         import_file(project=cast.project(), path=path, options=ImportOptions(together=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_version_leaves_media_out(tmp_path, home):
+    """What reads texts cannot see a picture; people can."""
+    project = cast.project()
+    (tmp_path / "a.gif").write_bytes(b"GIF89a picture")
+    seen = {
+        "prompt": [{"role": "user", "content": [{"type": "image", "image": "a.gif"}, {"type": "text", "text": "What?"}]}],
+        "chosen": [{"role": "assistant", "content": "A square."}],
+        "rejected": [{"role": "assistant", "content": "A cat."}],
+    }
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(seen) + "\n" + json.dumps({"prompt": "p", "chosen": "a", "rejected": "b"}) + "\n")
+    import_file(project=project, path=path, options=ImportOptions(media=str(tmp_path), shape="trl-preference"))
+    aggregate_full(project=project)
+    version = version_freeze(project=project, name="v1")
+    steps = {drop.cause: drop.dropped for drop in version.drops.all()}
+    assert version.rows.count() == 1 and steps["not two texts that answer one known prompt"] == 1
