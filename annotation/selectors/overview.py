@@ -72,24 +72,36 @@ def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]
     return dict(forms.values_list("project_id", "questions"))
 
 
+# As `next` looks for it (annotation/services/assignment_sql.py): held and offered, opened again, from the cursor on, and
+# set aside for groups of the person.
 WAITING = """
-SELECT j.id, least(100, (
-    SELECT count(*) FROM annotation_assignment a WHERE a.participation_id = p.id AND a.state IN ('leased', 'offered'))
+WITH mine AS (
+  SELECT j.id AS project_id, p.id AS me,
+    CASE WHEN p.cursor_version = j.queue_version THEN p.cursor_pool ELSE 0 END AS pool,
+    CASE WHEN p.cursor_version = j.queue_version THEN p.cursor_ord ELSE -9223372036854775808 END AS ord
+  FROM annotation_project j
+  LEFT JOIN annotation_participation p ON p.project_id = j.id AND p.annotator_id = %s
+  WHERE j.id = ANY(%s)
+)
+SELECT mine.project_id, least(100, (
+    SELECT count(*) FROM annotation_assignment a WHERE a.participation_id = mine.me AND a.state IN ('leased', 'offered'))
   + (SELECT count(*) FROM (
       SELECT 1 FROM annotation_demand d
-      WHERE d.project_id = j.id AND d.is_open
-        AND (d.reserved_for = 0 OR d.reserved_for IN (
-          SELECT o.id FROM annotation_offer o JOIN annotation_group_members m ON m.group_id = o.group_id
-          WHERE o.project_id = j.id AND o.released_at IS NULL AND m.participation_id = p.id))
-        AND (p.cursor_version IS DISTINCT FROM j.queue_version OR d.reserved_for <> 0 OR d.pool = -1
-             OR (d.pool, d.ord) >= (p.cursor_pool, p.cursor_ord))
-        AND NOT EXISTS (SELECT 1 FROM annotation_assignment a
-                        WHERE a.participation_id = p.id AND a.comparison_id = d.comparison_id)
+      WHERE d.project_id = mine.project_id AND d.reserved_for = 0 AND d.is_open AND d.pool = -1 AND {never_met}
+      UNION ALL
+      SELECT 1 FROM annotation_demand d
+      WHERE d.project_id = mine.project_id AND d.reserved_for = 0 AND d.is_open
+        AND (d.pool, d.ord) >= (mine.pool, mine.ord) AND {never_met}
+      UNION ALL
+      SELECT 1 FROM annotation_offer o JOIN annotation_group_members m ON m.group_id = o.group_id
+      JOIN annotation_demand d ON d.project_id = o.project_id AND d.reserved_for = o.id AND d.is_open
+      WHERE o.project_id = mine.project_id AND o.released_at IS NULL AND m.participation_id = mine.me AND {never_met}
       LIMIT 100) w))
-FROM annotation_project j
-LEFT JOIN annotation_participation p ON p.project_id = j.id AND p.annotator_id = %s
-WHERE j.id = ANY(%s)
-"""
+FROM mine
+""".format(
+    never_met="""NOT EXISTS (SELECT 1 FROM annotation_assignment a
+                             WHERE a.participation_id = mine.me AND a.comparison_id = d.comparison_id)"""
+)
 
 
 def waiting_for(*, user_id: int, projects: Sequence[Project]) -> dict[int, int]:
