@@ -189,11 +189,13 @@ def measure(name: str, voters: list[Any], seconds: float) -> dict[str, Any]:
     took = time.monotonic() - start
     took_next = [t for part in parts for t in part[0]]
     took_submit = [t for part in parts for t in part[1]]
-    return {
+    figures = {
         "next": percentiles(took_next),
         "submit": percentiles(took_submit),
         "votes_per_second": round(len(took_submit) / took, 1),
     }
+    say(json.dumps(figures))
+    return figures
 
 
 async def think_and_vote(address: str, sessions: list[str], seconds: float) -> dict[str, Any]:
@@ -337,7 +339,7 @@ def exact(stack: Stack, slug: str, size: int, people: int) -> dict[str, Any]:
         taken = sum(pool.map(Voter.vote_until_nothing_is_left, tabs))
     wrong = stack.query(NOT_EXACT, project_id, min(people, 3))
     broken = [name for name, statement in INVARIANTS.items() if "outbox" not in name and stack.query(statement)]
-    return {
+    figures = {
         "tabs": 32,
         "accounts": people,
         "votes": taken,
@@ -346,6 +348,8 @@ def exact(stack: Stack, slug: str, size: int, people: int) -> dict[str, Any]:
         "invariants_broken": broken,
         "votes_per_second": round(taken / (time.monotonic() - start), 1),
     }
+    say(json.dumps(figures))
+    return figures
 
 
 def run(stack: Stack, bare: str, sizes: list[int], seconds: float, people: int, think: float) -> dict[str, Any]:
@@ -369,16 +373,18 @@ def run(stack: Stack, bare: str, sizes: list[int], seconds: float, people: int, 
             for n in (8, 32):
                 figures["bare"][f"{size}/{n}"] = measure(f"bare, {n}", bares[:n], seconds)
                 figures["ours"][f"{size}/{n}"] = measure(f"{size:,} comparisons, {n}", voters[1 : n + 1], seconds)
+            if people:
+                say(f"{people} people who think")
+                figures["thinking"] = asyncio.run(think_and_vote(stack.address, sessions[:people], think))
+                figures["memory_mb"][f"after {people} people"] = web_memory_mb(stack)
+                say(json.dumps(figures["thinking"] | figures["memory_mb"]))
     heavy(stack, project_id, filled)
     first: list[float] = []
     timed(voters[0].next, first)
     figures["heavy_first_call_ms"] = round(1000 * first[0], 1)
+    say(f"the first call of who did 90 %: {figures['heavy_first_call_ms']} ms")
     figures["ours"][f"{filled}/1, did the first 90 %"] = measure("who did 90 %", voters[:1], seconds)
-    if people:
-        say(f"{people} people who think")
-        figures["thinking"] = asyncio.run(think_and_vote(stack.address, sessions[:people], think))
-        figures["memory_mb"][f"after {people} people"] = web_memory_mb(stack)
-    figures["exact"] = [exact(stack, "crowd", 300, 8), exact(stack, "tabs", 200, 1)]
+    figures["exact"] = [exact(stack, "crowd", 60, 8), exact(stack, "tabs", 30, 1)]
     return figures
 
 
