@@ -582,7 +582,10 @@ def _left_out_information(
     for batch in batches:
         count, width = batch.vote.shape
         step = np.where(batch.real, votes.step[batch.vote], 0)
-        others = posterior[votes.item[batch.vote]] * inverse[batch.groups[:, None], step]
+        own = inverse[batch.groups[:, None], step]
+        if votes.weight is not None:
+            own = own ** votes.weight[batch.vote][:, :, None].astype(own.dtype)
+        others = posterior[votes.item[batch.vote]] * own
         found = (others @ sides[batch.groups]).reshape(count, width, 4, n_steps)
         found /= others.sum(axis=2)[:, :, None, None]
         weight = np.where(batch.real, votes.weights[batch.vote], 0.0).astype(found.dtype)

@@ -190,6 +190,9 @@ def test_weights_of_one_half_twice_count_as_one() -> None:
     half = replace(twice, weight=np.full(twice.item.size, 0.5))
     one, other = graded_fit(votes, EXACT), graded_fit(half, EXACT)
     assert other.theta == pytest.approx(one.theta, abs=1e-6)
+    # Each half is seen beside its twin, so a pair tells about as much as one whole vote.
+    se = [np.sqrt(np.diagonal(fit.covariance, axis1=1, axis2=2)) for fit in (one, other)]
+    assert (np.abs(np.log(se[1] / se[0])) < 0.25).all()
 
 
 def test_two_scales_share_raters_and_keep_their_own_cuts() -> None:
