@@ -195,7 +195,7 @@ async function goOn() {
   if (outbox.all().length) {
     // This one is sent; it stands here until the connection is back, and takes no other answer meanwhile.
     item().dataset.waits = "";
-    for (const part of item().querySelectorAll("[data-row], [data-block], .dock-row .outcome, button.primary")) part.inert = true;
+    for (const part of item().querySelectorAll("[data-row]:not(.docked), [data-block], .docked :is(.scale, .reasons, .outcome), button.primary")) part.inert = true;
     return showWaiting(outbox.all().length, waitsFor);
   }
   location.assign(body.dataset.page + (lastSaved ? `?saved=${lastSaved.annotation}` : ""));
