@@ -154,6 +154,19 @@ def test_a_flag_reaches_the_curator(open_page: Opener, place: Project, ben: User
     assert Flag.objects.get().reason == "B stops in the middle"
 
 
+def test_skip_by_key_shows_its_menu_on_a_narrow_page(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 2)
+    page = open_page(ben, PAGE)
+    page.set_viewport_size({"width": 360, "height": 740})
+    first = shown(page)
+    page.keyboard.press("s")
+    assert page.locator("details.more.thin .menu").is_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=first
+    )
+
+
 def test_an_answer_survives_closing_the_page_before_it_was_sent(
     open_page: Opener, place: Project, ben: User
 ) -> None:

@@ -393,7 +393,9 @@ function toolKey(key) {
   if (key === "z") { if (lastSaved) undoLast(); return Boolean(lastSaved); }
   const own = { l: () => tools.lock(), n: () => tools.next(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
   if (own) { own(); return true; }
-  const target = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]`)].find((one) => !one.matches("label"));
+  // One that can be seen, else what the narrow page hides: its key still works.
+  const targets = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]:not(label)`)];
+  const target = targets.find((one) => one.offsetParent) ?? targets[0];
   target?.click();
   return Boolean(target);
 }
