@@ -62,10 +62,10 @@ def parse_row(record: Mapping[str, Any], limits: Limits) -> Row:
         raise RowRefused("wrong_type", "context must be a text")
     encode(context, "context")
     given = record["annotations"]
-    if not isinstance(given, list) or not given:
-        raise RowRefused("wrong_type", "annotations must be a list of one or more")
+    if not isinstance(given, list):
+        raise RowRefused("wrong_type", "annotations must be a list; an empty one where nobody has answered yet")
     annotations = tuple(_annotation(one, number, ids) for number, one in enumerate(given, start=1))
-    return Row(prompts[0], completions, context=context, annotations=annotations)
+    return Row(prompts[0], completions, context=context, annotations=annotations, is_one=True)
 
 
 def _id(item: object, number: int) -> str:

@@ -89,7 +89,8 @@ class AnnotationValue:
 class Row:
     """One row of a file. `chosen`: index of the preferred completion, None where the file has no choice.
 
-    `annotations`: answers about all its completions together; a row with some is one comparison.
+    `annotations`: answers about all its completions together. `is_one`: its completions are one comparison, also where
+    nobody has answered yet.
     """
 
     prompt: TextValue
@@ -97,6 +98,7 @@ class Row:
     chosen: int | None = None
     context: str = ""
     annotations: tuple[AnnotationValue, ...] = ()
+    is_one: bool = False
     media: tuple[Medium, ...] = ()
 
 
@@ -263,8 +265,8 @@ def choice_row(prompt: TextValue, chosen: TextValue, rejected: TextValue) -> Row
 def row_comparisons(
     row: Row, *, together: bool = False, per_prompt: int | None = None, salt: bytes = b""
 ) -> list[Compared]:
-    """What of a row is compared: all its completions together where it is asked for or answers speak of them, else pairs."""
-    return [row_together(row)] if together or row.annotations else row_pairs(row, per_prompt=per_prompt, salt=salt)
+    """What of a row is compared: all its completions together where the caller or its shape asks for it, else pairs."""
+    return [row_together(row)] if together or row.is_one else row_pairs(row, per_prompt=per_prompt, salt=salt)
 
 
 def row_pairs(row: Row, *, per_prompt: int | None = None, salt: bytes = b"") -> list[Compared]:

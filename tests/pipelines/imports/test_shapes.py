@@ -120,7 +120,7 @@ def test_other_columns_are_named_with_what_is_known():
         ("annotated", annotated(completions=[{"text": "a"}]), "missing_field"),
         ("annotated", annotated(completions=[{"id": 1}]), "text_not_in_file"),
         ("annotated", annotated(completions=[{"id": 1, "text": " "}]), "empty_completion"),
-        ("annotated", annotated(annotations=[]), "wrong_type"),
+        ("annotated", annotated(annotations="none"), "wrong_type"),
         ("annotated", annotated(annotations=[{"rater": 7, "answers": {}}]), "wrong_type"),
         ("annotated", annotated(annotations=[{"at": "2026-01-01T10:00:00", "answers": {}}]), "wrong_type"),
         ("annotated", annotated(annotations=[{"shown_order": ["a"], "answers": {}}]), "wrong_type"),

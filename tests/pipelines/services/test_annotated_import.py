@@ -47,6 +47,16 @@ def stored(comparison) -> list[str]:
     return [place.completion.text.body for place in places]
 
 
+def test_a_row_that_nobody_has_answered_is_one_comparison_to_be_judged(bring, project):
+    """Context, own prompts and three completions come in before anybody has voted."""
+    three = [*PAIR, {"id": "c", "text": "Six.", "prompt": "3+3="}]
+    record = bring(row(completions=three, context="Judge as a teacher."))
+    comparison = Comparison.objects.get()
+    assert (comparison.size, comparison.context) == (3, "Judge as a teacher.")
+    assert record.counts["comparisons"] == 1 and not Annotation.objects.exists()
+    assert Demand.objects.get().comparison == comparison
+
+
 def test_answers_become_annotations_of_named_raters_in_stored_order(bring, project):
     times = {"at": "2026-05-01T12:30:00+02:00", "shown_order": ["b", "a"]}
     record = bring(row(vote(-2, **times), vote(3, "r2"), vote(0, None)), source="crowd")

@@ -141,13 +141,16 @@ function known() {
   return [...new Set(ids.filter(Boolean))];
 }
 
-// Look one ahead; at most one request at a time.
+// Look two ahead, so that a lost network does not stop anybody at once; one request at a time.
 function lookAhead() {
   fetching ??= (async () => {
-    const have = known();
-    if (held.length || have.length > AHEAD) return;
-    const next = await fetchItem(`have=${have.join(",")}`);
-    if (next && !known().includes(next.dataset.assignment)) held.push(next);
+    while (held.length < AHEAD) {
+      const have = known();
+      if (have.length > AHEAD) return;
+      const next = await fetchItem(`have=${have.join(",")}`);
+      if (!next || known().includes(next.dataset.assignment)) return;
+      held.push(next);
+    }
   })().catch(() => {}).finally(() => { fetching = null; });
   return fetching;
 }
