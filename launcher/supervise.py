@@ -77,7 +77,7 @@ class Supervisor:
                 for child in self.children:
                     self._start(child)
                 while not self.stopping:
-                    self._read(TICK_SECONDS)
+                    self._read_for(TICK_SECONDS)
                     self._revive_services()
                     self._revive_children()
                     told = told or once_up()
@@ -174,6 +174,12 @@ class Supervisor:
                     child.process.terminate()
 
     # Lines
+
+    def _read_for(self, seconds: float) -> None:
+        """Pass lines on for so long: looking after everybody at each line would cost more than the lines."""
+        end = time.monotonic() + seconds
+        while not self.stopping and (left := end - time.monotonic()) > 0:
+            self._read(left)
 
     def _read(self, seconds: float) -> None:
         for key, _ in self._selector.select(seconds):
