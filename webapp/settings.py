@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -41,11 +43,20 @@ def _secret(file_name: str, variable: str) -> str:
     return path.read_text().strip()
 
 
+DATABASE_PARTS = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+
+
 def _database(url: str) -> dict[str, object]:
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(f"DATABASE_URL must start with postgresql://; got {parts.scheme}://.")
+    """Django's settings of a database from its address; what else libpq knows (sslmode, ...) may follow a `?`."""
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise ImproperlyConfigured(f"DATABASE_URL must start with postgresql://; got {url.partition(':')[0]}://.")
+    try:
+        given = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL is not an address that Postgres understands: {error}") from None
+    named = {key: str(given.pop(name, "")) for key, name in DATABASE_PARTS.items()}
     options: dict[str, object] = {
+        **given,
         "pool": {"min_size": 1, "max_size": _int("WINNOW_DATABASE_POOL", 8), "timeout": 10},
         "server_side_binding": True,
         "prepare_threshold": 1,
@@ -58,12 +69,8 @@ def _database(url: str) -> dict[str, object]:
     if not _bool("WINNOW_USE_POOL", False):
         del options["pool"]
     return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
-        "PORT": parts.port or "",
+        "ENGINE": "webapp.postgres",
+        **named,
         "CONN_MAX_AGE": 0 if "pool" in options else _int("WINNOW_CONNECTION_AGE_SECONDS", 600),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
@@ -167,7 +174,8 @@ BROKER_URL = os.environ.get("BROKER_URL", "none")
 
 # --- sign-in ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "annotation.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["webapp.sign_in.Backend"]
+SESSION_ENGINE = "webapp.sessions"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

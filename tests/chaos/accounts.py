@@ -12,12 +12,13 @@ def main(slug: str, n: int) -> None:
     import django
 
     django.setup()
+    from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.db import SessionStore
     from django.db import transaction
 
     from annotation.models import Membership, Project, User
     from annotation.services.assignment import participation_ensure
+    from webapp.sessions import SessionStore
 
     project, cookies = Project.objects.get(slug=slug), []
     with transaction.atomic():
@@ -27,7 +28,7 @@ def main(slug: str, n: int) -> None:
             participation_ensure(project_id=project.pk, user_id=user.pk)
             session = SessionStore()
             session[SESSION_KEY] = str(user.pk)
-            session[BACKEND_SESSION_KEY] = "allauth.account.auth_backends.AuthenticationBackend"
+            session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
             session[HASH_SESSION_KEY] = user.get_session_auth_hash()
             session.create()
             cookies.append(session.session_key)

@@ -1,0 +1,74 @@
+"""The database's address, and the connection that a web process keeps."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from django.contrib.auth import SESSION_KEY
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection, connections
+from django.test import Client
+
+from annotation.models import User
+from webapp.sessions import SessionStore
+from webapp.settings import _database
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("postgresql://w:p%40%2F@db.example:6432/labels", {"HOST": "db.example", "PORT": "6432", "PASSWORD": "p@/"}),
+        ("postgres://w@[::1]:5432/labels", {"HOST": "::1", "NAME": "labels", "PASSWORD": ""}),
+        ("postgresql://w:p@%2Ftmp%2FSome%20Home:5433/labels", {"HOST": "/tmp/Some Home", "PORT": "5433", "USER": "w"}),
+    ],
+)
+def test_an_address_is_read_as_postgres_reads_it(address: str, expected: dict[str, str]) -> None:
+    settings = _database(address)
+    assert {key: settings[key] for key in expected} == expected
+
+
+def test_what_follows_the_address_reaches_postgres() -> None:
+    options = _database("postgresql://w@db.example/labels?sslmode=verify-full")["OPTIONS"]
+    assert isinstance(options, dict) and options["sslmode"] == "verify-full"
+
+
+@pytest.mark.parametrize("address", ["mysql://w@db.example/labels", "postgresql://w@db/labels?colour=red"])
+def test_an_address_that_cannot_be_used_is_refused_in_one_sentence(address: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
+        _database(address)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_ended_is_replaced_before_a_request_meets_it(client: Client, cluster: str) -> None:
+    client.force_login(User.objects.create_user("ben@example.org"))
+    mine = connection.connection.info.backend_pid
+    connection.close_if_unusable_or_obsolete()  # what ends a request
+    with psycopg.connect(f"{cluster}/{connection.settings_dict['NAME']}", autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [mine])
+    connections["default"].health_check_enabled = True
+    connections["default"].health_check_done = False
+    assert client.get("/").status_code == 200
+    assert connection.connection.info.backend_pid != mine
+
+
+@pytest.mark.django_db
+def test_a_session_that_is_over_or_unknown_names_nobody() -> None:
+    session = SessionStore()
+    session[SESSION_KEY] = "1"
+    session.create()
+    assert SessionStore(session.session_key)[SESSION_KEY] == "1"
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE django_session SET expire_date = now() - interval '1 second'")
+    for key in (session.session_key, "never-made"):
+        over = SessionStore(key)
+        assert over.get(SESSION_KEY) is None
+        assert over.session_key is None
+
+
+@pytest.mark.django_db
+def test_an_account_that_was_switched_off_is_nobody(client: Client) -> None:
+    ben = User.objects.create_user("ben@example.org")
+    client.force_login(ben)
+    assert client.get("/").status_code == 200
+    User.objects.filter(pk=ben.pk).update(is_active=False)
+    assert client.get("/").status_code == 302
