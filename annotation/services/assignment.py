@@ -233,7 +233,7 @@ def _lend(place: _Place, values: Mapping[str, Any], k: int) -> list[AssignmentRo
     lent: list[AssignmentRow] = []
     for statement in sources:
         if len(lent) < k:
-            lent += [AssignmentRow(*row) for row in rows_of(statement, {**values, "k": k - len(lent)})]
+            lent += [AssignmentRow(*row) for row in rows_of(sql.limited(statement, k - len(lent)), values)]
     return lent
 
 

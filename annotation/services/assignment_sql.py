@@ -14,6 +14,8 @@ nothing before it was open and not theirs. It stays true because
   transaction, and a cursor of another version counts for nothing.
 """
 
+from functools import cache
+
 # The person's own lock, and all that a call needs to know about person and project. A statement of its own: the next one
 # must take its snapshot after the wait.
 PERSON = """
@@ -352,3 +354,10 @@ CHANGING = """
 WITH bulk AS (SELECT set_config('winnow.bulk', 'on', true))
 UPDATE annotation_project SET queue_version = queue_version + 1 FROM bulk WHERE id = %(project)s
 """
+
+
+@cache
+def limited(statement: str, k: int) -> str:
+    """The statement for so many rows. A limit that came as a parameter would be planned as a tenth of the project, and the
+    plan made anew each time to find out that it is not."""
+    return statement.replace("%(k)s", str(int(k)))
