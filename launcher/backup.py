@@ -229,7 +229,7 @@ def _address() -> tuple[dict[str, str], str]:
     parts = urlsplit(os.environ["DATABASE_URL"])
     database = unquote(parts.path.lstrip("/"))
     given = {
-        "PGHOST": unquote(parts.hostname or ""),
+        "PGHOST": _host(parts.netloc),
         "PGPORT": str(parts.port or ""),
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
@@ -237,6 +237,13 @@ def _address() -> tuple[dict[str, str], str]:
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, **{name: value for name, value in given.items() if value}}, database
+
+
+def _host(netloc: str) -> str:
+    """The host, or the folder of a Unix socket, whose letters keep their case."""
+    place = netloc.rpartition("@")[2]
+    host = place.partition("]")[0][1:] if place.startswith("[") else place.partition(":")[0]
+    return unquote(host)
 
 
 def _refuse_filled_database() -> None:

@@ -1,7 +1,7 @@
 """The embedded Postgres: which binaries, where the data lie, start and stop.
 
-It listens on the loopback address only, with a password; the data stay in the home, also under root (there it runs
-in a user namespace of its own, because Postgres refuses to be root).
+It listens on a Unix socket and the loopback address only, with a password; the data stay in the home, also under root
+(there it runs in a user namespace of its own, because Postgres refuses to be root).
 """
 
 from __future__ import annotations
@@ -187,9 +187,9 @@ class Postgres:
         return int(note.read_text()) if note.exists() else 0
 
     def url(self, database: str = DATABASE) -> str:
-        """The address for DATABASE_URL, with the password."""
+        """The address for DATABASE_URL, with the password: by the Unix socket, whose round trips take half the time."""
         password = quote(self.home.secret("database_password"), safe="")
-        return f"postgresql://{USER}:{password}@127.0.0.1:{self.port()}/{database}"
+        return f"postgresql://{USER}:{password}@{quote(str(self.sockets), safe='')}:{self.port()}/{database}"
 
     # Actions
 

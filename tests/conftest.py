@@ -110,14 +110,13 @@ def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, cluster: str) -> None:
     """Point Django at the session's cluster before its test database is made."""
-    from urllib.parse import unquote, urlsplit
-
     from django.db import connections
+    from psycopg.conninfo import conninfo_to_dict
 
-    parts = urlsplit(cluster)
+    parts = conninfo_to_dict(cluster)
     for connection in connections.all():
         connection.settings_dict.update(
-            HOST=parts.hostname, PORT=parts.port, USER=parts.username, PASSWORD=unquote(parts.password or "")
+            HOST=parts["host"], PORT=parts["port"], USER=parts["user"], PASSWORD=parts["password"]
         )
 
 

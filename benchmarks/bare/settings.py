@@ -1,9 +1,10 @@
 """The least that Django needs, on the same database and driver as Winnow's."""
 
 import os
-from urllib.parse import unquote, urlsplit
 
-parts = urlsplit(os.environ["DATABASE_URL"])
+from psycopg.conninfo import conninfo_to_dict
+
+address = conninfo_to_dict(os.environ["DATABASE_URL"])
 SECRET_KEY = "only for measuring, on loopback, on made-up data"  # Nothing is protected by it.
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "benchmarks.bare.urls"
@@ -12,11 +13,11 @@ INSTALLED_APPS: list[str] = []
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": parts.path.lstrip("/"),
-        "USER": parts.username,
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname,
-        "PORT": parts.port,
+        "NAME": address["dbname"],
+        "USER": address["user"],
+        "PASSWORD": address["password"],
+        "HOST": address["host"],
+        "PORT": address["port"],
         "CONN_MAX_AGE": 600,
     }
 }
