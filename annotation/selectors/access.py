@@ -60,7 +60,8 @@ def _instance(model: type[M], row: Sequence[Any]) -> M:
 def _row(statement: str, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchone()
+        found: Sequence[Any] | None = cursor.fetchone()
+    return found
 
 
 PERSON = "SELECT {columns} FROM annotation_user t WHERE t.id = %(id)s"
