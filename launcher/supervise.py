@@ -24,8 +24,9 @@ from launcher.processes import say, signal_group, started, stop_group, wait_unti
 from launcher.services import Service, ensure, publish
 
 LOG_BYTES = 10_000_000
-BACK_OFF_SECONDS = (1, 2, 4, 8, 16, 30)
-STEADY_SECONDS = 60
+# How long before a program starts again, by how often in a row it ended before it was steady.
+BACK_OFF_SECONDS = (0.5, 1, 2, 4, 8, 16, 30)
+STEADY_SECONDS = 10
 TICK_SECONDS = 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COLOURS = (36, 32, 33, 35, 34)
@@ -151,12 +152,13 @@ class Supervisor:
         signal_group(process.pid, signal.SIGKILL)  # What it may have left in its session.
         self._drain(child)
         child.process = None
+        # What ran for a while does not fail at its start, so waiting would only keep people from their work.
         child.failures = 0 if now - child.since > STEADY_SECONDS else child.failures + 1
         wait = BACK_OFF_SECONDS[min(child.failures, len(BACK_OFF_SECONDS) - 1)]
         child.due = now + wait
         last = f"; its last line: {child.tail[-1]}" if child.tail else ""
         say(
-            f"{child.program.name} {_why(code)}{last}; starting it again in {wait} s (all lines: {child.log})"
+            f"{child.program.name} {_why(code)}{last}; starting it again in {wait:g} s (all lines: {child.log})"
         )
         self._remember()
 

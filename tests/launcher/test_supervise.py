@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -91,6 +92,21 @@ def test_a_killed_program_comes_back(home: Home, capfd: pytest.CaptureFixture[st
 
     supervisor.run(until(killed_and_back, supervisor))  # type: ignore[arg-type]
     assert "web was killed by SIGKILL" in capfd.readouterr().err
+
+
+def test_only_a_program_that_ends_at_its_start_waits_longer_each_time(
+    home: Home, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "BACK_OFF_SECONDS", (0.1, 0.2, 0.3))
+    monkeypatch.setattr(supervise, "STEADY_SECONDS", 0.5)
+    steady = program("steady", "import time; print('ready', flush=True); time.sleep(0.8)")
+    supervisor = Supervisor(home, [steady, program("broken", "import sys; sys.exit('no such table')")], [])
+    log = home.log / "steady.log"
+    supervisor.run(until(lambda: log.exists() and log.read_text().count("ready") > 2, supervisor))  # type: ignore[arg-type]
+    said = capfd.readouterr().err
+    waits = re.findall(r"steady ended with code 0; its last line: ready; starting it again in (\S+) s", said)
+    assert waits[:2] == ["0.1", "0.1"]
+    assert supervisor.children[1].failures > 2
 
 
 def test_a_program_that_does_not_stop_is_ended(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
