@@ -42,16 +42,19 @@ FEEDBACK_TYPES: dict[str, FeedbackType] = {
     "stepwise": FeedbackType("Stepwise", "annotation.feedback.stepwise", "ranking", "1 to 9, J and K for steps"),
     "edit": FeedbackType("Edit", "annotation.feedback.edit", "edit", "E opens the text"),
     "spans": FeedbackType("Spans", "annotation.feedback.spans", "spans", "M, arrows, Shift and arrows, Enter"),
+    "segments": FeedbackType("Segments", "annotation.feedback.segments", "segments", "Space plays, M marks start and end"),
 }
 
 
 @dataclass(frozen=True)
 class About:
     """What a rule may need to know of the comparison. `texts`: form and body by stored position, or None where the
-    caller did not load them (only types with `NEEDS_TEXTS` ask for them)."""
+    caller did not load them (only types with `NEEDS_TEXTS` ask for them). `seconds`: how long the longest of the sounds
+    and films lasts with which the completions begin; None where one of them is not known."""
 
     size: int
     texts: Sequence[tuple[str, str]] | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

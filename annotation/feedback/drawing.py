@@ -44,8 +44,8 @@ class Choice:
 class Row:
     """`name`: the form's field. `group`: rows of which one answer settles all. `jump`: the key that goes to this row.
 
-    `look`: `scale` (steps side by side), `choices` (words), `place` (a select), `slider`, `spans`, `edit`. `text`: the
-    step of a completion that is judged, shown in the completion and not in the panel.
+    `look`: `scale` (steps side by side), `choices` (words), `place` (a select), `slider`, `spans`, `segments`, `edit`.
+    `text`: the step of a completion that is judged, shown in the completion and not in the panel.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Row:
     @property
     def said(self) -> str:
         """The row's answer in words; empty for none."""
-        if self.look in {"slider", "spans", "edit"}:
+        if self.look in {"slider", "spans", "segments", "edit"}:
             return self.value
         return ", ".join(choice.word for choice in self.choices if choice.chosen)
 
@@ -235,7 +235,7 @@ def answer_words(
 ) -> str:
     """An answer in one line, as its annotator saw it: of one row its word, of more "A Helpful: 4; ...".
 
-    Takes no texts, so of questions about steps, passages and edits it says how much was answered.
+    Takes no texts, so of questions about steps, passages, segments and edits it says how much was answered.
     """
     short = [question for question in questions if not answer_module(question["type"]).NEEDS_TEXTS]
     said = []
@@ -264,9 +264,14 @@ def _words_of(form: Form) -> list[str]:
 
 def _counted(question: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
     parts = [one for one in answer.get("completions", [answer]) if one]
+    if all(one.get("outcome") == CANNOT_JUDGE for one in parts):
+        return _("Cannot judge")
     marked = sum(len(one["spans"]) for one in parts if "spans" in one)
     if any("spans" in one for one in parts):
         return ngettext("{n} passage", "{n} passages", marked).format(n=marked)
+    if any("segments" in one for one in parts):
+        n = sum(len(one["segments"]) for one in parts if "segments" in one)
+        return ngettext("{n} segment", "{n} segments", n).format(n=n)
     if any("distance" in one for one in parts):
         return _("Edited")
     steps = sum(len(one.get("labels", [])) or one.get("steps", 0) for one in parts)

@@ -184,4 +184,13 @@ TEMPLATES: dict[str, Template] = {
         ],
         (1, 9),
     ),  # fmt: skip
+    "segments": Template(
+        "Segments: where one of two sounds or films is better",
+        [
+            pairwise("Which is better as a whole?", steps=5, overall=True),
+            _question(
+                "segments", "segments", "Where is one better than the other?", steps=5, most=20, cannot_judge=True
+            ),
+        ],
+    ),
 }

@@ -8,11 +8,13 @@ from annotation.models.comparisons import Import
 
 
 class Media(models.Model):
-    """One file. `sha256` is over its bytes, hex; `media_type` was told by its first bytes, from a fixed list."""
+    """One file. `sha256` is over its bytes, hex; `media_type` was told by its first bytes, from a fixed list; `seconds`
+    is how long it lasts, None for an image and where its bytes do not tell."""
 
     sha256 = models.CharField(max_length=64, primary_key=True)
     media_type = models.CharField(max_length=20)
     size = models.BigIntegerField()
+    seconds = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
 

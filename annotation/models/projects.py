@@ -35,6 +35,13 @@ class Project(models.Model):
     show_opinion = models.CharField(
         max_length=5, choices=Opinion.choices, default=Opinion.OFF, help_text="a judge's opinion after one's own answer"
     )
+    media_seconds = models.PositiveSmallIntegerField(
+        default=5, db_default=5, help_text="seconds of each sound and film to be played before an answer; 0: none"
+    )
+    media_percent = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="per cent of each sound and film to be played before an answer; 0: none"
+    )
+    has_media = models.BooleanField(default=False, db_default=False, help_text="an import brought sounds, films or images")
     split_salt = models.UUIDField(default=uuid.uuid4, editable=False)
     split_train_percent = models.PositiveSmallIntegerField(default=90)
     split_validation_percent = models.PositiveSmallIntegerField(default=5)
@@ -44,6 +51,7 @@ class Project(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(wanted__gte=1), name="project_wants_one"),
+            models.CheckConstraint(condition=Q(media_percent__lte=100), name="project_media_within_100"),
             models.CheckConstraint(
                 condition=Q(split_train_percent__lte=100 - models.F("split_validation_percent")),
                 name="project_split_within_100",

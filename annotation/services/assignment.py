@@ -34,6 +34,7 @@ from annotation.models import (
     Rater,
 )
 from annotation.outbox import outbox_add
+from annotation.selectors.media import seconds_together
 from annotation.services import assignment_sql as sql
 from annotation.services.edits import edits_derive
 
@@ -315,7 +316,8 @@ def about_of(comparison_id: int, size: int, questions: Sequence[Mapping[str, Any
     """What the rules of these questions need to know of a comparison; its texts only where one needs them."""
     if not needs_texts(questions):
         return About(size)
-    return About(size, [(form, body) for form, body in rows_of(sql.TEXTS, {"comparison": comparison_id})])
+    texts = [(form, body) for form, body in rows_of(sql.TEXTS, {"comparison": comparison_id})]
+    return About(size, texts, seconds_together(texts))
 
 
 def _annotation_parameters(holder: _Holder, key: UUID, valid: Validated, shown: Shown) -> dict[str, Any]:

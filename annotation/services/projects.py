@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -18,6 +19,24 @@ from annotation.feedback.templates import TEMPLATES
 from annotation.models import FormRevision, GuidelineRevision, Membership, Project, Role, User
 
 MOST_GUIDELINES = 50_000
+MOST_MEDIA_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under which people judge: how many seconds, or to the end, and how many per cent of each sound and film are played
+    before an answer counts. The fields are those of `Project`."""
+
+    media_seconds: int = 5
+    media_percent: int = 0
+
+    def check(self) -> None:
+        if not 0 <= self.media_seconds <= MOST_MEDIA_SECONDS:
+            raise Refused(
+                f"The seconds to be played of a sound or film are 0 to {MOST_MEDIA_SECONDS}; got {self.media_seconds}."
+            )
+        if not 0 <= self.media_percent <= 100:
+            raise Refused(f"The per cent to be played of a sound or film are 0 to 100; got {self.media_percent}.")
 
 
 @transaction.atomic
@@ -31,6 +50,7 @@ def project_create(
     wanted: int = 1,
     lease_minutes: int = 15,
     salt: uuid.UUID | None = None,
+    conditions: Conditions | None = None,
     created_by: User | None = None,
 ) -> Project:
     """A project with its first form and guidelines; whoever creates it becomes its admin.
@@ -46,7 +66,11 @@ def project_create(
         raise Refused(f"A lease lasts 1 to 1,440 minutes; got {lease_minutes}.")
     if Project.objects.filter(slug=slug).exists():
         raise Conflict(f"A project {slug!r} exists already. Choose another name.")
-    project = Project(slug=slug, title=title or slug, wanted=wanted, lease_seconds=60 * lease_minutes)
+    conditions = conditions or Conditions()
+    conditions.check()
+    project = Project(
+        slug=slug, title=title or slug, wanted=wanted, lease_seconds=60 * lease_minutes, **asdict(conditions)
+    )
     if salt is not None:
         project.split_salt = salt
     try:
@@ -88,7 +112,14 @@ def guidelines_revise(*, project: Project, text: str) -> GuidelineRevision:
 
 
 def project_change(
-    *, project: Project, title: str, wanted: int, lease_minutes: int, render_markdown: bool, show_opinion: str | None = None
+    *,
+    project: Project,
+    title: str,
+    wanted: int,
+    lease_minutes: int,
+    render_markdown: bool,
+    show_opinion: str | None = None,
+    conditions: Conditions | None = None,
 ) -> Project:
     """Change what may change; `wanted` holds for comparisons that are opened from now on."""
     if not title.strip() or len(title) > 120 or not title.isprintable():
@@ -99,10 +130,15 @@ def project_change(
         raise Refused(f"A lease lasts 1 to 1,440 minutes; got {lease_minutes}.")
     if show_opinion is not None and show_opinion not in Project.Opinion.values:
         raise Refused(f"A judge's opinion is shown {', '.join(Project.Opinion.values)}; got {show_opinion!r}.")
+    changed = asdict(conditions) if conditions else {}
+    if conditions:
+        conditions.check()
+    for name, value in changed.items():
+        setattr(project, name, value)
     project.show_opinion = show_opinion or project.show_opinion
     project.title, project.wanted = title.strip(), wanted
     project.lease_seconds, project.render_markdown = 60 * lease_minutes, render_markdown
-    project.save(update_fields=["title", "wanted", "lease_seconds", "render_markdown", "show_opinion"])
+    project.save(update_fields=["title", "wanted", "lease_seconds", "render_markdown", "show_opinion", *changed])
     return project
 
 

@@ -16,6 +16,7 @@ import orjson
 
 from annotation.errors import FormRefused
 from annotation.feedback import About, answers_placed, answers_summary, answers_validate, needs_texts
+from annotation.played import played_media
 from pipelines.imports.errors import RowRefused
 from pipelines.imports.prompt_completions import model_name
 from pipelines.imports.rows import (
@@ -146,9 +147,17 @@ def row_checked(row: Row, questions: Sequence[Mapping[str, Any]]) -> Row:
     order = stored_order(row)
     places = [order.index(index) for index in range(len(order))]
     texts = [(one.text.form, one.text.body) for one in row.completions] if needs_texts(questions) else None
-    about = About(len(order), texts)
+    about = About(len(order), texts, _seconds(row) if texts else None)
     checked = [_checked(one, number, questions, about, places) for number, one in enumerate(row.annotations, start=1)]
     return replace(row, annotations=tuple(checked))
+
+
+def _seconds(row: Row) -> float | None:
+    """How long the longest of the sounds or films lasts with which the completions begin, where all are known."""
+    known = {medium.sha256: medium.seconds for medium in row.media}
+    firsts = [next(iter(played_media(one.text.form, one.text.body)), "") for one in row.completions]
+    lengths = [known.get(first) for first in firsts]
+    return None if None in lengths else max(filter(None, lengths), default=None)
 
 
 def _checked(

@@ -1,7 +1,8 @@
 """Images, sounds and films in a record: read, recognised by their bytes, and replaced by their hash.
 
-They come as bytes (the Image and Audio structs of Hugging Face: `{bytes, path}`) or as files below one folder. An
-address is refused: what it shows tomorrow is not what people judged today. Pure but for the files that it reads.
+They come as bytes (the Image and Audio structs of Hugging Face: `{bytes, path}`) or as files below one folder, by name
+or, in an export, by hash. An address is refused: what it shows tomorrow is not what people judged today. Pure but for
+the files that it reads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.imports.errors import RowRefused
+from pipelines.imports.media_seconds import media_seconds
 from pipelines.imports.rows import MEDIA_ADDRESS, MEDIA_KINDS, Medium, shown
 
 MOST_BYTES = 50_000_000
@@ -21,6 +23,7 @@ FIELDS = ("prompt", "chosen", "rejected", "completions")
 COLUMNS = ("images", "image")
 # What of a completion may hold some, and whose words it is: its own prompt stands there in the shape `annotated`.
 OF_COMPLETION = {"text": "assistant", "messages": "assistant", "prompt": "user"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//|\\\\")
 # Begins with (`....` for any four bytes), the kinds it may stand for, and the type under which it is served.
 SIGNATURES: tuple[tuple[re.Pattern[bytes], tuple[str, ...], str], ...] = tuple(
@@ -81,6 +84,8 @@ class MediaReader:
         return self._recognised(self._file(value, kind, field).read_bytes(), kind, field)
 
     def _file(self, name: str, kind: str, field: str) -> Path:
+        if (kept := self._kept(name)) is not None:
+            return kept
         if _ADDRESS.match(name):
             raise RowRefused(
                 "media_address", f"{field} names an {kind} by its address ({shown(name)}); media come as files or bytes"
@@ -100,6 +105,15 @@ class MediaReader:
             raise self._too_large(path.stat().st_size, kind, field)
         return path
 
+    def _kept(self, name: str) -> Path | None:
+        """A medium by its hash, as an export names it, where the media folder is a home's own or has files so called."""
+        sha256 = name.removeprefix(MEDIA_ADDRESS)
+        if self.folder is None or sha256 == name or not _SHA256.fullmatch(sha256):
+            return None
+        found = next((p for p in (self.folder / sha256[:2] / sha256, self.folder / sha256) if p.is_file()), None)
+        is_it = found is not None and hashlib.sha256(found.read_bytes()).hexdigest() == sha256
+        return found if is_it else None
+
     def _recognised(self, data: bytes, kind: str, field: str) -> Medium:
         if len(data) > self.most_bytes:
             raise self._too_large(len(data), kind, field)
@@ -107,7 +121,7 @@ class MediaReader:
         if media_type is None:
             known = ", ".join(found.split("/")[1] for _, kinds, found in SIGNATURES if kind in kinds)
             raise RowRefused("media_type", f"an {kind} of {field} is none of {known}")
-        return Medium(hashlib.sha256(data).hexdigest(), media_type, data)
+        return Medium(hashlib.sha256(data).hexdigest(), media_type, data, media_seconds(data, media_type))
 
     def _too_large(self, size: int, kind: str, field: str) -> RowRefused:
         return RowRefused("media_too_large", f"an {kind} of {field} has {size:,} bytes; at most {self.most_bytes:,} fit")

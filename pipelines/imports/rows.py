@@ -51,11 +51,15 @@ class TextValue:
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One image, sound or film. `sha256`: hex; `media_type` is ours, by its first bytes, never the file's own word."""
+    """One image, sound or film. `sha256`: hex; `media_type` is ours, by its first bytes, never the file's own word.
+
+    `seconds`: how long it lasts, None for an image and where its bytes do not tell.
+    """
 
     sha256: str
     media_type: str
     data: bytes
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from annotation.models import Import, Media, MediaUse
+from annotation.models import Import, Media, MediaUse, Project
 from pipelines.imports.errors import FileRefused
 from pipelines.imports.rows import Medium
 
@@ -32,7 +32,7 @@ class MediaKept:
             if medium.sha256 in self.kept:
                 continue
             self.kept[medium.sha256] = Media(
-                sha256=medium.sha256, media_type=medium.media_type, size=len(medium.data)
+                sha256=medium.sha256, media_type=medium.media_type, size=len(medium.data), seconds=medium.seconds
             )
             path = media_path(medium.sha256)
             if path.is_file():
@@ -53,6 +53,8 @@ class MediaKept:
         Media.objects.bulk_create(self.kept.values(), ignore_conflicts=True, batch_size=1_000)
         uses = [MediaUse(media_id=sha256, source_import=record) for sha256 in self.kept]
         MediaUse.objects.bulk_create(uses, ignore_conflicts=True, batch_size=1_000)
+        if uses:
+            Project.objects.filter(pk=record.project_id, has_media=False).update(has_media=True)
 
     def forget(self) -> None:
         """After a refusal: take away what no import needs."""

@@ -49,8 +49,8 @@ def test_sounds_play_one_at_a_time_or_in_step_and_the_page_is_told(open_page: Op
     audio.nth(1).evaluate("it => it.play()")
     page.wait_for_function("() => document.querySelectorAll('audio')[0].paused && !document.querySelectorAll('audio')[1].paused")
     page.wait_for_function("() => document.querySelector('#side-B').dataset.played >= '1'")
-    gate = "async ([n]) => (await import('/static/js/media.js')).gateOpen(document, n)"
-    assert page.evaluate(gate, [1]) is False
+    left = "async () => (await import('/static/js/media.js')).unplayed(document.querySelector('[data-item]')).map((it) => it.side)"
+    assert page.evaluate(left) == ["A", "B"]
     audio.nth(1).evaluate("it => it.pause()")
     page.get_by_role("button", name="Play both in step").click()
     page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => !it.paused)")
@@ -60,7 +60,8 @@ def test_sounds_play_one_at_a_time_or_in_step_and_the_page_is_told(open_page: Op
     assert abs(first - second) < 0.6
     page.get_by_role("button", name="Hear B instead").click()
     assert [it.evaluate("it => it.muted") for it in audio.all()] == [True, False]
-    assert page.evaluate(gate, [1]) is True
+    page.wait_for_function("() => document.querySelector('#side-B').dataset.share === '1'")
+    assert page.evaluate(left) == ["A"], "its second was played, and three are asked for: all that there is"
     assert {it["side"] for it in told.json_value()} == {"A", "B"}
 
 
@@ -79,15 +80,15 @@ def test_an_answer_waits_until_both_sides_were_played(open_page: Opener, place: 
     page.locator("body[data-ready]").wait_for()
     page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => it.readyState > 0)")
     page.keyboard.press("6")
-    page.get_by_text("Play every side for at least 5 seconds").first.wait_for()
+    page.get_by_text("To be played before you answer: A: 3 seconds more, B: 3 seconds more").first.wait_for()
     given = Annotation.objects.filter(assignment__isnull=False)  # the file's own choice is one too
     assert given.count() == 0
     page.get_by_role("button", name="Play both in step").click()
-    gate = "async () => (await import('/static/js/media.js')).gateOpen(document, 5)"
-    for _ in range(60):
-        page.wait_for_timeout(500)
-        if page.evaluate(gate):
-            break
+    page.wait_for_function("() => !document.querySelector('[data-gate]').textContent.includes('A:')")
+    page.locator("[data-play-both][aria-pressed=false]").wait_for()
+    page.get_by_role("button", name="Play both in step").click()
+    page.get_by_role("button", name="Hear B instead").click()
+    page.wait_for_function("() => document.querySelector('[data-gate]').textContent === ''")
     page.keyboard.press("6")
     page.get_by_text("You have judged all").wait_for()
     exposure = given.get().exposure

@@ -13,13 +13,17 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from annotation.feedback.templates import TEMPLATES
 from annotation.models import Comparison, Import, Media, Project, Text
+from annotation.services.projects import form_revise
 from pipelines.imports.errors import FileRefused, RowRefused
 from pipelines.imports.media import MediaReader, media_type_of
+from pipelines.services.annotation_export import annotations_export
 from pipelines.services.import_removal import import_remove
 from pipelines.services.importing import ImportOptions, import_file
 from pipelines.services.media import media_path
 from tests import cast
+from tests.webapp.lending import project_with
 
 
 def png(shade: int, size: int = 8) -> bytes:
@@ -252,3 +256,34 @@ def test_a_row_with_answers_cannot_name_media_by_hash(place: Project, folder: Pa
     path = lines(tmp_path / "x.jsonl", answered({"type": "text", "text": "x"} if own else named, **more))
     with pytest.raises(FileRefused, match="media come as files or bytes"):
         import_file(project=place, path=path, options=ImportOptions(media=str(folder)))
+
+
+def test_media_of_an_export_come_back_by_their_hash(place: Project, tmp_path: Path, folder: Path) -> None:
+    """What segments say goes out and in again, with the sounds that it is about, and once more the same."""
+    form_revise(project=place, questions=TEMPLATES["segments"].questions)
+    (folder / "b.wav").write_bytes(wav(2, 140))
+    said = [{"id": name, "messages": [{"role": "assistant", "content": [{"type": "audio", "audio": f"{name}.wav"}]}]} for name in "ab"]
+    segment = {"start": 0.5, "end": 2.0, "outcome": "first", "vote": -2, "comment": "Clearer"}
+    preference = {"outcome": "first", "vote": -1}
+    record = {"prompt": [{"role": "user", "content": "Rain"}], "completions": said,
+              "annotations": [{"rater": "r1", "answers": {"preference": preference, "segments": {"segments": [segment]}}}]}  # fmt: skip
+    import_file(project=place, path=lines(tmp_path / "x.jsonl", record), options=ImportOptions(media=str(folder)))
+    assert sorted(Media.objects.values_list("seconds", flat=True)) == [1.0, 2.0]
+    annotations_export(project=place, out=tmp_path / "out.jsonl")
+    other = project_with("segments", "again")
+    with pytest.raises(FileRefused, match="address"):
+        import_file(project=other, path=tmp_path / "out.jsonl", options=ImportOptions(media=str(folder)))
+    import_file(project=other, path=tmp_path / "out.jsonl", options=ImportOptions(media=str(settings.MEDIA_DIR)))
+    annotations_export(project=other, out=tmp_path / "out2.jsonl")
+    first, second = (json.loads((tmp_path / name).read_text()) for name in ("out.jsonl", "out2.jsonl"))
+    assert first["annotations"][0]["answers"] == second["annotations"][0]["answers"]
+    assert first["completions"] == second["completions"]
+    too_long = {**record, "annotations": [{"rater": "r2", "answers": {"preference": preference, "segments": {"segments": [segment | {"end": 2.5}]}}}]}
+    with pytest.raises(FileRefused, match="what is judged lasts 2 s"):
+        import_file(project=place, path=lines(tmp_path / "y.jsonl", too_long), options=ImportOptions(media=str(folder)))
+
+
+def test_a_file_that_is_not_what_its_hash_says_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / ("0" * 64)).write_bytes(png(3))
+    with pytest.raises(RowRefused, match="address"):
+        MediaReader(tmp_path).read(row(image("sha256:" + "0" * 64)))

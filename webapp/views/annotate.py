@@ -26,6 +26,8 @@ from annotation.errors import FormRefused, SomebodyElse
 from annotation.feedback import SIDES, answers_from_form
 from annotation.feedback.drawing import Block, Form, Row, form_drawn
 from annotation.feedback.drawing import Shown as ShownForm
+from annotation.feedback.shared import CANNOT_JUDGE
+from annotation.played import Gate, played_media
 from annotation.selectors.judging import (
     Judgeable,
     TextShown,
@@ -44,6 +46,7 @@ from annotation.services.assignment import (
 )
 from annotation.services.corrections import annotation_undo
 from annotation.services.people import keys_of
+from annotation.services.played import gate_of, played_check
 from pipelines.selectors.opinion import opinion_after
 from webapp.language import script_words
 from webapp.middleware import wants_json
@@ -86,7 +89,7 @@ def annotate(request: Request, slug: str) -> HttpResponse:
     shown = judgeable_list(project_id=project.pk, user_id=user.pk, assignment_ids=[row.id for row in rows])
     saved = _saved(request)
     context = {
-        "item": _item(shown[0], slug) if shown else None,
+        "item": _item(shown[0], slug, gate=gate_of(project)) if shown else None,
         "saved": saved,
         "opinion": _opinion_words(_opinion(request, saved)) if saved else "",
         "judged_today": judged_today(project_id=project.pk, user_id=user.pk),
@@ -114,7 +117,8 @@ def annotate_next(request: Request, slug: str) -> HttpResponse:
         return JsonResponse({"assignments": [_as_json(item) for item in shown]})
     if not shown:
         return HttpResponse(status=204)
-    return render(request, "annotate/item.html", {"item": _item(shown[0], slug), "skip_reasons": SKIP_REASONS})
+    context = {"item": _item(shown[0], slug, gate=gate_of(project)), "skip_reasons": SKIP_REASONS}
+    return render(request, "annotate/item.html", context)
 
 
 def annotate_submit(request: Request, slug: str, assignment: int) -> HttpResponse:
@@ -123,13 +127,21 @@ def annotate_submit(request: Request, slug: str, assignment: int) -> HttpRespons
     _same_person(request, fields)
     form_id = _integer("form", fields.get("form", ""))
     arm = _opinion_arm(request, assignment)
+    shown = _measured(fields, form_id, arm)
+
+    def answers(questions: Sequence[dict[str, Any]], option_order: Sequence[int]) -> dict[str, Any]:
+        read = answers_from_form(questions, fields, option_order)
+        if not _is_unable(questions, read):
+            played_check(request.project, assignment, option_order, shown.exposure)
+        return read
+
     stored = assignment_submit(
         assignment_id=assignment,
         user_id=request.user.pk,
         project_id=request.project.pk,
         submit_key=_key(fields.get("submit_key", "")),
-        answers=lambda questions, option_order: answers_from_form(questions, fields, option_order),
-        shown=_measured(fields, form_id, arm),
+        answers=answers,
+        shown=shown,
     )
     if wants_json(request):
         opinion = _opinion(request, stored.annotation_id)
@@ -221,6 +233,13 @@ def _key(text: str) -> UUID:
         raise FormRefused(f"The submit key must be a UUID; got {text[:40]!r}.") from None
 
 
+def _is_unable(questions: Sequence[dict[str, Any]], read: dict[str, Any]) -> bool:
+    """Whether all that must be answered is "cannot judge"; asked before the answers are checked."""
+    required = [read.get(question["key"]) for question in questions if question.get("required")]
+    parts = [part for answer in required if answer for part in answer.get("completions", [answer])]
+    return bool(parts) and all(part and part.get("outcome") == CANNOT_JUDGE for part in parts)
+
+
 def _same_person(request: Request, fields: dict[str, str]) -> None:
     """Answers kept in a browser belong to whoever gave them, not to whoever signed in since."""
     if fields.get("person", "") not in {"", str(request.user.pk)}:
@@ -251,12 +270,12 @@ def _seconds(text: str) -> float | None:
     return value if math.isfinite(value) and 0 <= value <= 86_400 else None
 
 
-EXPOSED = re.compile(r"differences|source|free_scroll|opinion_seen|(seen|dwell|played)_[a-i]")
+EXPOSED = re.compile(r"differences|source|free_scroll|opinion_seen|(seen|dwell|played|share)_[a-i]")
 
 
 def _exposure(text: str) -> dict[str, Any] | None:
-    """Tools used or not, and of each side the share that was in view (`seen`), the seconds that it was (`dwell`), and the
-    share of its media that was played."""
+    """Tools used or not, and of each side the share that was in view (`seen`), the seconds that it was (`dwell`),
+    and the seconds (`played`) and the `share` of its media that were played."""
     try:
         read = json.loads(text) if len(text) <= 2_000 else None
     except ValueError:
@@ -309,12 +328,15 @@ def _opinion_words(opinion: dict[str, Any] | None) -> str:
     return words if percent is None else f"{words} ({percent}%)"
 
 
-def _item(item: Judgeable, slug: str, fields: dict[str, str] | None = None) -> dict[str, Any]:
+def _item(
+    item: Judgeable, slug: str, fields: dict[str, str] | None = None, gate: Gate | None = None
+) -> dict[str, Any]:
     """What `annotate/item.html` draws. The key is made for this rendering: a reload makes another, a retry does not.
 
-    `fields` are those that a correction begins with.
+    `fields` are those that a correction begins with; a correction passes no `gate`.
     """
-    shown = ShownForm([(text.form, text.body) for text in item.completions])
+    bodies = [(text.form, text.body) for text in item.completions]
+    shown = ShownForm(bodies)
     form = form_drawn(item.questions, shown, fields or {})
     looks = {row.look for block in form.blocks for row in block.rows}
     inline = [] if "spans" in looks else [block for block in form.blocks if _is_inline(block)]
@@ -342,8 +364,10 @@ def _item(item: Judgeable, slug: str, fields: dict[str, str] | None = None) -> d
         "question": item.questions[0],
         "more": len(item.questions) - 1,
         "form": form,
+        "has_players": any(played_media(*body) for body in bodies),
+        "gate": gate if gate and gate.holds(bodies) else None,
         "letters": shown.sides.lower(),
-        "special_rows": sorted(looks & {"slider", "edit", "spans"}),
+        "special_rows": sorted(looks & {"slider", "edit", "spans", "segments"}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -13,6 +14,7 @@ from annotation.selectors import judging, overview
 from annotation.selectors.tokens import service_token_list
 from annotation.services import people as people_services
 from annotation.services import projects as project_services
+from annotation.services.projects import Conditions
 from pipelines.selectors.overview import latest_of, pipeline_state, running_in
 from webapp.access import ACCESS, BUILDERS, JUDGES
 
@@ -71,6 +73,7 @@ def project_settings(request: Request, slug: str) -> HttpResponse:
             lease_minutes=whole_number(request.POST.get("lease_minutes", ""), "Minutes of a lease"),
             render_markdown="render_markdown" in request.POST,
             show_opinion=request.POST.get("show_opinion"),
+            conditions=conditions_read(request.POST),
         )
         messages.success(request, "The settings are in force.")
         return redirect("project_settings", slug)
@@ -80,6 +83,16 @@ def project_settings(request: Request, slug: str) -> HttpResponse:
         "scopes": SCOPES,
     }
     return render(request, "project/settings.html", context)
+
+
+def conditions_read(posted: Mapping[str, str]) -> Conditions | None:
+    """What a form says of the conditions under which people judge; None where it does not ask."""
+    if "media_seconds" not in posted:
+        return None
+    return Conditions(
+        media_seconds=whole_number(posted["media_seconds"], "Seconds to be played"),
+        media_percent=whole_number(posted.get("media_percent", ""), "Per cent to be played"),
+    )
 
 
 def project_archive(request: Request, slug: str) -> HttpResponse:

@@ -5,7 +5,7 @@ Every button of the editor posts the whole form; `do` says which it was. What wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -33,9 +33,11 @@ from annotation.selectors.judging import Judgeable, TextShown, guidelines_curren
 from annotation.services import projects as project_services
 from webapp.requests import Request
 from webapp.views import annotate
-from webapp.views.project import whole_number
+from webapp.views.project import conditions_read, whole_number
 
 FIRST_TEMPLATE = "pairwise"
+# The conditions under which people judge, as a new project has them.
+BEGINNING = {name: str(value) for name, value in asdict(project_services.Conditions()).items()}
 # The preview may stand in a frame of this site's own pages, runs no script and sends nothing.
 PREVIEW_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; media-src 'self'; form-action 'none'; "
@@ -67,8 +69,9 @@ def project_create(request: Request) -> HttpResponse:
     if request.method == "GET":
         template = _template(request.GET.get("template", FIRST_TEMPLATE))
         draft = draft_from(TEMPLATES[template].questions)
-        return _page(request, "project/new.html", {"wanted": "1", "lease_minutes": "15"}, Outcome(draft), template)
-    values = _values(request, "title", "slug", "wanted", "lease_minutes", "guidelines")
+        values = {"wanted": "1", "lease_minutes": "15", **BEGINNING}
+        return _page(request, "project/new.html", values, Outcome(draft), template)
+    values = _values(request, "title", "slug", "wanted", "lease_minutes", "guidelines", *BEGINNING)
     outcome = _edited(request)
     if not request.POST.get("do") and not outcome.error:
         try:
@@ -79,6 +82,7 @@ def project_create(request: Request) -> HttpResponse:
                 guidelines=values["guidelines"],
                 wanted=whole_number(values["wanted"], "Answers wanted"),
                 lease_minutes=whole_number(values["lease_minutes"], "Minutes of a lease"),
+                conditions=conditions_read(request.POST),
                 created_by=request.user,
             )
             return redirect("project", made.slug)

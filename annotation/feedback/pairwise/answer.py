@@ -60,7 +60,7 @@ def answer_check(
     words = question.get("confidence") or []
     confidence = given.get("confidence")
     return {
-        **_choice_checked(question, given),
+        **choice_checked(question, given),
         "aspects": _aspects_checked(question, given),
         "confidence": None
         if confidence is None
@@ -70,7 +70,7 @@ def answer_check(
     }
 
 
-def _choice_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+def choice_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
     m, outcome, vote = scale(question), answer.get("outcome"), answer.get("vote")
     allowed = ["first", "second", "tie", *(key for key in WITHOUT_STRENGTH if question.get(key))]
     if outcome not in allowed:
@@ -98,7 +98,7 @@ def _aspects_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> 
     for key, one in given.items():
         if not isinstance(one, Mapping):
             raise FormRefused(f"The aspect {aspects[key]!r} needs an object with outcome and vote.")
-    return {key: _choice_checked(question, given[key]) for key in aspects if key in given}
+    return {key: choice_checked(question, given[key]) for key in aspects if key in given}
 
 
 def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
@@ -112,11 +112,11 @@ def answer_placed(
     """Turned round where the first of the two stands second."""
     if list(places) == [0, 1]:
         return dict(answer)
-    aspects = {key: _turned(one) for key, one in (answer.get("aspects") or {}).items()}
-    return {**answer, **_turned(answer), "aspects": aspects}
+    aspects = {key: turned(one) for key, one in (answer.get("aspects") or {}).items()}
+    return {**answer, **turned(answer), "aspects": aspects}
 
 
-def _turned(choice: Mapping[str, Any]) -> dict[str, Any]:
+def turned(choice: Mapping[str, Any]) -> dict[str, Any]:
     outcome, vote = choice["outcome"], choice["vote"]
     return {
         "outcome": {"first": "second", "second": "first"}.get(outcome, outcome),
@@ -129,19 +129,19 @@ def answer_from_form(
 ) -> dict[str, Any] | None:
     """Read `NAME`: a step from the left ("1".."7"), or an outcome's key; `NAME.aspect.KEY` likewise,
     `NAME.confidence` from 0, `NAME.reasons`, `NAME.sentence`. No choice: None."""
-    choice = _choice_from_form(question, form.get(name, ""), option_order)
+    choice = choice_from_form(question, form.get(name, ""), option_order)
     if choice is None:
         return None
     aspects = {
         aspect["key"]: read
         for aspect in question.get("aspects") or []
-        if (read := _choice_from_form(question, form.get(f"{name}.aspect.{aspect['key']}", ""), option_order))
+        if (read := choice_from_form(question, form.get(f"{name}.aspect.{aspect['key']}", ""), option_order))
     }
     confidence = whole_from_form(question, form.get(f"{name}.confidence", ""), "confidence")
     return {**choice, "aspects": aspects, "confidence": confidence, **reasons_from_form(form, name)}
 
 
-def _choice_from_form(
+def choice_from_form(
     question: Mapping[str, Any], choice: str, option_order: Sequence[int]
 ) -> dict[str, Any] | None:
     if choice == "":
@@ -166,15 +166,15 @@ def _shown_vote(steps: int, choice: str) -> int:
 def answer_to_form(
     question: Mapping[str, Any], answer: Mapping[str, Any], name: str, option_order: Sequence[int]
 ) -> dict[str, str]:
-    fields = {name: _choice_to_form(question, answer, option_order), **reasons_to_form(answer, name)}
+    fields = {name: choice_to_form(question, answer, option_order), **reasons_to_form(answer, name)}
     for key, one in (answer.get("aspects") or {}).items():
-        fields[f"{name}.aspect.{key}"] = _choice_to_form(question, one, option_order)
+        fields[f"{name}.aspect.{key}"] = choice_to_form(question, one, option_order)
     if answer.get("confidence") is not None:
         fields[f"{name}.confidence"] = str(answer["confidence"])
     return fields
 
 
-def _choice_to_form(question: Mapping[str, Any], answer: Mapping[str, Any], option_order: Sequence[int]) -> str:
+def choice_to_form(question: Mapping[str, Any], answer: Mapping[str, Any], option_order: Sequence[int]) -> str:
     vote, steps = answer["vote"], int(question["steps"])
     if vote is None:
         return str(answer["outcome"])

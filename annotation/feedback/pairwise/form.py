@@ -35,15 +35,15 @@ def _scale(
     question: Mapping[str, Any], name: str, label: str, fields: Mapping[str, str], asks: bool = False
 ) -> Row:
     steps, given = int(question["steps"]), fields.get(name, "")
-    choices = [_step(question, value, steps, asks, given) for value in range(1, steps + 1)]
+    choices = [step_choice(question, value, steps, asks, given) for value in range(1, steps + 1)]
     if steps % 2 == 0 and label:
-        choices.append(_tie(given))
+        choices.append(tie_choice(given))
     needed = not label or bool(question.get("aspects_required", True))
     ends = (_("A better"), _("B better"))
     return Row(name, label, "scale", choices, needed=needed and bool(question.get("required")), ends=ends)
 
 
-def _step(question: Mapping[str, Any], value: int, steps: int, asks: bool, given: str) -> Choice:
+def step_choice(question: Mapping[str, Any], value: int, steps: int, asks: bool, given: str) -> Choice:
     m = steps // 2
     signed = value - m - 1 if steps % 2 or value <= m else value - m
     chosen = given == str(value) or (signed == 0 and given == "tie")
@@ -56,13 +56,13 @@ def _step(question: Mapping[str, Any], value: int, steps: int, asks: bool, given
     return Choice(str(value), str(value), f"{side} {word}", side, strength, asked, chosen, cap=str(value))
 
 
-def _tie(given: str) -> Choice:
+def tie_choice(given: str) -> Choice:
     return Choice("tie", "0", _("Equally good"), pips=0, chosen=given == "tie", cap="0")
 
 
 def _outcomes(question: Mapping[str, Any], name: str, fields: Mapping[str, str]) -> list[Choice]:
     given = fields.get(name, "")
-    outcomes = [_tie(given)] if int(question["steps"]) % 2 == 0 else []
+    outcomes = [tie_choice(given)] if int(question["steps"]) % 2 == 0 else []
     if question.get("both_bad"):
         outcomes.append(Choice("both_bad", "x", _("Both bad"), chosen=given == "both_bad"))
     return outcomes + cannot_judge(question, name, fields)

@@ -27,9 +27,11 @@ from annotation.feedback.templates import TEMPLATES
 
 TEXTS = ["One line.\nAnother line.\n\nA third, after a gap.", "Only one line here.", "Alpha\nbeta", "Gamma", "Delta"]
 
+SECONDS = 60.0
+
 
 def about(size: int) -> About:
-    return About(size, [("plain", text) for text in TEXTS[:size]])
+    return About(size, [("plain", text) for text in TEXTS[:size]], SECONDS)
 
 
 def any_fields(questions: list[dict], size: int, draw: random.Random, order: list[int]) -> dict[str, str]:
@@ -101,9 +103,19 @@ def any_spans(question, name, size, draw, position):
     return {name: json.dumps([span])}
 
 
+def any_segments(question, name, size, draw, position):
+    ends = sorted(draw.sample(range(1, 6_000), 6))
+    marks = [
+        {"start": start / 100, "end": end / 100, "choice": any_choice(question, draw), "comment": "Louder."}
+        for start, end in zip(ends[::2], ends[1::2], strict=True)
+    ]
+    return {f"{name}.marks": json.dumps(marks)}
+
+
 ANSWERS = {
     "pairwise": any_pairwise, "joint": any_pairwise, "listwise": any_listwise, "binary": any_binary,
     "rating": any_rating, "stepwise": any_stepwise, "edit": any_edit, "spans": any_spans,
+    "segments": any_segments,
 }  # fmt: skip
 
 
@@ -143,7 +155,7 @@ def test_what_is_posted_is_what_is_stored_and_what_a_correction_shows(name, seed
     assert set(stored) == {question["key"] for question in template.questions}
 
 
-@pytest.mark.parametrize("name", ["pairwise", "pairwise-aspects", "listwise", "best-worst", "joint", "siblings"])
+@pytest.mark.parametrize("name", ["pairwise", "pairwise-aspects", "listwise", "best-worst", "joint", "siblings", "segments"])
 def test_the_sides_shown_change_nothing_but_the_fields(name):
     """The same judgement, seen the other way round, is stored alike."""
     questions = TEMPLATES[name].questions
@@ -201,7 +213,7 @@ def test_the_overall_question_decides_the_vote_wherever_it_stands():
 
 def test_only_forms_that_speak_of_texts_ask_for_them():
     asked = {name for name, template in TEMPLATES.items() if needs_texts(template.questions)}
-    assert asked == {"steps", "first-bad-step", "siblings", "edit", "spans"}
+    assert asked == {"steps", "first-bad-step", "siblings", "edit", "spans", "segments"}
 
 
 REFUSED = [
@@ -271,6 +283,61 @@ def test_a_span_is_asked_questions_of_its_own():
     assert valid.answers["errors"]["completions"][0]["spans"][0]["answers"]["sure"]["label"] == "yes"
 
 
+def segment(start, end, **more):
+    return {"start": start, "end": end, "outcome": "first", "vote": -1} | more
+
+
+def segments_of(*given, seconds=SECONDS, **question):
+    asked = TEMPLATES["segments"].questions[1] | question
+    return answers_validate([asked], {"segments": {"segments": list(given)}}, About(2, [], seconds)).answers["segments"]
+
+
+def test_segments_are_kept_in_order_of_time_to_the_hundredth():
+    stored = segments_of(segment(8, 9.999), segment(1.004, 8, outcome="second", vote=2))
+    assert [(one["start"], one["end"], one["vote"]) for one in stored["segments"]] == [(1.0, 8.0, 2), (8.0, 10.0, -1)]
+    assert segments_of() == {"segments": []}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([segment(1, 3), segment(2.5, 4)], "touch, not overlap: 1 to 3 s and 2.5 to 4 s"),
+        ([segment(3, 3.001)], "ends after it starts"),
+        ([segment(3, 2)], "ends after it starts"),
+        ([segment(59, 60.3)], "ends at 60.3 s; what is judged lasts 60 s"),
+        ([segment(-1, 2)], "start of a segment is a number"),
+        ([segment(1, float("nan"))], "end of a segment is a number"),
+        ([segment(1, True)], "end of a segment is a number"),
+        ([segment("1", 2)], "start of a segment is a number"),
+        ([segment(1, 2, vote=3)], "must be -2 to 2; got 3"),
+        ([segment(1, 2, outcome="both_bad", vote=None)], "got 'both_bad'"),
+        ([segment(1, 2, side="A")], "no field 'side'"),
+        ([segment(n, n + 1) for n in range(21)], "a list of at most 20"),
+        ("all", "a list of at most 20"),
+    ],
+)
+def test_a_segment_that_cannot_be_is_refused(given, sentence):
+    with pytest.raises(FormRefused, match=sentence):
+        answers_validate([TEMPLATES["segments"].questions[1]], {"segments": {"segments": given}}, About(2, [], SECONDS))
+
+
+def test_a_segment_may_end_anywhere_where_lengths_are_not_known():
+    assert segments_of(segment(59, 300), seconds=None)["segments"][0]["end"] == 300
+
+
+def test_a_posted_segment_without_a_choice_is_refused():
+    question = TEMPLATES["segments"].questions[1]
+    for marks, sentence in [('[{"start": 1, "end": 2, "choice": ""}]', "needs a choice"), ("[1]", "list of objects"), ("{", "not JSON")]:
+        with pytest.raises(FormRefused, match=sentence):
+            answers_from_form([question], {"segments.marks": marks}, [0, 1])
+
+
+@pytest.mark.parametrize("steps", [1, 4, "5"])
+def test_a_scale_of_segments_has_known_steps(steps):
+    with pytest.raises(FormRefused, match="2, 3, 5 or 7 steps"):
+        questions_check([TEMPLATES["segments"].questions[1] | {"steps": steps}])
+
+
 @pytest.mark.parametrize("type_key", FEEDBACK_TYPES)
 def test_a_type_says_of_what_it_is_asked(type_key):
     module = answer_module(type_key)
@@ -309,6 +376,6 @@ def test_answers_about_another_order_are_stored_as_if_they_were_shown_so(name, s
     given = answers_validate(questions, answers_from_form(questions, fields, straight), about(size)).answers
     texts = [("plain", TEXTS[places.index(place)]) for place in range(size)]
     posted = answers_from_form(questions, answers_to_form(questions, given, straight), places)
-    stored = answers_validate(questions, posted, About(size, texts))
+    stored = answers_validate(questions, posted, About(size, texts, SECONDS))
     assert answers_placed(questions, given, places) == stored.answers
     assert answers_summary(questions, stored.answers) == stored.summary

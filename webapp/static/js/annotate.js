@@ -5,7 +5,7 @@ import * as differences from "./differences.js";
 import { Drafts } from "./drafts.js";
 import { AnswerForm, load } from "./form.js";
 import { Keys, formKey, latin, typing } from "./keys.js";
-import { gateOpen } from "./media.js";
+import { unplayedWords } from "./media.js";
 import { Measure } from "./measure.js";
 import { Outbox, Sender, post, sentence } from "./outbox.js";
 import { make as element, t, tn } from "./words.js";
@@ -24,7 +24,6 @@ const ADVANCE_MS = 280;
 const UNDO_MS = 10_000;
 const AHEAD = 2;
 const DRAFT_MS = 300;
-const MEDIA_SECONDS = 5;
 
 let held = []; // fragments fetched ahead, in the order in which they come
 let fetching = null;
@@ -211,10 +210,8 @@ function submit() {
     form.mark(form.missing() ?? form.current);
     return toast([element("span", { class: "warn" }, complaint)], complaint, 5_000);
   }
-  if (!gateOpen(item(), MEDIA_SECONDS) && !form.root.querySelector("[data-outcome] input[value=cannot_judge]:checked")) {
-    const first = tn("Play every side for at least {n} second, or to its end, before you answer.", "Play every side for at least {n} seconds, or to its end, before you answer.", MEDIA_SECONDS);
-    return toast([element("span", { class: "warn" }, first)], first, 5_000);
-  }
+  const unplayed = unplayedWords(item());
+  if (unplayed && !form.isUnable) return toast([element("span", { class: "warn" }, unplayed)], unplayed, 5_000);
   form.element.dataset.sent = "1";
   clearTimeout(drafting);
   const fields = { ...form.fields(), ...measure.fields(), person: body.dataset.person };
@@ -335,7 +332,7 @@ document.addEventListener("click", (event) => {
   if (!event.target.closest("details.more")) closeMenus();
 });
 function closeMenus() { for (const menu of stage.querySelectorAll("details.more[open]")) menu.open = false; }
-stage.addEventListener("winnow:played", ({ detail }) => { measure.exposure[`played_${detail.side.toLowerCase()}`] = detail.seconds; });
+stage.addEventListener("winnow:played", ({ detail }) => { Object.assign(measure.exposure, { [`played_${detail.side.toLowerCase()}`]: detail.seconds, [`share_${detail.side.toLowerCase()}`]: detail.share }); });
 stage.addEventListener("toggle", (event) => {
   if (event.target.matches("details.more") && event.target.open) {
     for (const other of stage.querySelectorAll("details.more[open]")) if (other !== event.target) other.open = false;

@@ -78,6 +78,12 @@ export class AnswerForm {
 
   get isComplete() { return !this.missing() && this.rows().some((row) => this.answered(row)); }
 
+  // All that must be answered is said to be beyond judging.
+  get isUnable() {
+    const needed = this.rows().filter((row) => "needed" in row.dataset);
+    return needed.length > 0 && needed.every((row) => this.outcome(row)?.value === "cannot_judge");
+  }
+
   // --- the cursor ---
 
   mark(row, { focus = true, scroll = true } = {}) {

@@ -1,111 +1,222 @@
-// Sounds and films: one plays at a time, or both sides in step; how long each side was played is told to the page.
+// Sounds and films: one plays at a time, or both sides in step; how much of each side was played is told to the page.
 //
-// Each [data-side] with a player gets `data-played` (whole seconds of different material, its least played medium) and fires
-// `winnow:played` ({side, seconds}) when that grows. `gateOpen(root, seconds)` says whether every side was played so long,
-// or to its end.
+// Each [data-side] with a player gets `data-played` (whole seconds of different material that were seen or heard, of its
+// least played medium) and fires `winnow:played` ({side, seconds, share}) when that grows. Where [data-item] says how much
+// must be played before an answer (`data-gate-seconds`, `-percent`), `unplayed(root)` names the sides that lack some. `Together` is the shared time line: the first player of each side.
 
-import { make, t } from "./words.js";
+import { make, t, tn } from "./words.js";
 
 const players = (root) => [...root.querySelectorAll("audio, video")];
-const sides = (root) => [...root.querySelectorAll("[data-side]")].filter((side) => players(side).length);
-const seconds = (player) => {
-  let sum = 0;
-  for (let at = 0; at < player.played.length; at += 1) sum += player.played.end(at) - player.played.start(at);
-  return sum;
-};
+const sides = (root) => [...root.querySelectorAll("[data-side]")].filter((side) => side.matches(".side") && players(side).length);
+const lengthOf = (player) => (Number.isFinite(player.duration) ? player.duration : 0);
+// The last moments of a file are often not played: players end a little before its length.
+const NEARLY = 0.3;
 
-export function played(side) {
-  return Math.min(...players(side).map(seconds));
+// --- what was played: stretches that ran while they could be seen or heard ---
+
+const kept = new WeakMap(); // player → {stretches, last}
+const LONGEST_TICK = 2.5; // seconds between two reports, also at twice the speed
+
+function of(player) {
+  if (!kept.has(player)) kept.set(player, { stretches: [], last: null });
+  return kept.get(player);
 }
 
-export function gateOpen(root, least) {
-  return sides(root).every((side) => players(side).every((player) => (
-    seconds(player) >= Math.min(least, (Number.isFinite(player.duration) ? player.duration : least) - 0.3)
-  )));
+function ran(player) {
+  const record = of(player), now = player.currentTime, before = record.last;
+  record.last = now;
+  const isHeard = player.tagName === "VIDEO" || (!player.muted && player.volume > 0);
+  if (before === null || now <= before || now - before > LONGEST_TICK || !isHeard) return;
+  const touching = record.stretches.filter(([from, to]) => from <= now && to >= before);
+  const merged = [Math.min(before, ...touching.map(([from]) => from)), Math.max(now, ...touching.map(([, to]) => to))];
+  record.stretches = [...record.stretches.filter((one) => !touching.includes(one)), merged];
 }
 
-let inStep = null; // the item whose sides play together
+const seconds = (player) => of(player).stretches.reduce((sum, [from, to]) => sum + to - from, 0);
+const isUnread = (player) => player.readyState === 0;
+// Of a medium that does not tell its length no share is asked.
+const share = (player) => (lengthOf(player) ? Math.min(1, (seconds(player) + NEARLY) / lengthOf(player)) : Number(!isUnread(player)));
+
+// The seconds of a player that the gate asks for: so many, and so many per cent, of what there is.
+function wanted(player, { gateSeconds, gatePercent }) {
+  const least = Number(gateSeconds), length = lengthOf(player);
+  if (isUnread(player)) return Math.max(least, 1);
+  return Math.max(length ? Math.min(least, length) : least, (length * Number(gatePercent)) / 100) - NEARLY;
+}
+
+// The sides that still have to be played before an answer counts, each with how many seconds more.
+export function unplayed(root) {
+  if (!("gateSeconds" in root.dataset)) return [];
+  return sides(root).map((side) => {
+    const left = Math.max(...players(side).map((player) => wanted(player, root.dataset) - seconds(player)));
+    return { side: side.dataset.side, seconds: Math.ceil(left) };
+  }).filter((one) => one.seconds > 0);
+}
+
+// The same in words; nothing where the gate is open.
+export function unplayedWords(root) {
+  const left = unplayed(root).map(({ side, seconds: more }) => tn("{side}: {n} second more", "{side}: {n} seconds more", more, { side }));
+  return left.length ? t("To be played before you answer: {sides}", { sides: left.join(", ") }) : "";
+}
+
+function showGate(root) {
+  const note = root.querySelector("[data-gate]"), words = unplayedWords(root);
+  if (note && note.textContent !== words) note.textContent = words;
+}
+
+function tell(player) {
+  ran(player);
+  const side = player.closest("[data-side]");
+  if (!side) return;
+  const all = players(side), now = String(Math.floor(Math.min(...all.map(seconds)))), part = Math.floor(100 * Math.min(...all.map(share))) / 100;
+  if (side.dataset.played === now && side.dataset.share === String(part)) return;
+  side.dataset.played = now;
+  side.dataset.share = String(part);
+  const root = side.closest("[data-item]");
+  if (root) showGate(root);
+  side.dispatchEvent(new CustomEvent("winnow:played", { bubbles: true, detail: { side: side.dataset.side, seconds: Number(now), share: part } }));
+}
+
+for (const kind of ["timeupdate", "pause", "ended"]) document.addEventListener(kind, (event) => tell(event.target), true);
+// A jump is not played; what ran before it was told with the last report.
+for (const kind of ["seeking", "seeked", "play"]) document.addEventListener(kind, (event) => { of(event.target).last = event.target.currentTime; }, true);
+document.addEventListener("volumechange", (event) => { ran(event.target); }, true);
+
+// --- both in step ---
+
+const isOver = (player) => lengthOf(player) > 0 && player.currentTime >= lengthOf(player) - 0.05;
+
+export class Together {
+  constructor(root) {
+    // `endsAt`: where play that begins at a place stops; null for the end of all.
+    Object.assign(this, { root, until: null, heard: 0, isOn: false, endsAt: () => null });
+  }
+
+  get sides() { return sides(this.root); }
+  get players() { return this.sides.map((side) => players(side)[0]); }
+  get lengths() { return this.players.map(lengthOf); }
+  get length() { return Math.max(0, ...this.lengths); }
+  get time() { return Math.max(0, ...this.players.map((player) => player.currentTime)); }
+
+  // Two sounds at once cannot be judged: all run, one is heard.
+  hear(index) {
+    this.heard = index;
+    this.players.forEach((player, at) => { player.muted = at !== index; });
+    const button = this.root.querySelector("[data-hear]");
+    button.hidden = false;
+    button.replaceChildren(make("kbd", {}, `⇧ ${t("Space")}`), t("Hear {side} instead", { side: this.sides[(index + 1) % this.sides.length].dataset.side }));
+  }
+
+  hearNext() { this.hear((this.heard + 1) % this.sides.length); }
+
+  seek(time) {
+    for (const player of this.players) player.currentTime = Math.max(0, Math.min(time, lengthOf(player) || time));
+  }
+
+  toggle() { if (this.isOn) this.stop(); else this.start(); }
+
+  // Where the one is that came least far and is not over; the beginning after the end.
+  get from() {
+    const open = this.players.filter((player) => !isOver(player)).map((player) => player.currentTime);
+    return open.length ? Math.min(...open) : 0;
+  }
+
+  start() {
+    stop();
+    for (const other of players(document)) other.pause();
+    running = this;
+    this.isOn = true;
+    this.seek(this.from);
+    this.until = this.endsAt(this.time);
+    this.hear(this.heard);
+    // One that is over already stays at its end.
+    for (const player of this.players) if (!isOver(player)) player.play().catch(() => {});
+    this.#show();
+  }
+
+  stop() {
+    this.isOn = false;
+    if (running === this) running = null;
+    for (const player of this.players) { player.pause(); player.muted = false; }
+    this.root.querySelector("[data-hear]").hidden = true;
+    this.#show();
+  }
+
+  #show() {
+    this.root.querySelector("[data-play-both]").setAttribute("aria-pressed", String(this.isOn));
+    this.root.dispatchEvent(new CustomEvent("winnow:together"));
+  }
+}
+
+let running = null; // the Together that plays
+const made = new WeakMap();
+export function together(root) {
+  if (!made.has(root)) made.set(root, new Together(root));
+  return made.get(root);
+}
+function stop() { running?.stop(); }
 
 document.addEventListener("play", (event) => {
-  if (inStep?.contains(event.target)) return;
+  if (running?.players.includes(event.target)) return;
   stop();
   for (const other of players(document)) if (other !== event.target) other.pause();
 }, true);
 
-document.addEventListener("timeupdate", (event) => {
-  const side = event.target.closest?.("[data-side]");
-  if (!side) return;
-  const now = String(Math.floor(played(side)));
-  if (side.dataset.played === now) return;
-  side.dataset.played = now;
-  side.dispatchEvent(new CustomEvent("winnow:played", { bubbles: true, detail: { side: side.dataset.side, seconds: Number(now) } }));
+// A side that waits for its bytes, or was moved by hand, takes the others along; one that is over does not stop them.
+document.addEventListener("ended", () => { if (running?.players.every((player) => player.ended)) stop(); }, true);
+document.addEventListener("pause", (event) => {
+  if (!running?.players.includes(event.target) || event.target.ended) return;
+  for (const other of running.players) if (other !== event.target) other.pause();
 }, true);
-
-function firsts(root) {
-  return sides(root).map((side) => players(side)[0]);
-}
-
-// Two sounds at once cannot be judged: all run, one is heard.
-function hear(root, index) {
-  firsts(root).forEach((player, at) => { player.muted = at !== index; });
-  const button = root.querySelector("[data-hear]");
-  const all = sides(root);
-  button.hidden = false;
-  button.dataset.hear = String(index);
-  button.textContent = t("Hear {side} instead", { side: all[(index + 1) % all.length].dataset.side });
-}
-
-function start(root) {
-  inStep = root;
-  const both = firsts(root), from = Math.min(...both.map((player) => (player.ended ? 0 : player.currentTime)));
-  for (const player of both) player.currentTime = from;
-  hear(root, 0);
-  for (const player of both) player.play().catch(() => {});
-  root.querySelector("[data-play-both]").setAttribute("aria-pressed", "true");
-}
-
-function stop() {
-  if (!inStep) return;
-  const root = inStep;
-  inStep = null;
-  for (const player of firsts(root)) { player.pause(); player.muted = false; }
-  root.querySelector("[data-hear]").hidden = true;
-  root.querySelector("[data-play-both]").setAttribute("aria-pressed", "false");
-}
-
-// A side that waits for its bytes, or was moved by hand, takes the others along.
-for (const kind of ["seeked", "pause", "ended"]) {
-  document.addEventListener(kind, (event) => {
-    if (!inStep?.contains(event.target)) return;
-    if (kind === "ended") return stop();
-    for (const other of firsts(inStep)) {
-      if (other === event.target) continue;
-      if (kind === "pause" && !event.target.ended) other.pause();
-      if (kind === "seeked" && Math.abs(other.currentTime - event.target.currentTime) > 0.15) other.currentTime = event.target.currentTime;
-    }
-  }, true);
-}
+document.addEventListener("seeked", (event) => {
+  if (!running?.players.includes(event.target)) return;
+  for (const other of running.players) {
+    const to = Math.min(event.target.currentTime, lengthOf(other));
+    if (other !== event.target && !other.ended && Math.abs(other.currentTime - to) > 0.15) other.currentTime = to;
+  }
+}, true);
+document.addEventListener("timeupdate", () => {
+  if (running?.until === null || !running || running.time < running.until) return;
+  const { until } = running, ended = running;
+  ended.stop();
+  ended.seek(until);
+}, true);
 
 document.addEventListener("click", (event) => {
   const both = event.target.closest("[data-play-both]"), other = event.target.closest("[data-hear]");
-  const bar = both ?? other;
-  if (!bar) return;
-  const root = bar.closest("[data-item]") ?? document.body;
-  if (other) return hear(root, (Number(other.dataset.hear) + 1) % sides(root).length);
-  if (inStep) stop(); else start(root);
+  if (!both && !other) return;
+  const one = together((both ?? other).closest("[data-item]") ?? document.body);
+  if (other) one.hearNext(); else one.toggle();
 });
 
-// The control stands above the sides where two of them have something to play.
-function offer(root) {
-  const all = sides(root);
-  const place = all[0]?.parentElement;
-  if (all.length < 2 || !place || root.querySelector("[data-media-bar]")) return;
-  (place.closest(".board") ?? place).before(make("div", { class: "row wrap media-bar", "data-media-bar": true },
-    make("button", { class: "btn", type: "button", "data-play-both": true, "aria-pressed": "false" }, t("Play both in step")),
-    make("button", { class: "btn quiet", type: "button", "data-hear": "0", hidden: true })));
+// A bar above the sides: the control of both where two of them have something to play, and what still must be played.
+export function offer(root) {
+  const all = sides(root), place = all[0]?.parentElement;
+  if (!place || root.querySelector("[data-media-bar]")) return root.querySelector("[data-media-bar]");
+  const both = all.length < 2 ? [] : [
+    make("button", { class: "btn", type: "button", "data-play-both": true, "aria-pressed": "false" }, make("kbd", {}, t("Space")), t("Play both in step")),
+    make("button", { class: "btn quiet", type: "button", "data-hear": "", hidden: true }),
+  ];
+  const bar = make("div", { class: "wrap media-bar", "data-media-bar": true }, make("div", { class: "row" }, ...both, make("p", { class: "small warn gate", "data-gate": true })));
+  (place.closest(".board") ?? place).before(bar);
+  showGate(root);
+  return bar;
 }
+for (const kind of ["loadedmetadata", "durationchange"]) document.addEventListener(kind, (event) => { const root = event.target.closest?.("[data-item]"); if (root) showGate(root); }, true);
 
 const stage = document.getElementById("stage");
 const offerAll = () => document.querySelectorAll("[data-item]").forEach(offer);
 offerAll();
 if (stage) new MutationObserver(offerAll).observe(stage, { childList: true });
+
+// Space plays and pauses, with Shift it changes the side that is heard, where nothing else has the focus that would take it.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || event.repeat || event.ctrlKey || event.metaKey || event.altKey || document.body.classList.contains("no-keys")) return;
+  if (event.target.closest("button, a, summary, input, textarea, select, audio, video, pre, dialog") || document.querySelector("dialog[open]")) return;
+  const root = document.querySelector("[data-item]"), all = root ? sides(root) : [];
+  if (!all.length) return;
+  event.preventDefault();
+  if (all.length > 1 && event.shiftKey) { if (together(root).isOn) together(root).hearNext(); } else if (all.length > 1) together(root).toggle();
+  else if (players(all[0])[0].paused) players(all[0])[0].play().catch(() => {});
+  else players(all[0])[0].pause();
+});
