@@ -39,12 +39,14 @@ Write = Callable[[Iterable[SplitRow], Path, ExportRequest], list[ExportedFile]]
 
 @dataclass(frozen=True)
 class Exporter:
-    """One line of the table. `key` is stored in rows and never renamed; `path` is loaded on first use."""
+    """One line of the table. `key` is stored in rows and never renamed; `path` is loaded on first use.
+    `units`: versions of what rows it takes."""
 
     key: str
     label: str
     path: str
     description: str
+    units: tuple[str, ...] = ("pairs",)
 
     def load(self) -> Write:
         module, name = self.path.split(":")
@@ -60,6 +62,13 @@ EXPORTERS: dict[str, Exporter] = {
             "TRL preference",
             "pipelines.exports.trl_preference:write",
             "prompt, chosen and rejected as Parquet and JSON Lines, with a dataset card",
+        ),
+        Exporter(
+            "trl-unpaired",
+            "TRL unpaired (KTO)",
+            "pipelines.exports.trl_unpaired:write",
+            "prompt, completion and label (true: desirable) as Parquet and JSON Lines, with a dataset card",
+            units=("pairs", "completions"),
         ),
     )
 }  # fmt: skip

@@ -1,226 +1,56 @@
-"""TRL preference with an explicit prompt: `parquet/` and `jsonl/`, a file a split, and dataset cards.
+"""TRL preference with an explicit prompt.
 
-`prompt`, `chosen` and `rejected` are what a trainer reads; the other columns say how the label came about. A split
-without rows has no file, since readers refuse an empty one.
+`prompt`, `chosen` and `rejected` are what a trainer reads; the other columns say how the label came about.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import asdict
-from itertools import groupby
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import orjson
 import pyarrow as pa
-import pyarrow.json as pa_json
-import pyarrow.parquet as pq
 
 from pipelines.exports import ExportedFile, ExportRequest, SplitRow
-from pipelines.versions.forms import MESSAGES, PLAIN, PairTexts, in_form
-from pipelines.versions.split_by_prompt import SPLITS
+from pipelines.exports.tables import Table, write_table
+from pipelines.versions.forms import PairTexts, in_form
 
-BATCH_ROWS = 2_000
-COMPRESSION, LEVEL = "zstd", 3
-# Texts hardly repeat: a dictionary over them, and their least and greatest, cost time and gain nothing.
-REPEATING = ["method", "origin", "votes", "weight", "agreement", "strength"]
 TEXTS = ("prompt", "chosen", "rejected")
-# Column, its Arrow type, and its name in a dataset card; the order is that of the canonical row's sorted keys.
-COLUMNS: tuple[tuple[str, pa.DataType | None, str], ...] = (
-    ("agreement", pa.float64(), "float64"),
-    ("chosen", None, ""),
-    ("comparison", pa.string(), "string"),
-    ("confidence", pa.float64(), "float64"),
-    ("flip_probability", pa.float64(), "float64"),
-    ("method", pa.string(), "string"),
-    ("origin", pa.string(), "string"),
-    ("p_tie", pa.float64(), "float64"),
-    ("prompt", None, ""),
-    ("rejected", None, ""),
-    ("soft_label", pa.float64(), "float64"),
-    ("strength", pa.float64(), "float64"),
-    ("votes", pa.int64(), "int64"),
-    ("weight", pa.float64(), "float64"),
-)
-_CONTENT = {
-    PLAIN: pa.string(),
-    MESSAGES: pa.list_(pa.struct([("content", pa.string()), ("role", pa.string())])),
-}
 
 
 def write(rows: Iterable[SplitRow], out: Path, request: ExportRequest) -> list[ExportedFile]:
     """Write the whole export below `out`, an empty folder, one batch at a time; every file is synced to disk."""
-    counts: dict[str, int] = {}
-    for split, of_split in groupby(rows, key=lambda row: row[0]):
-        counts[split] = _split(split, (payload for _, payload in of_split), out, request)
-    files = [
-        _file(out, f"{folder}/{split}.{suffix}", count)
-        for folder, suffix in (("parquet", "parquet"), ("jsonl", "jsonl"))
-        for split, count in counts.items()
-    ]
-    for place, text in (
-        ("README.md", card(request, counts)),
-        ("jsonl/README.md", lines_card(request, counts)),
-    ):
-        (out / place).write_text(text, encoding="utf-8", newline="\n")
-    manifest = {
-        "version": request.manifest,
-        "form": request.form,
-        "writer": {"pyarrow": pa.__version__},
-        "files": [asdict(file) for file in files],
-    }
-    (out / "winnow.json").write_bytes(
-        orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n"
-    )
-    return [*files, *(_file(out, place, None) for place in ("README.md", "jsonl/README.md", "winnow.json"))]
+    return write_table(TABLE, rows, out, request)
 
 
-def schema(form: str) -> pa.Schema:
-    """The Arrow schema of a split's file."""
-    return pa.schema([(name, _CONTENT[form] if kind is None else kind) for name, kind, _ in COLUMNS])
-
-
-def _split(split: str, payloads: Iterator[bytes], out: Path, request: ExportRequest) -> int:
-    count, layout = 0, schema(request.form)
-    stored = request.manifest["recipe"]["form"]
-    for folder in ("parquet", "jsonl"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        lines = stack.enter_context((out / "jsonl" / f"{split}.jsonl").open("xb"))
-        table = stack.enter_context(
-            pq.ParquetWriter(
-                out / "parquet" / f"{split}.parquet",
-                layout,
-                compression=COMPRESSION,
-                compression_level=LEVEL,
-                use_dictionary=REPEATING,
-                write_statistics=REPEATING,
-            )
-        )
-        for batch in _batches(payloads):
-            if request.form != stored:
-                batch = [_converted(payload, request.form) for payload in batch]
-            data = b"\n".join(batch) + b"\n"
-            lines.write(data)
-            table.write_table(_table(data, layout))
-            count += len(batch)
-        _sync(lines)
-    return count
-
-
-def _batches(payloads: Iterator[bytes]) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
-    for payload in payloads:
-        batch.append(payload)
-        if len(batch) == BATCH_ROWS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _table(lines: bytes, layout: pa.Schema) -> pa.Table:
-    """Columns straight from the lines: by way of Python objects it takes three times as long and imports pandas."""
-    return pa_json.read_json(
-        pa.BufferReader(lines),
-        # One block, so that the same rows always make the same row groups.
-        read_options=pa_json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-        parse_options=pa_json.ParseOptions(explicit_schema=layout, unexpected_field_behavior="error"),
-    ).select(layout.names)
-
-
-def _converted(payload: bytes, form: str) -> bytes:
-    record: dict[str, Any] = orjson.loads(payload)
+def _converted(record: dict[str, Any], form: str) -> dict[str, Any]:
     texts = in_form(PairTexts(*(record[name] for name in TEXTS)), form)
-    record |= {"prompt": texts.prompt, "chosen": texts.chosen, "rejected": texts.rejected}
-    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    return record | {"prompt": texts.prompt, "chosen": texts.chosen, "rejected": texts.rejected}
 
 
-def _sync(stream: IO[bytes]) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
-def _file(out: Path, path: str, rows: int | None) -> ExportedFile:
-    with (out / path).open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        os.fsync(stream.fileno())
-    return ExportedFile(path, (out / path).stat().st_size, rows, digest)
-
-
-def card(request: ExportRequest, counts: dict[str, int]) -> str:
-    """The dataset card. Its head names the Parquet files: without it a reader would mix both folders.
-
-    `datasets` takes one reader a folder, so a configuration for the lines beside it could not be read; `jsonl/` is a
-    data set of its own, with a card of its own.
-    """
-    return "\n".join([*_head("parquet", "parquet/", request.form, counts), *_body(request, counts)]) + "\n"
-
-
-def lines_card(request: ExportRequest, counts: dict[str, int]) -> str:
-    """The card of `jsonl/`."""
-    head = _head("jsonl", "", request.form, counts)
-    return (
-        "\n".join([*head, "The rows of `../parquet/` as JSON Lines, in the bytes that were hashed."]) + "\n"
-    )
-
-
-def _head(suffix: str, folder: str, form: str, counts: dict[str, int]) -> list[str]:
-    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
-    for split in counts:
-        lines += [f"  - split: {split}", f"    path: {folder}{split}.{suffix}"]
-    lines += ["dataset_info:", "- config_name: default", "  features:", *_features(form)]
-    return [*lines, "tags:", "- preference", "- dpo", "- trl", "---", ""]
-
-
-def _features(form: str) -> list[str]:
-    lines = []
-    for name, _, kind in COLUMNS:
-        lines.append(f"  - name: {name}")
-        if kind or form == PLAIN:
-            lines.append(f"    dtype: {kind or 'string'}")
-        else:
-            lines += [
-                "    list:",
-                "    - name: content",
-                "      dtype: string",
-                "    - name: role",
-                "      dtype: string",
-            ]
-    return lines
-
-
-def _body(request: ExportRequest, counts: dict[str, int]) -> list[str]:
-    drops = request.manifest["counts"]["drops"]
-    empty = [split for split in SPLITS if split not in counts]
-    return [
-        f"# {request.version}",
-        "",
-        "Preference pairs frozen by Winnow: `prompt`, `chosen` and `rejected`, "
-        + ("as plain text." if request.form == PLAIN else "as lists of messages."),
-        "",
-        "| split | rows |",
-        "|---|---|",
-        *(f"| {split} | {count:,} |" for split, count in counts.items()),
-        "",
-        *([f"Without rows, and therefore without a file: {', '.join(empty)}.", ""] if empty else []),
-        "`soft_label` is the probability that chosen is better, `flip_probability` that the direction is wrong, "
-        "`votes` the annotations under the label, `origin` who decided (person, model or source), "
-        "`comparison` the content key of the pair.",
-        "",
-        "| left out | rows | left |",
-        "|---|---|---|",
-        *(f"| {_cell(drop['cause'])} | {drop['dropped']:,} | {drop['left']:,} |" for drop in drops),
-        "",
-        f"Root hash over the canonical rows: `{request.manifest['root_hash']}`. "
-        "`winnow.json` holds the recipe, the lineage and the SHA-256 of every file. "
-        "`jsonl/` holds the same rows as JSON Lines and is a data set of its own.",
-    ]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+TABLE = Table(
+    columns=(
+        ("agreement", pa.float64(), "float64"),
+        ("chosen", None, ""),
+        ("comparison", pa.string(), "string"),
+        ("confidence", pa.float64(), "float64"),
+        ("flip_probability", pa.float64(), "float64"),
+        ("method", pa.string(), "string"),
+        ("origin", pa.string(), "string"),
+        ("p_tie", pa.float64(), "float64"),
+        ("prompt", None, ""),
+        ("rejected", None, ""),
+        ("soft_label", pa.float64(), "float64"),
+        ("strength", pa.float64(), "float64"),
+        ("votes", pa.int64(), "int64"),
+        ("weight", pa.float64(), "float64"),
+    ),
+    repeating=["method", "origin", "votes", "weight", "agreement", "strength"],
+    converted=_converted,
+    tags=("preference", "dpo", "trl"),
+    title="Preference pairs frozen by Winnow: `prompt`, `chosen` and `rejected`",
+    legend="`soft_label` is the probability that chosen is better, `flip_probability` that the direction is wrong, "
+    "`votes` the annotations under the label, `origin` who decided (person, model or source), "
+    "`comparison` the content key of the pair, `weight` is below 1 where several pairs rest on the same rankings or "
+    "ratings.",
+)

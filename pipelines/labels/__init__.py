@@ -111,6 +111,36 @@ PAIR_MODELS: dict[str, PairModel] = {
     )
 }
 
+# What is not asked for by name but told by the type of the answers (`pipelines/services/derivation.py`).
+ANSWER_MODELS: dict[str, PairModel] = {
+    entry.key: entry
+    for entry in (
+        PairModel(
+            "plackett_luce",
+            "Rankings (Plackett-Luce)",
+            "pipelines.labels.plackett_luce:plackett_luce",
+            "1",
+            "Plackett 1975",
+        ),
+        PairModel(
+            "ratings",
+            "Ratings, a level and spread for each rater",
+            "pipelines.labels.ratings:rating_fit",
+            "1",
+            "Lawley and Maxwell 1971",
+            takes_raters=True,
+        ),
+        PairModel(
+            "yes_no",
+            "Yes or no, a threshold for each rater",
+            "pipelines.labels.binary:binary_fit",
+            "1",
+            "Birnbaum 1968",
+            takes_raters=True,
+        ),
+    )
+}
+
 
 def _loaded(path: str) -> Any:
     module, name = path.split(":")

@@ -1,4 +1,4 @@
-"""Scores from rankings with ties: Plackett-Luce, and Davidson's ties for sets of any size."""
+"""Scores from rankings with ties: Plackett-Luce, Davidson's ties for sets of any size, and worst choices."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipelines.labels.pairs import VIRTUAL_WINS, PairTable, ScoresDiverged, conn
 from pipelines.labels.votes import FloatArray, IntArray
 
 Ranking = Sequence[Sequence[int]]
+Worst = tuple[int, Sequence[int]]
 GRADIENT_TOLERANCE = 1e-8
 MAX_STEPS = 100
 MAX_ALTERNATIVES = 100_000
@@ -31,6 +32,7 @@ class RankScores:
         component: (n,) scores compare only within one number.
         virtual_wins: wins and losses against a dummy added to each item; above 0 where some item was always
             placed before or after the rest, whose maximum is infinite.
+        covariance: (n, n) of the scores, from the curvature at the maximum (with virtual wins: of the posterior).
         log_likelihood: at the scores, without the virtual wins.
     """
 
@@ -40,6 +42,7 @@ class RankScores:
     component: IntArray
     virtual_wins: float
     log_likelihood: float
+    covariance: FloatArray
 
     def first_choice(self, items: Sequence[int]) -> FloatArray:
         """(len(items),) chance that each is placed first of these, where none tie."""
@@ -52,6 +55,7 @@ def plackett_luce(
     n: int,
     *,
     left_over: Sequence[Sequence[int]] | None = None,
+    worst: Sequence[Worst] = (),
     virtual_wins: float | None = None,
 ) -> RankScores:
     """Maximum likelihood of P(ranking) = product over places of P(this group among those not yet placed).
@@ -65,7 +69,9 @@ def plackett_luce(
         n: number of items.
         left_over: for each ranking the items that it considered and did not place ("the best k of n"): they stay
             in the denominators. None where there are none.
-        virtual_wins: see `RankScores`; None adds 0.1 where the maximum would be infinite.
+        worst: items named the worst of a set, (item, the others of the set): chosen in proportion to exp(-s).
+        virtual_wins: see `RankScores`; None adds 0.1 where the maximum would be infinite. 1 is a standard logistic
+            prior on every score and on log delta.
 
     Raises:
         NoVotes: no ranking has two items.
@@ -78,15 +84,16 @@ def plackett_luce(
         >>> round(float(np.exp(found.scores[0] - found.scores[1])), 6)
         2.0
 
-    Source: Plackett 1975; ties: Davidson 1970, Turner et al. 2020 (Davidson-Luce).
+    Source: Plackett 1975; ties: Davidson 1970, Turner et al. 2020 (Davidson-Luce); worst choices: Marley
+    and Louviere 2005 (best and worst chosen one after the other).
     """
     rest = left_over if left_over is not None else [()] * len(rankings)
-    _check(rankings, rest, n)
-    table = _beaten(rankings, rest, n)
+    _check([*rankings, *([[item]] for item, _ in worst)], [*rest, *(others for _, others in worst)], n)
+    table = _beaten(rankings, rest, worst, n)
     component, finite = connections(table)
     if virtual_wins is None:
         virtual_wins = 0.0 if finite.all() else VIRTUAL_WINS
-    choices = _Choices(rankings, rest, n)
+    choices = _Choices(rankings, rest, worst, n)
     point = np.zeros(n + choices.largest - 1)
     pin = np.zeros((point.size, point.size))
     if not virtual_wins:
@@ -104,23 +111,26 @@ def plackett_luce(
     else:
         raise ScoresDiverged(MAX_STEPS, float(np.abs(gradient).max()))
     means = np.bincount(component, point[:n]) / np.bincount(component)
-    variance = np.diagonal(np.linalg.inv(hessian + pin))[:n] - np.diagonal(pin)[:n]
+    covariance = np.linalg.inv(hessian + pin)[:n, :n] - pin[:n, :n]
     return RankScores(
         point[:n] - means[component],
-        np.sqrt(np.maximum(variance, 0.0)),
+        np.sqrt(np.maximum(np.diagonal(covariance), 0.0)),
         point[n:],
         component,
         virtual_wins,
         choices.value(point, 0.0),
+        covariance,
     )
 
 
 class _Choices:
     """Every place of every ranking as a choice among groups: a conditional logit with sparse features."""
 
-    def __init__(self, rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], n: int) -> None:
+    def __init__(
+        self, rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], worst: Sequence[Worst], n: int
+    ) -> None:
         self.n = n
-        self.largest = max(len(group) for ranking in rankings for group in ranking)
+        self.largest = max((len(group) for ranking in rankings for group in ranking), default=1)
         rows, columns, values, stage, chosen = (
             list[int](),
             list[int](),
@@ -154,6 +164,15 @@ class _Choices:
                         )
                 remaining = [item for item in remaining if item not in picked]
                 stages += 1
+        for item, others in worst:
+            for member in (item, *others):
+                rows.append(alternatives)
+                columns.append(member)
+                values.append(-1.0)
+                stage.append(stages)
+                alternatives += 1
+            chosen.append(alternatives - len(others) - 1)
+            stages += 1
         self.stages = stages
         shape = (alternatives, n + self.largest - 1)
         self.features = sparse.csr_array((values, (rows, columns)), shape=shape)
@@ -166,8 +185,7 @@ class _Choices:
         logits = self.features @ point
         top = np.maximum.reduceat(logits, self.starts)
         total = np.add.reduceat(np.exp(logits - top[self.stage]), self.starts)
-        scores = point[: self.n]
-        prior = virtual * float((log_expit(scores) + log_expit(-scores)).sum())
+        prior = virtual * float((log_expit(point) + log_expit(-point)).sum())
         return float((self.chosen @ point).sum() - (np.log(total) + top).sum()) + prior
 
     def parts(self, point: FloatArray, virtual: float) -> tuple[float, FloatArray, FloatArray]:
@@ -179,9 +197,10 @@ class _Choices:
         weighted = self.features.multiply(weights[:, None]).tocsr()
         hessian = (self.features.T @ weighted - expected.T @ expected).toarray()
         gradient = self.observed - np.asarray(expected.sum(axis=0)).ravel()
-        chance = expit(point[: self.n])
-        gradient[: self.n] += virtual * (1 - 2 * chance)
-        hessian[np.arange(self.n), np.arange(self.n)] += 2 * virtual * chance * (1 - chance)
+        # On the ties too: one ranking whose every choice was a tie would make them endlessly likely.
+        chance = expit(point)
+        gradient += virtual * (1 - 2 * chance)
+        hessian[np.diag_indices(point.size)] += 2 * virtual * chance * (1 - chance)
         return self.value(point, virtual), gradient, hessian
 
 
@@ -202,7 +221,9 @@ def _check(rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], n: int) -
         raise NoVotes()
 
 
-def _beaten(rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], n: int) -> PairTable:
+def _beaten(
+    rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], worst: Sequence[Worst], n: int
+) -> PairTable:
     """Which items came before which, neighbours in the ranking being enough for connections."""
     wins: dict[tuple[int, int], list[float]] = {}
 
@@ -221,6 +242,9 @@ def _beaten(rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], n: int) 
                 for one in group:
                     for other in groups[number + 1]:
                         add(one, other, 0)
+    for item, others in worst:
+        for other in others:
+            add(other, item, 0)
     pairs = np.array(list(wins), dtype=np.int64).reshape(-1, 2)
     counts = np.array(list(wins.values())).reshape(-1, 3)
     return PairTable(pairs[:, 0], pairs[:, 1], counts[:, 0], counts[:, 1], counts[:, 2], n)

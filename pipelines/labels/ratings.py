@@ -88,6 +88,21 @@ def rating_fit(item: IntArray, rater: IntArray, rating: FloatArray, n_items: int
     )  # fmt: skip
 
 
+def rating_given_raters(
+    item: IntArray, rater: IntArray, rating: FloatArray, n_items: int, lines: tuple[FloatArray, FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Value and its standard error of each item, on the scale of the average rater, raters held.
+
+    Args:
+        item, rater, rating: as of `rating_fit`. lines: (W,) offset, scale and noise of each rater, from a fit.
+    """
+    offset, scale, noise = lines
+    _check(item, rater, rating, n_items, offset.size)
+    mean, precision, _ = _expectation(item, rater, rating, offset, scale, noise**2, n_items)
+    level, slope = float(offset.mean()), float(scale.mean())
+    return level + slope * mean, abs(slope) / np.sqrt(precision)
+
+
 def _check(item: IntArray, rater: IntArray, rating: FloatArray, n_items: int, n_raters: int) -> None:
     if item.ndim != 1 or not item.shape == rater.shape == rating.shape:
         raise VotesMalformed("item, rater and rating must be flat and of one length")

@@ -1,7 +1,7 @@
 """Tables of the pipelines package, one module a subject."""
 
 from pipelines.models.judging import Calibration, Prediction, RoutingDecision, RoutingPlan
-from pipelines.models.labels import AggregationRun, Preference, PreferenceRevision, RaterEstimate
+from pipelines.models.labels import AggregationRun, Derivation, Preference, PreferenceRevision, RaterEstimate
 from pipelines.models.scores import Score
 from pipelines.models.training import Evaluation, TrainingMetric, TrainingRun
 from pipelines.models.versions import DatasetVersion, Export, VersionDrop, VersionRow
@@ -11,6 +11,7 @@ __all__ = [
     "AggregationRun",
     "Calibration",
     "DatasetVersion",
+    "Derivation",
     "Evaluation",
     "Export",
     "Job",

@@ -47,11 +47,27 @@ class Preference(models.Model):
     current = models.OneToOneField("PreferenceRevision", models.SET_NULL, null=True, related_name="+")
 
 
+class Derivation(models.Model):
+    """A pair, or a single completion, whose label rests on answers about a larger comparison, its source.
+
+    Several sources may hold the same pair, and the pair may have votes of its own, which then decide.
+    """
+
+    comparison = models.ForeignKey(Comparison, models.CASCADE, related_name="derivations", db_index=False)
+    source = models.ForeignKey(Comparison, models.CASCADE, related_name="derived")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["comparison", "source"], name="derivation_once")]
+
+
 class PreferenceRevision(models.Model):
-    """`outcome` first, second or tie. Flip probability, soft label and weight live here, never on a raw vote.
+    """`outcome` first, second or tie; of a single completion yes (it is chosen), no (it is rejected) or tie.
+
+    Flip probability, soft label and weight live here, never on a raw vote.
 
     p_first + p_second + p_tie = 1. flip_probability: P(rejected better) given that one is, in [0, 0.5); null for a tie.
     soft_label: P(first better) + P(tie) / 2. strength: mean signed vote over its scale, -1 to 1, null without strengths.
+    weight: 1, or 1 / n where n pairs rest on the same rankings or ratings and are no independent judgements.
     By the graded model: p_first, p_second and p_tie are the consensus, flip_probability is that of the direction alone,
     soft_label is that of one more reliable vote, strength the expected one with its standard error.
     """
@@ -88,8 +104,10 @@ class PreferenceRevision(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=(Q(outcome="tie") & Q(chosen__isnull=True) & Q(rejected__isnull=True))
-                | (Q(outcome__in=["first", "second"]) & Q(chosen__isnull=False) & Q(rejected__isnull=False)),
-                name="preference_tie_has_neither",
+                | (Q(outcome__in=["first", "second"]) & Q(chosen__isnull=False) & Q(rejected__isnull=False))
+                | (Q(outcome="yes") & Q(chosen__isnull=False) & Q(rejected__isnull=True))
+                | (Q(outcome="no") & Q(chosen__isnull=True) & Q(rejected__isnull=False)),
+                name="preference_outcome_has_its_own",
             ),
             models.CheckConstraint(
                 condition=Q(flip_probability__isnull=True) | (Q(flip_probability__gte=0) & Q(flip_probability__lt=0.5)),

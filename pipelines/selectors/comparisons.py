@@ -251,7 +251,8 @@ def _counted(project: Project) -> Counts:
 
 @dataclass(frozen=True)
 class Known:
-    """One comparison with all that is known about it."""
+    """One comparison with all that is known about it. `sources`: comparisons whose answers give its label; `derived`:
+    those whose labels its answers give."""
 
     comparison: Comparison
     places: list[ComparisonCompletion]
@@ -262,10 +263,12 @@ class Known:
     preference: PreferenceRevision | None
     revisions: list[PreferenceRevision]
     flags: list[Flag]
+    sources: list[int]
+    derived: list[int]
 
 
 def comparison_get(*, project: Project, comparison_id: int, sees_models: bool) -> Known:
-    """A comparison of this project, with what models said only where that is open. Nine queries, whatever it holds."""
+    """A comparison of this project, with what models said only where that is open. Eleven queries, whatever it holds."""
     places = Prefetch(
         "places",
         ComparisonCompletion.objects.select_related(
@@ -311,6 +314,8 @@ def comparison_get(*, project: Project, comparison_id: int, sees_models: bool) -
         flags=list(
             Flag.objects.filter(comparison=found).select_related("participation__annotator").order_by("id")
         ),
+        sources=list(found.derivations.order_by("source_id").values_list("source_id", flat=True)),
+        derived=list(found.derived.order_by("comparison_id").values_list("comparison_id", flat=True)),
     )
     return known if sees_models else _blind(known)
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from annotation.models import LanguageModel, Project
 from pipelines.errors import NothingToDo
-from pipelines.selectors.pairs import IS_PAIR
+from pipelines.pairs.orders import places_apart
+from pipelines.selectors.pairs import FROM_SETS, IS_DERIVED, IS_PAIR, IS_UNIT, PAIRS
 from pipelines.selectors.scores import ches_table, models_scored
-from pipelines.versions.filters import LENGTH_KEYS, Candidates, Rule, ScoreColumns
+from pipelines.versions.filters import LENGTH_KEYS, PLACE_KEYS, Candidates, Rule, ScoreColumns
 from pipelines.versions.forms import FORMS, PairTexts, content_of
-from pipelines.versions.rows import FrozenRow
+from pipelines.versions.rows import FrozenLabel, FrozenRow
 from pipelines.versions.split_by_prompt import SPLITS, TRAIN, split_of
 
 BATCH = 5_000
@@ -24,14 +25,17 @@ BATCH = 5_000
 
 @dataclass(frozen=True)
 class Population:
-    """All comparisons of a project and the candidates among them: the pairs whose preference has a direction.
+    """All comparisons of a project and the candidates among them: the units whose preference has a direction.
 
-    `comparison`, `revision`: (n,) ids of the candidates, ordered by the comparisons' content keys. `split`: (n,) index
-    into `SPLITS`. `form`: (n,) index into `FORMS`.
+    `unit`: what a row is, pairs or single completions. `not_units`: comparisons that are none, `sources` those of them
+    whose pairs or completions are comparisons of their own. `comparison`, `revision`: (n,) ids of the candidates, ordered by
+    the comparisons' content keys. `split`: (n,) index into `SPLITS`. `form`: (n,) index into `FORMS`.
     """
 
+    unit: str
     comparisons: int
-    not_pairs: int
+    not_units: int
+    sources: int
     unjudged: int
     ties: int
     identical: int
@@ -42,15 +46,18 @@ class Population:
     candidates: Candidates
 
 
-COUNTS = f"""
-SELECT count(*), count(*) FILTER (WHERE NOT ({IS_PAIR})), count(*) FILTER (WHERE {IS_PAIR} AND r.id IS NULL),
-       count(*) FILTER (WHERE {IS_PAIR} AND r.outcome = 'tie'),
-       count(*) FILTER (WHERE {IS_PAIR} AND chosen.text_sha256 = rejected.text_sha256)
+COUNTS = """
+SELECT count(*), count(*) FILTER (WHERE NOT ({unit}) AND d.source_id IS NULL),
+       count(*) FILTER (WHERE NOT ({unit}) AND d.source_id IS NOT NULL),
+       count(*) FILTER (WHERE {unit} AND r.id IS NULL), count(*) FILTER (WHERE {unit} AND r.outcome = 'tie'),
+       count(*) FILTER (WHERE {unit} AND chosen.text_sha256 = rejected.text_sha256)
 FROM annotation_comparison c
 LEFT JOIN pipelines_preference p ON p.comparison_id = c.id
 LEFT JOIN pipelines_preferencerevision r ON r.id = p.current_id
 LEFT JOIN annotation_completion chosen ON chosen.id = r.chosen_id
 LEFT JOIN annotation_completion rejected ON rejected.id = r.rejected_id
+LEFT JOIN (SELECT DISTINCT x.source_id FROM pipelines_derivation x JOIN annotation_comparison u ON u.id = x.comparison_id
+           WHERE u.project_id = %(project)s AND u.size = %(size)s) d ON d.source_id = c.id
 WHERE c.project_id = %(project)s
 """
 
@@ -63,17 +70,18 @@ JOIN pipelines_preference p ON p.comparison_id = c.id
 JOIN pipelines_preferencerevision r ON r.id = p.current_id
 JOIN annotation_prompt prompt ON prompt.id = c.prompt_id
 JOIN annotation_text text ON text.sha256 = prompt.text_sha256
-JOIN annotation_completion chosen ON chosen.id = r.chosen_id
-JOIN annotation_completion rejected ON rejected.id = r.rejected_id
+LEFT JOIN annotation_completion chosen ON chosen.id = r.chosen_id
+LEFT JOIN annotation_completion rejected ON rejected.id = r.rejected_id
 {texts}
-WHERE c.project_id = %(project)s AND {pair} AND r.outcome <> 'tie' AND chosen.text_sha256 <> rejected.text_sha256
+WHERE c.project_id = %(project)s AND {unit} AND r.outcome <> 'tie'
+  AND chosen.text_sha256 IS DISTINCT FROM rejected.text_sha256
 ORDER BY c.key
 """
 # Lengths unpack every text, so they are read only for filters on them.
 WITH_LENGTHS = {
     "lengths": "length(chosen_text.body), length(rejected_text.body)",
-    "texts": "JOIN annotation_text chosen_text ON chosen_text.sha256 = chosen.text_sha256"
-    " JOIN annotation_text rejected_text ON rejected_text.sha256 = rejected.text_sha256",
+    "texts": "LEFT JOIN annotation_text chosen_text ON chosen_text.sha256 = chosen.text_sha256"
+    " LEFT JOIN annotation_text rejected_text ON rejected_text.sha256 = rejected.text_sha256",
 }
 WITHOUT_LENGTHS = {"lengths": "NULL, NULL", "texts": ""}
 
@@ -93,15 +101,35 @@ JOIN annotation_completion rejected ON rejected.id = r.rejected_id
 JOIN annotation_text rejected_text ON rejected_text.sha256 = rejected.text_sha256
 WHERE r.id = ANY(%s)
 """
+LABELS = """
+SELECT r.id, c.key, prompt_text.form, prompt_text.body, text.body, r.outcome = 'yes', r.soft_label, r.flip_probability,
+       r.agreement, r.votes, r.origin, r.method || '/' || r.method_version, r.weight
+FROM pipelines_preferencerevision r
+JOIN pipelines_preference p ON p.id = r.preference_id
+JOIN annotation_comparison c ON c.id = p.comparison_id
+JOIN annotation_prompt prompt ON prompt.id = c.prompt_id
+JOIN annotation_text prompt_text ON prompt_text.sha256 = prompt.text_sha256
+JOIN annotation_completion completion ON completion.id = coalesce(r.chosen_id, r.rejected_id)
+JOIN annotation_text text ON text.sha256 = completion.text_sha256
+WHERE r.id = ANY(%s)
+"""
+PLACES = f"""
+SELECT c.id, dense_rank() OVER (ORDER BY c.prompt_id, c.context), r.chosen_id, r.rejected_id
+FROM annotation_comparison c
+JOIN pipelines_preference p ON p.comparison_id = c.id
+JOIN pipelines_preferencerevision r ON r.id = p.current_id
+WHERE c.project_id = %s AND {IS_PAIR} AND r.outcome IN ('first', 'second') AND r.method = ANY(%s)
+"""
 
 
-def population_of(*, project: Project, rules: Sequence[Rule]) -> Population:
-    """Counts, candidates and what the rules need of them. Two queries and one a model that a rule names."""
+def population_of(*, project: Project, rules: Sequence[Rule], unit: str = PAIRS) -> Population:
+    """Counts, candidates and what the rules need of them. Two queries, one for places, and one a model that a rule names."""
     parts = WITH_LENGTHS if any(rule.key.key in LENGTH_KEYS for rule in rules) else WITHOUT_LENGTHS
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS, {"project": project.pk})
-        comparisons, not_pairs, unjudged, ties, identical = cursor.fetchone()
-        cursor.execute(CANDIDATES.format(pair=IS_PAIR, **parts), {"project": project.pk})
+        condition = IS_UNIT[unit]
+        cursor.execute(COUNTS.format(unit=condition), {"project": project.pk, "size": 2 if unit == PAIRS else 1})
+        counts = cursor.fetchone()
+        cursor.execute(CANDIDATES.format(unit=condition, **parts), {"project": project.pk})
         columns = _columns(cursor, project)
     comparison, revision = columns["comparison"].astype(np.int64), columns["revision"].astype(np.int64)
     split = columns["split"].astype(np.int8)
@@ -121,11 +149,27 @@ def population_of(*, project: Project, rules: Sequence[Rule]) -> Population:
         is_train=split == SPLITS.index(TRAIN),
         scores={rule.model: _scores(project, rule.model, comparison) for rule in rules if rule.key.of_model},
         **{name: columns[name].astype(np.float64) for name in names},
+        **(_places(project, comparison) if any(rule.key.key in PLACE_KEYS for rule in rules) else {}),
     )
     return Population(
-        comparisons, not_pairs, unjudged, ties, identical, comparison, revision, split,
-        columns["form"].astype(np.int8), candidates,
+        unit=unit, comparison=comparison, revision=revision, split=split, form=columns["form"].astype(np.int8),
+        candidates=candidates,
+        comparisons=counts[0], not_units=counts[1], sources=counts[2], unjudged=counts[3], ties=counts[4],
+        identical=counts[5],
     )  # fmt: skip
+
+
+def _places(project: Project, comparison: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """How far apart the two of each pair from a ranking or rating stand; NaN for other pairs."""
+    found = {name: np.full(comparison.size, np.nan) for name in ("places_apart", "places_span")}
+    with connection.cursor() as cursor:
+        cursor.execute(PLACES, [project.pk, list(FROM_SETS)])
+        rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 4)
+    place = {pk: at for at, pk in enumerate(comparison.tolist())}
+    at = np.array([place.get(pk, -1) for pk in rows[:, 0].tolist()], dtype=np.int64)
+    apart, span = places_apart(rows[:, 1], rows[:, 2], rows[:, 3])
+    found["places_apart"][at[at >= 0]], found["places_span"][at[at >= 0]] = apart[at >= 0], span[at >= 0]
+    return found
 
 
 COLUMNS = (
@@ -198,15 +242,17 @@ def _scores(project: Project, name: str, comparison: NDArray[np.int64]) -> Score
     )
 
 
-def frozen_rows(revision: NDArray[np.int64], *, batch: int = 2_000) -> Iterator[FrozenRow]:
+def frozen_rows(
+    revision: NDArray[np.int64], *, unit: str = PAIRS, batch: int = 2_000
+) -> Iterator[FrozenRow | FrozenLabel]:
     """The rows of these revisions, in this order, texts in the form in which they are stored. One query a batch."""
     with connection.cursor() as cursor:
         for start in range(0, revision.size, batch):
             wanted = revision[start : start + batch].tolist()
-            cursor.execute(TEXTS, [wanted])
+            cursor.execute(TEXTS if unit == PAIRS else LABELS, [wanted])
             found = {row[0]: row for row in cursor.fetchall()}
             for revision_id in wanted:
-                yield _row(found[revision_id])
+                yield _row(found[revision_id]) if unit == PAIRS else _label(found[revision_id])
 
 
 def _row(row: tuple[Any, ...]) -> FrozenRow:
@@ -218,6 +264,11 @@ def _row(row: tuple[Any, ...]) -> FrozenRow:
         confidence=confidence, strength=strength, agreement=agreement, votes=votes, origin=origin, method=method,
         weight=weight,
     )  # fmt: skip
+
+
+def _label(row: tuple[Any, ...]) -> FrozenLabel:
+    _, key, form, prompt, completion, *said = row
+    return FrozenLabel(bytes(key), content_of(form, prompt), content_of(form, completion), *said)
 
 
 def forms_of(form: NDArray[np.int8]) -> dict[str, int]:
@@ -235,10 +286,25 @@ JOIN pipelines_versionrow w ON w.revision_id = p.current_id AND w.version_id = %
 {where} ORDER BY 1, 2, 3, 4, 5
 """
 ANNOTATIONS = EVIDENCE.format(
-    table="annotation_annotation", where="WHERE x.state = 'current'",
+    table="annotation_annotation", where="WHERE x.state = 'current' AND x.outcome <> ''",
     columns="""rater.kind COLLATE "C", x.outcome COLLATE "C", coalesce(x.vote::text, '') COLLATE "C",
   coalesce(x.vote_scale::text, '') COLLATE "C\"""",
 )  # fmt: skip
+# What is no choice of two counts by all that it answers: on the row's own comparison, or on those it is derived from.
+ANSWERS = f"""
+SELECT DISTINCT encode(c.key, 'hex') COLLATE "C", rater.kind COLLATE "C", 'answers',
+  encode(sha256(convert_to(x.answers::text, 'UTF8')), 'hex'), x.id::text
+FROM (SELECT p.comparison_id, w.version_id FROM pipelines_versionrow w
+      JOIN pipelines_preference p ON p.current_id = w.revision_id WHERE w.version_id = %(version)s
+      UNION SELECT d.source_id, w.version_id FROM pipelines_versionrow w
+      JOIN pipelines_preferencerevision r ON r.id = w.revision_id AND {IS_DERIVED}
+      JOIN pipelines_preference p ON p.id = r.preference_id
+      JOIN pipelines_derivation d ON d.comparison_id = p.comparison_id WHERE w.version_id = %(version)s) own
+JOIN annotation_comparison c ON c.id = own.comparison_id
+JOIN annotation_annotation x ON x.comparison_id = c.id AND x.state = 'current' AND x.outcome = ''
+JOIN annotation_rater rater ON rater.id = x.rater_id
+ORDER BY 1, 2, 3, 4, 5
+"""
 PREDICTIONS = EVIDENCE.format(
     table="pipelines_prediction", where="",
     columns="""rater.kind COLLATE "C", x.outcome COLLATE "C", coalesce(round(x.p_first::numeric, 6)::text, '') COLLATE "C",
@@ -260,14 +326,34 @@ WHERE x.fingerprint <> '' ORDER BY 1, 2
 """
 
 
+DEPENDENT = """
+SELECT count(*), coalesce(sum(r.weight), 0),
+       (SELECT count(DISTINCT d.source_id) FROM pipelines_versionrow v
+        JOIN pipelines_preferencerevision q ON q.id = v.revision_id AND q.weight < 1
+        JOIN pipelines_preference p ON p.id = q.preference_id
+        JOIN pipelines_derivation d ON d.comparison_id = p.comparison_id WHERE v.version_id = %(version)s)
+FROM pipelines_versionrow w JOIN pipelines_preferencerevision r ON r.id = w.revision_id
+WHERE w.version_id = %(version)s AND r.weight < 1
+"""
+
+
+def dependent_of(*, version_id: int) -> tuple[int, int, float]:
+    """Rows of a version that share their rankings or ratings with others, the sets those are of, and their weight."""
+    with connection.cursor() as cursor:
+        cursor.execute(DEPENDENT, {"version": version_id})
+        count, weight, sources = cursor.fetchone()
+    return count, sources, float(weight)
+
+
 def evidence_of(*, version_id: int) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each annotation and prediction under a version's rows, as ('annotation' or 'prediction', what it says)."""
-    for kind, query in (("annotation", ANNOTATIONS), ("prediction", PREDICTIONS)):
+    for kind, query in (("annotation", ANNOTATIONS), ("annotation", ANSWERS), ("prediction", PREDICTIONS)):
         with connection.cursor() as cursor:
             cursor.execute(query, {"version": version_id})
             while rows := cursor.fetchmany(BATCH):
                 for row in rows:
-                    yield kind, row
+                    # No id goes into the hash; it keeps two equal answers apart.
+                    yield kind, row[:4] if query is ANSWERS else row
 
 
 def sources_of(*, version_id: int) -> tuple[list[str], list[dict[str, Any]]]:

@@ -7,14 +7,18 @@ from typing import Any
 from django.db import connection
 
 from pipelines.models import DatasetVersion
+from pipelines.selectors.pairs import IS_DERIVED
 
+# A label made from rankings, ratings or yes and no rests on what was said of the sets that its completions stood in.
+UNDER = f"""SELECT comparison.id UNION ALL SELECT d.source_id FROM pipelines_derivation d
+        WHERE d.comparison_id = comparison.id AND {IS_DERIVED.replace("r.", "revision.")}"""
 # An annotation stands under a row if the refit behind the version saw it as it was then: what was corrected or taken
 # back since still led to the row. The run of a revision may be older than the votes that an online step put into it.
-LINEAGE = """
+LINEAGE = f"""
 SELECT row.position, row.split, encode(row.row_hash, 'hex') AS row_hash, revision.origin, revision.outcome,
        encode(comparison.key, 'hex') AS comparison, file.file_name, comparison.source_line,
        (SELECT array_agg(a.id ORDER BY a.id) FROM annotation_annotation a
-        WHERE a.comparison_id = comparison.id AND a.id <= run.annotations_until
+        WHERE a.comparison_id IN ({UNDER}) AND a.id <= run.annotations_until
           AND (a.state = 'current'
                OR EXISTS (SELECT FROM annotation_annotation later
                           WHERE later.supersedes_id = a.id AND later.id > run.annotations_until)

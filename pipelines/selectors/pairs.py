@@ -5,10 +5,20 @@ Judges, scores, routing and versions take only those.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from annotation.models import Annotation, Comparison, Project
 
+# What a version's rows can be, and the condition on comparisons for each.
+PAIRS, COMPLETIONS = "pairs", "completions"
+UNITS = (PAIRS, COMPLETIONS)
 # What statements over `annotation_comparison c` add to their condition.
 IS_PAIR = "c.size = 2 AND c.one_prompt"
+IS_SINGLE = "c.size = 1 AND c.one_prompt"
+IS_UNIT = {PAIRS: IS_PAIR, COMPLETIONS: IS_SINGLE}
+# What labels made from rankings, ratings and yes or no are known by: `r` is the revision.
+FROM_SETS = ("plackett_luce", "ratings")
+IS_DERIVED = "(r.outcome IN ('yes', 'no') OR r.method IN ('plackett_luce', 'ratings'))"
 LEFT_OUT = "left_out_not_pairs"
 
 
@@ -18,8 +28,8 @@ def left_out_of(project: Project | int) -> dict[str, int]:
     return {LEFT_OUT: others} if others else {}
 
 
-def other_sizes_of(project: Project | int) -> dict[str, int]:
-    """How many answered comparisons have one or several completions: aggregation is about two. Empty where none has."""
+def other_sizes_of(project: Project | int, *, used: Collection[int] = ()) -> dict[str, int]:
+    """How many answered comparisons of one or of several completions gave no label; `used` are those that did."""
     answered = Annotation.objects.filter(project=project, state=Annotation.State.CURRENT).exclude(comparison__size=2)
-    others = answered.values("comparison").distinct().count()
+    others = len(set(answered.values_list("comparison_id", flat=True)) - set(used))
     return {"left_out_other_sizes": others} if others else {}

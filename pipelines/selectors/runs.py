@@ -8,6 +8,7 @@ from typing import Any
 from annotation.errors import NotFound
 from annotation.models import Project
 from pipelines.models import DatasetVersion, Evaluation, Job, TrainingMetric, TrainingRun
+from pipelines.selectors.pairs import COMPLETIONS
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ def run_get(*, project: Project, name: str) -> RunShown:
 
 
 def versions_to_train(*, project: Project) -> list[DatasetVersion]:
-    """Frozen versions with rows, newest first."""
+    """Frozen versions with pairs, newest first."""
     frozen = DatasetVersion.objects.filter(project=project, state=DatasetVersion.State.FROZEN, rows_out__gt=0)
+    frozen = frozen.exclude(recipe__contains={"unit": COMPLETIONS})
     return list(frozen.defer("manifest").order_by("-id"))
 
 

@@ -13,6 +13,7 @@ from annotation.errors import NotFound
 from annotation.models import Annotation, Import, Project
 from pipelines.models import (
     DatasetVersion,
+    Derivation,
     Export,
     Prediction,
     RoutingDecision,
@@ -20,6 +21,7 @@ from pipelines.models import (
     VersionDrop,
     VersionRow,
 )
+from pipelines.selectors.pairs import FROM_SETS
 
 PAGE = 50
 
@@ -115,7 +117,7 @@ class RowShown:
 
 
 def version_row_get(*, project: Project, name: str, position: int) -> RowShown:
-    """A row traced to what people and models said before it was frozen. Five queries."""
+    """A row traced to what people and models said before it was frozen. Six queries at most."""
     version = version_named(project=project, name=name)
     row = (
         VersionRow.objects.filter(version=version, position=position)
@@ -125,7 +127,10 @@ def version_row_get(*, project: Project, name: str, position: int) -> RowShown:
     if row is None:
         raise NotFound("There is no such row in this version.")
     comparison = row.revision.preference.comparison
-    annotations = Annotation.objects.filter(comparison=comparison)
+    under = [comparison.pk]
+    if row.revision.outcome in {"yes", "no"} or row.revision.method in FROM_SETS:
+        under += Derivation.objects.filter(comparison=comparison).values_list("source_id", flat=True)
+    annotations = Annotation.objects.filter(comparison__in=under)
     predictions = Prediction.objects.filter(comparison=comparison)
     if (run := version.run) is not None:
         annotations = annotations.filter(_stood(run.annotations_until), pk__lte=run.annotations_until)
@@ -135,7 +140,7 @@ def version_row_get(*, project: Project, name: str, position: int) -> RowShown:
         row=row,
         payload=json.loads(bytes(row.payload)),
         comparison_id=comparison.pk,
-        annotations=list(annotations.select_related("rater").order_by("id")),
+        annotations=list(annotations.select_related("rater", "form_revision", "comparison").order_by("id")),
         predictions=list(predictions.select_related("rater").order_by("id")),
         decisions=list(decisions),
     )

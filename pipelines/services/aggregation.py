@@ -2,7 +2,8 @@
 
 `aggregate_full` refits everything and is what a version rests on. Between refits `preference_refresh` recomputes only
 the comparisons with new votes, raters held as the last refit saw them. Where a vote exists, the votes decide; else the
-newest judge's probability, calibrated where a calibration is.
+newest judge's probability, calibrated where a calibration is. Rankings, ratings and yes or no become labels in
+`derivation.py`, of pairs and single completions that have no votes of their own.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from pipelines.labels.online import posterior_given_raters, stranger_confusion
 from pipelines.labels.preference import Preferences, judge_posterior, preferences
 from pipelines.labels.robust import FlipRate, NoSignal, flip_rate_from_model, flip_rate_from_repeats
 from pipelines.labels.votefile.answers import GRADED
-from pipelines.labels.votes import FIRST, N_OUTCOMES, SECOND, Aggregate
+from pipelines.labels.votes import FIRST, N_OUTCOMES, SECOND, TIE, Aggregate
 from pipelines.models import AggregationRun, Job, RaterEstimate
+from pipelines.pairs.answers import PairRule
 from pipelines.queue import Leased, job_start, outbox_take, work_finishing
 from pipelines.routing.calibration import VERSION as CALIBRATION_VERSION
 from pipelines.selectors.pairs import other_sizes_of
@@ -38,6 +40,7 @@ from pipelines.selectors.votes import (
     votes_of,
     watermark_of,
 )
+from pipelines.services.derivation import Derived, derive_all, derive_between, derive_touched, rule_of
 from pipelines.services.graded import GradedRefit, Told, graded_between, graded_refit
 from pipelines.services.preference_rows import Labels, labels_clear, labels_store
 
@@ -53,16 +56,24 @@ LOCK_SPACE = 7_301
 # Full refits
 
 
-def aggregate_start(*, project: Project, method: str = DEFAULT_METHOD, created_by: User | None = None) -> Job:
-    """A job that refits all preferences of a project."""
+def aggregate_start(
+    *,
+    project: Project,
+    method: str = DEFAULT_METHOD,
+    rule: PairRule | None = None,
+    created_by: User | None = None,
+) -> Job:
+    """A job that refits all preferences of a project. `rule`: how ratings become pairs; None: as the last refit did."""
     _method_check(method)
-    return job_start(project=project, kind="aggregate", params={"method": method}, created_by=created_by)
+    params = {"method": method, "rule": None if rule is None else rule.fields}
+    return job_start(project=project, kind="aggregate", params=params, created_by=created_by)
 
 
 def aggregate_work(item: Leased) -> None:
     """Handler of `aggregate`."""
     project = Project.objects.get(pk=item.project_id)
-    fit = _fit(project.pk, item.params["method"])
+    stored = item.params.get("rule")
+    fit = _fit(project.pk, item.params["method"], PairRule(**stored) if stored else None)
     item.check()
     with work_finishing(item):
         run = _store(project, fit)
@@ -70,10 +81,12 @@ def aggregate_work(item: Leased) -> None:
         item.counts.update(run.counts)
 
 
-def aggregate_full(*, project: Project, method: str = DEFAULT_METHOD) -> AggregationRun:
+def aggregate_full(
+    *, project: Project, method: str = DEFAULT_METHOD, rule: PairRule | None = None
+) -> AggregationRun:
     """Refit now, in this process; what a freeze calls. Raises `NothingToDo` when there is nothing to aggregate."""
     _method_check(method)
-    fit = _fit(project.pk, method)
+    fit = _fit(project.pk, method, rule)
     with transaction.atomic():
         return _store(project, fit)
 
@@ -106,13 +119,16 @@ class _Fit:
         self.raters = np.unique(table.rater)
         self.aggregate: Aggregate | None = None
         self.graded: GradedRefit | None = None
+        self.derived = Derived()
 
 
-def _fit(project_id: int, method: str) -> _Fit:
+def _fit(project_id: int, method: str, rule: PairRule | None = None) -> _Fit:
     # The mark is read first: what comes between it and the votes is seen again by the next step, never missed.
     mark = watermark_of(project_id)
     fit = _Fit(method, mark, votes_of(project_id), predictions_of(project_id))
-    if not len(fit.table) and not fit.judged.comparison.size:
+    last = AggregationRun.objects.filter(project_id=project_id).order_by("-number").first()
+    fit.derived = derive_all(project_id=project_id, method=method, rule=rule or rule_of(last), voted=fit.comparisons)
+    if not len(fit.table) and not fit.judged.comparison.size and fit.derived.labels is None:
         others = sum(other_sizes_of(project_id).values())
         raise NothingToDo(
             "There are no votes and no predictions to aggregate. Import choices, judge, or annotate first."
@@ -134,7 +150,8 @@ def _store(project: Project, fit: _Fit) -> AggregationRun:
     """Write run, estimates and changed preferences; then the votes that came while the refit ran."""
     _preferences_lock(project.pk)
     last = AggregationRun.objects.filter(project=project).order_by("-number").first()
-    labels = _joined(_fitted(fit), _judged(project.pk, fit.judged, without=fit.comparisons))
+    told = np.union1d(fit.comparisons, fit.derived.comparisons)
+    labels = _joined(_fitted(fit), fit.derived.labels, _judged(project.pk, fit.judged, without=told))
     run = AggregationRun.objects.create(
         project=project,
         number=1 + (last.number if last else 0),
@@ -142,14 +159,15 @@ def _store(project: Project, fit: _Fit) -> AggregationRun:
         method_version=AGGREGATORS[fit.method].version,
         params=fit.mark.fields
         | {"class_prior": None if fit.aggregate is None else fit.aggregate.class_prior.tolist()}
-        | ({"graded": fit.graded.params} if fit.graded else {}),
+        | ({"graded": fit.graded.params} if fit.graded else {})
+        | ({"derived": fit.derived.params} if fit.derived.params else {}),
         annotations_until=fit.mark.annotations_until,
         predictions_until=fit.mark.predictions_until,
         metrics=_metrics(fit, labels),
     )
     _estimates_store(run, fit)
     changed = labels_store(labels, project_id=project.pk, run_id=run.pk, is_all=True)
-    run.counts = _counts(fit, labels, changed) | other_sizes_of(project.pk)
+    run.counts = _counts(fit, labels, changed) | other_sizes_of(project.pk, used=fit.derived.sources)
     run.save(update_fields=["counts"])
     since = Annotation.objects.filter(project=project, pk__gt=fit.mark.annotations_until)
     _refresh(project.pk, sorted(set(since.values_list("comparison_id", flat=True))), run)
@@ -209,10 +227,11 @@ def _rate_or_reason(rate: Callable[[], FlipRate]) -> dict[str, Any]:
 
 
 def _estimates_store(run: AggregationRun, fit: _Fit) -> None:
-    if fit.aggregate is None:
-        return
     aggregate, rows = fit.aggregate, []
+    said = dict(fit.derived.raters)
     for index, rater_id in enumerate(fit.raters.tolist()):
+        if aggregate is None:
+            break
         reliability = float(aggregate.rater_accuracy[index])
         low, high = (float(bound) for bound in aggregate.rater_interval[index])
         rows.append(
@@ -223,9 +242,16 @@ def _estimates_store(run: AggregationRun, fit: _Fit) -> None:
                 reliability=reliability,
                 low=low,
                 high=high,
-                details=_details(fit, index, rater_id),
+                details=_details(fit, index, rater_id) | (said.pop(rater_id).details if rater_id in said else {}),
             )
         )
+    rows += [
+        RaterEstimate(
+            run=run, rater_id=rater_id, votes=one.answers, reliability=one.reliability, low=one.low, high=one.high,
+            details=one.details,
+        )
+        for rater_id, one in said.items()
+    ]  # fmt: skip
     RaterEstimate.objects.bulk_create(rows, batch_size=1000)
 
 
@@ -248,7 +274,7 @@ def _details(fit: _Fit, index: int, rater_id: int) -> dict[str, Any]:
 
 
 def _counts(fit: _Fit, labels: Labels, changed: int) -> dict[str, int]:
-    directed = labels.direction < N_OUTCOMES - 1
+    directed = labels.direction != TIE
     counts = {
         "votes": len(fit.table),
         "raters": int(fit.raters.size),
@@ -257,7 +283,7 @@ def _counts(fit: _Fit, labels: Labels, changed: int) -> dict[str, int]:
         "ties": int(np.count_nonzero(~directed)),
         "changed": changed,
     }
-    return counts | {
+    return counts | fit.derived.counts | {
         f"from_{origin}": int(np.count_nonzero(labels.origin == origin))
         for origin in ("person", "source", "model")
     }
@@ -319,6 +345,7 @@ def _voted(
         strength_se=unknown,
         ambiguity=unknown,
         ignorance=unknown,
+        weight=np.ones(comparisons.size),
     )
 
 
@@ -354,11 +381,12 @@ def _judged(project_id: int, judged: PredictionTable, *, without: NDArray[np.int
         strength_se=np.full(comparison.size, np.nan),
         ambiguity=np.full(comparison.size, np.nan),
         ignorance=np.full(comparison.size, np.nan),
+        weight=np.ones(comparison.size),
     )
 
 
-def _joined(first: Labels | None, second: Labels | None) -> Labels:
-    parts = [part for part in (first, second) if part is not None]
+def _joined(*labels: Labels | None) -> Labels:
+    parts = [part for part in labels if part is not None]
     if len(parts) == 1:
         return parts[0]
     fields = {
@@ -408,18 +436,19 @@ def _refresh(project_id: int, comparison_ids: list[int], run: AggregationRun | N
     """
     if not comparison_ids:
         return True
+    comparison_ids = sorted(derive_touched(project_id=project_id, comparison_ids=comparison_ids))
     table = votes_of(project_id, comparison_ids)
     comparisons = np.unique(table.comparison)
     try:
         voted = _voted_online(table, comparisons, run) if comparisons.size else None
     except ScaleUnknown:
         return False
-    judged = _judged(
-        project_id, predictions_of(project_id, comparison_ids=comparison_ids), without=comparisons
-    )
+    derived = derive_between(project_id=project_id, comparison_ids=comparison_ids, run=run, voted=comparisons)
+    told = comparisons if derived is None else np.union1d(comparisons, derived.comparison)
+    judged = _judged(project_id, predictions_of(project_id, comparison_ids=comparison_ids), without=told)
     left: set[int] = set(comparison_ids)
-    if voted is not None or judged is not None:
-        labels = _joined(voted, judged)
+    if voted is not None or derived is not None or judged is not None:
+        labels = _joined(voted, derived, judged)
         labels_store(labels, project_id=project_id, run_id=run.pk if run else None, is_all=False)
         left -= set(labels.comparison.tolist())
     labels_clear(sorted(left), project_id=project_id)

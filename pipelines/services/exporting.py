@@ -23,6 +23,7 @@ from pipelines.errors import InputRefused, PipelineError
 from pipelines.exports import EXPORTERS, ExportedFile, ExportRequest, SplitRow
 from pipelines.models import DatasetVersion, Export, Job
 from pipelines.queue import Leased, job_start, work_finishing
+from pipelines.selectors.pairs import PAIRS
 from pipelines.versions.forms import FORMS
 
 JOB_KIND = "export.write"
@@ -130,6 +131,10 @@ def _open(
         raise InputRefused(f"The form is plain or messages; got {form!r}.")
     if version.state != DatasetVersion.State.FROZEN:
         raise InputRefused(f"The version {version.name} is not frozen yet.")
+    unit = version.recipe.get("unit", PAIRS)
+    if unit not in EXPORTERS[format].units:
+        fit = " or ".join(key for key, exporter in EXPORTERS.items() if unit in exporter.units)
+        raise InputRefused(f"The version {version.name} holds {unit}; {format} does not take those. Export it as {fit}.")
     out = Path(folder)
     if out.is_absolute():
         _check_empty(out)

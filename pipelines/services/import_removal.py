@@ -37,6 +37,7 @@ QUESTIONS = {
     VERSIONS: "{count:,} frozen versions rest on it",
 }
 OF_COMPARISONS = (
+    "pipelines_derivation",
     "pipelines_prediction",
     "pipelines_score",
     "pipelines_routingdecision",
@@ -65,6 +66,7 @@ STATEMENTS = (
     f"DELETE FROM pipelines_preference WHERE comparison_id IN ({TOUCHED})",
     "DELETE FROM annotation_annotation WHERE source_import_id = %(import)s",
     "DELETE FROM pipelines_prediction WHERE source_import_id = %(import)s",
+    f"DELETE FROM pipelines_derivation WHERE source_id IN ({OWN})",
     *(f"DELETE FROM {table} WHERE comparison_id IN ({OWN})" for table in OF_COMPARISONS),
     "DELETE FROM annotation_comparison WHERE source_import_id = %(import)s",
     """DELETE FROM annotation_completion c USING removed_prompt own

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from pipelines.labels.preference import DIRECTIONS
 
 SAME = 1e-9
+# A single completion is labelled yes or no; the first column of its posterior is yes, the second no.
+OUTCOMES = (*DIRECTIONS, "yes", "no")
+YES, NO = 3, 4
 
 
 @dataclass(frozen=True)
 class Labels:
     """What n comparisons amount to now; sorted by comparison. Arrays (n,), `posterior` (n, 3); NaN means null.
 
+    `direction` is an index into `OUTCOMES`.
     `origin` and `method` say where each comes from: a posterior of people's votes, or a judge's probability.
     """
 
@@ -36,17 +40,20 @@ class Labels:
     strength_se: NDArray[np.float64]
     ambiguity: NDArray[np.float64]
     ignorance: NDArray[np.float64]
+    weight: NDArray[np.float64]
 
     @property
     def confidence(self) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = self.posterior[np.arange(self.direction.size), self.direction]
+        column = np.where(self.direction >= YES, self.direction - YES, self.direction)
+        found: NDArray[np.float64] = self.posterior[np.arange(self.direction.size), column]
         return found
 
 
 STAGE = """
 CREATE TEMPORARY TABLE label_stage (comparison_id bigint, direction smallint, p_first float8, p_second float8,
   p_tie float8, flip float8, soft float8, strength float8, confidence float8, agreement float8, votes int,
-  origin text, method text, version text, strength_se float8, ambiguity float8, ignorance float8) ON COMMIT DROP
+  origin text, method text, version text, strength_se float8, ambiguity float8, ignorance float8,
+  weight float8) ON COMMIT DROP
 """
 
 PREFERENCES = """
@@ -64,19 +71,19 @@ WITH changed AS (
       IS DISTINCT FROM ((%(outcomes)s::text[])[s.direction + 1], s.origin, s.method, s.version, s.votes)
     OR abs(r.p_first - s.p_first) > %(same)s OR abs(r.p_tie - s.p_tie) > %(same)s
     OR abs(r.soft_label - s.soft) > %(same)s OR abs(coalesce(r.strength, 9) - coalesce(s.strength, 9)) > %(same)s
-    OR r.agreement IS DISTINCT FROM s.agreement
+    OR r.agreement IS DISTINCT FROM s.agreement OR abs(r.weight - s.weight) > %(same)s
 ), added AS (
   INSERT INTO pipelines_preferencerevision (preference_id, run_id, outcome, chosen_id, rejected_id, origin,
     p_first, p_second, p_tie, flip_probability, soft_label, strength, confidence, agreement, votes,
     method, method_version, strength_se, ambiguity, ignorance, weight, created_at)
   SELECT c.preference_id, %(run)s::bigint, (%(outcomes)s::text[])[c.direction + 1],
-    CASE c.direction WHEN 0 THEN a.completion_id WHEN 1 THEN b.completion_id END,
-    CASE c.direction WHEN 0 THEN b.completion_id WHEN 1 THEN a.completion_id END,
+    CASE c.direction WHEN 0 THEN a.completion_id WHEN 1 THEN b.completion_id WHEN 3 THEN a.completion_id END,
+    CASE c.direction WHEN 0 THEN b.completion_id WHEN 1 THEN a.completion_id WHEN 4 THEN a.completion_id END,
     c.origin, c.p_first, c.p_second, c.p_tie, c.flip, c.soft, c.strength, c.confidence, c.agreement, c.votes,
-    c.method, c.version, c.strength_se, c.ambiguity, c.ignorance, 1.0, statement_timestamp()
+    c.method, c.version, c.strength_se, c.ambiguity, c.ignorance, c.weight, statement_timestamp()
   FROM changed c
   JOIN annotation_comparisoncompletion a ON a.comparison_id = c.comparison_id AND a.position = 0
-  JOIN annotation_comparisoncompletion b ON b.comparison_id = c.comparison_id AND b.position = 1
+  LEFT JOIN annotation_comparisoncompletion b ON b.comparison_id = c.comparison_id AND b.position = 1
   ORDER BY c.comparison_id
   RETURNING id, preference_id
 )
@@ -107,7 +114,7 @@ def labels_store(labels: Labels, *, project_id: int, run_id: int | None, is_all:
                 copy.write_row(row)
         cursor.execute("ANALYZE label_stage")
         cursor.execute(PREFERENCES, {"project": project_id})
-        outcomes: dict[str, Any] = {"outcomes": list(DIRECTIONS), "same": SAME, "run": run_id}
+        outcomes: dict[str, Any] = {"outcomes": list(OUTCOMES), "same": SAME, "run": run_id}
         cursor.execute(REVISIONS, outcomes)
         changed = int(cursor.rowcount)
         if is_all:
@@ -126,7 +133,7 @@ def _rows(labels: Labels) -> Any:
     columns = (
         labels.comparison, labels.direction, *labels.posterior.T, labels.flip_probability, labels.soft_label,
         labels.strength, labels.confidence, labels.agreement, labels.votes, labels.origin, labels.method,
-        labels.method_version, labels.strength_se, labels.ambiguity, labels.ignorance,
+        labels.method_version, labels.strength_se, labels.ambiguity, labels.ignorance, labels.weight,
     )  # fmt: skip
     for row in zip(*(column.tolist() for column in columns), strict=True):
         yield tuple(None if isinstance(value, float) and isnan(value) else value for value in row)

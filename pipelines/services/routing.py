@@ -19,7 +19,7 @@ from annotation.models import Annotation, Comparison, Demand, Project, Rater, Us
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.labels import AGGREGATORS
 from pipelines.labels.votes import FIRST, TIE
-from pipelines.models import Calibration, Prediction, RoutingDecision, RoutingPlan
+from pipelines.models import Calibration, Derivation, Prediction, RoutingDecision, RoutingPlan
 from pipelines.routing import POLICIES
 from pipelines.routing.calibration import VERSION as CALIBRATION_VERSION
 from pipelines.routing.calibration import Calibration as CalibrationFit
@@ -226,9 +226,10 @@ def _current(project: Project) -> RoutingPlan | None:
 
 def _pool_of(project: Project) -> _Pool:
     pairs = Comparison.objects.filter(project=project, size=2, one_prompt=True)
-    # An edit against its source is judged already, by whoever wrote it.
+    # An edit against its source is judged already, by whoever wrote it; a pair of a ranking by whoever ranked.
     written = Annotation.objects.filter(comparison=OuterRef("pk"), derived_from__isnull=False)
-    pairs = pairs.exclude(Exists(written), demand__isnull=True)
+    ranked = Derivation.objects.filter(comparison=OuterRef("pk"))
+    pairs = pairs.exclude(Exists(written) | Exists(ranked), demand__isnull=True)
     rows = list(pairs.order_by("id").values_list("id", "key"))
     if not rows:
         raise NothingToDo(

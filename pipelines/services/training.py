@@ -28,6 +28,7 @@ from pipelines.extra import ml_reachable, ml_require
 from pipelines.models import DatasetVersion, Evaluation, Job, TrainingRun, WorkItem
 from pipelines.names import name_check
 from pipelines.queue import OPEN, TRAIN, Leased, job_start, work_add, work_finishing
+from pipelines.selectors.pairs import PAIRS
 from pipelines.services.exporting import version_export, version_frozen_get
 from pipelines.services.models import checkpoint_register, model_folder, model_get_for
 from pipelines.training.folder import MetricLine, RunFolder, RunProcess, RunStatus
@@ -68,6 +69,8 @@ def training_start(
     if name:
         name_check(name, of="run")
     frozen = version_frozen_get(project=project, name=version)
+    if frozen.recipe.get("unit", PAIRS) != PAIRS:
+        raise InputRefused(f"Training here takes pairs; {version} holds single completions. Export it as trl-unpaired.")
     found = model_get_for(project=project, name=model)
     job = job_from_dict({"model": found.name, "dataset": version, **(arguments or {})})
     ml_reachable(TRAIN)

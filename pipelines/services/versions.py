@@ -28,6 +28,7 @@ from pipelines.names import name_check
 from pipelines.queue import DEFAULT, TRAIN, Leased, job_start, work_add, work_finishing
 from pipelines.selectors.freezing import (
     Population,
+    dependent_of,
     evidence_of,
     forms_of,
     frozen_rows,
@@ -35,20 +36,26 @@ from pipelines.selectors.freezing import (
     scores_model,
     sources_of,
 )
+from pipelines.selectors.pairs import COMPLETIONS, PAIRS, UNITS
 from pipelines.services.aggregation import aggregate_current, aggregate_is_current
 from pipelines.services.import_staging import USE_LZ4
 from pipelines.services.models import model_get_for
 from pipelines.services.training import training_start
 from pipelines.versions.errors import NothingToFreeze
 from pipelines.versions.filters import Rule, rule_apply, rule_parse
-from pipelines.versions.forms import FORMS, in_form
-from pipelines.versions.rows import canonical_bytes, row_sha256
+from pipelines.versions.forms import FORMS, completion_in_form, in_form
+from pipelines.versions.rows import FrozenLabel, FrozenRow, canonical_bytes, row_sha256
 from pipelines.versions.split_by_prompt import SPLITS
 
 JOB_KIND, TRAIN_KIND = "version.freeze", "version.train"
 SCHEMA = 1
 CHUNK_BYTES = 4_000_000
 SNAPSHOT_TRIES = 5
+# Why a comparison is no row of a version, by the version's unit: none at all, or one whose parts are rows.
+NOT_UNITS = {
+    PAIRS: ("not two texts that answer one known prompt", "sets whose pairs are rows of their own"),
+    COMPLETIONS: ("not one completion of a known prompt", "sets whose completions are rows of their own"),
+}
 Progress = Callable[[int, int], None]
 
 
@@ -75,10 +82,12 @@ class Selection:
 # Preview and freeze
 
 
-def filter_preview(*, project: Project, filters: Sequence[str]) -> list[Step]:
+def filter_preview(*, project: Project, filters: Sequence[str], unit: str = PAIRS) -> list[Step]:
     """What each step would drop now; changes nothing. Uses the preferences as they are, without a refit."""
+    if unit not in UNITS:
+        raise InputRefused(f"A version's rows are {' or '.join(UNITS)}; got {unit!r}.")
     rules = [rule_parse(text) for text in filters]
-    return _filtered(project, population_of(project=project, rules=rules), rules)[1]
+    return _filtered(project, population_of(project=project, rules=rules, unit=unit), rules)[1]
 
 
 def version_freeze(
@@ -88,16 +97,18 @@ def version_freeze(
     filters: Sequence[str] = (),
     form: str | None = None,
     supersedes: str = "",
+    unit: str = PAIRS,
     created_by: User | None = None,
     progress: Progress | None = None,
 ) -> DatasetVersion:
     """Freeze in this process. Raises `NothingToFreeze` where no preference is left; nothing is kept then.
 
-    `supersedes`: the frozen version that this one is to be used instead of.
+    `supersedes`: the frozen version that this one is to be used instead of. `unit`: what a row is, a pair, or a single
+    completion with a yes or no.
     """
-    version_check(project=project, name=name, filters=filters, form=form, supersedes=supersedes)
+    version_check(project=project, name=name, filters=filters, form=form, supersedes=supersedes, unit=unit)
     version = _begin(project, name, supersedes, created_by)
-    return _build(version, filters, form, progress, transaction.atomic)
+    return _build(version, filters, form, unit, progress, transaction.atomic)
 
 
 def version_freeze_start(
@@ -107,6 +118,7 @@ def version_freeze_start(
     filters: Sequence[str] = (),
     form: str | None = None,
     supersedes: str = "",
+    unit: str = PAIRS,
     train: str = "",
     run: str = "",
     created_by: User | None = None,
@@ -115,13 +127,16 @@ def version_freeze_start(
 
     `train`: a model that the job then trains on the version, in a run named `run` or by itself.
     """
-    version_check(project=project, name=name, filters=filters, form=form, supersedes=supersedes)
+    version_check(project=project, name=name, filters=filters, form=form, supersedes=supersedes, unit=unit)
+    if train and unit != PAIRS:
+        raise InputRefused("Training here takes pairs; freeze single completions without a model to train, and export them.")
     _train_check(project, train, run)
     params = {
         "name": name,
         "filters": list(filters),
         "form": form,
         "supersedes": supersedes,
+        "unit": unit,
         "train": train,
         "run": run,
         "created_by": created_by and created_by.pk,
@@ -171,7 +186,8 @@ def version_freeze_work(item: Leased) -> None:
             if item.params["train"]:
                 _train_plan(item)
 
-    _build(version, item.params["filters"], item.params["form"], progress, sealing)
+    unit = item.params.get("unit", PAIRS)
+    _build(version, item.params["filters"], item.params["form"], unit, progress, sealing)
 
 
 def _train_plan(item: Leased) -> None:
@@ -203,7 +219,13 @@ def version_train_work(item: Leased) -> None:
 
 
 def version_check(
-    *, project: Project, name: str, filters: Sequence[str], form: str | None, supersedes: str = ""
+    *,
+    project: Project,
+    name: str,
+    filters: Sequence[str],
+    form: str | None,
+    supersedes: str = "",
+    unit: str = PAIRS,
 ) -> list[Rule]:
     """Refuse at once what can never be frozen; returns the parsed filters."""
     if project.archived_at is not None:
@@ -217,6 +239,8 @@ def version_check(
         _superseded(project, supersedes)
     if form is not None and form not in FORMS:
         raise InputRefused(f"The form is plain or messages; got {form!r}.")
+    if unit not in UNITS:
+        raise InputRefused(f"A version's rows are {' or '.join(UNITS)}; got {unit!r}.")
     rules = [rule_parse(text) for text in filters]
     for rule in rules:
         if rule.key.of_model:
@@ -265,6 +289,7 @@ def _build(
     version: DatasetVersion,
     filters: Sequence[str],
     form: str | None,
+    unit: str,
     progress: Progress | None,
     sealing: Callable[[], AbstractContextManager[Any]],
 ) -> DatasetVersion:
@@ -275,7 +300,7 @@ def _build(
             with _snapshot():
                 # Votes that came after the refit would be seen through old eyes: refit again.
                 if aggregate_is_current(run):
-                    selection = _select(version.project, rules, form)
+                    selection = _select(version.project, rules, form, unit)
                     root = _write_rows(version, selection, progress)
                     _describe(version, selection, run, root)
                     break
@@ -333,9 +358,10 @@ def _filtered(
     """Which candidates pass, step by step, and the rules as they were applied."""
     left = population.comparisons
     steps = []
-    if population.not_pairs:
-        left -= population.not_pairs
-        steps.append(Step("not two texts that answer one known prompt", population.not_pairs, left))
+    for cause, dropped in zip(NOT_UNITS[population.unit], (population.not_units, population.sources), strict=True):
+        if dropped:
+            left -= dropped
+            steps.append(Step(cause, dropped, left))
     for cause, dropped in (
         ("no judgement yet", population.unjudged),
         ("ties", population.ties),
@@ -361,8 +387,8 @@ def _filtered(
     return keeps, steps, applied
 
 
-def _select(project: Project, rules: Sequence[Rule], form: str | None) -> Selection:
-    population = population_of(project=project, rules=rules)
+def _select(project: Project, rules: Sequence[Rule], form: str | None, unit: str) -> Selection:
+    population = population_of(project=project, rules=rules, unit=unit)
     keeps, steps, applied = _filtered(project, population, rules)
     if not keeps.any():
         causes = "; ".join(f"{step.cause}: {step.dropped:,}" for step in steps if step.dropped)
@@ -392,9 +418,8 @@ def _write_rows(version: DatasetVersion, selection: Selection, progress: Progres
     total, keeps = selection.keeps.size, selection.keeps
     revision, split = selection.population.revision[keeps], selection.population.split[keeps]
     root, chunk, size = hashlib.sha256(), [], 0
-    for position, row in enumerate(frozen_rows(revision)):
-        texts = in_form(row.texts, selection.form)
-        payload = canonical_bytes(row if texts is row.texts else replace(row, texts=texts))
+    for position, row in enumerate(frozen_rows(revision, unit=selection.population.unit)):
+        payload = canonical_bytes(_in_form(row, selection.form))
         row_hash = row_sha256(payload)
         root.update(row_hash)
         chunk.append(
@@ -408,6 +433,14 @@ def _write_rows(version: DatasetVersion, selection: Selection, progress: Progres
                 progress(position + 1, total)
     _copy(chunk)
     return root.hexdigest()
+
+
+def _in_form(row: FrozenRow | FrozenLabel, form: str) -> FrozenRow | FrozenLabel:
+    if isinstance(row, FrozenLabel):
+        prompt, completion = completion_in_form(row.prompt, row.completion, form)
+        return replace(row, prompt=prompt, completion=completion)
+    texts = in_form(row.texts, form)
+    return row if texts is row.texts else replace(row, texts=texts)
 
 
 def _packed(version: int, position: int, split: str, revision: int, row_hash: bytes, payload: bytes) -> bytes:
@@ -440,9 +473,15 @@ def _describe(version: DatasetVersion, selection: Selection, run: AggregationRun
     version.recipe = {
         "schema": SCHEMA,
         "selection": "current preferences that have a direction",
+        "unit": population.unit,
         "filters": selection.rules,
         "form": selection.form,
-        "labels": {"method": run.method, "version": run.method_version},
+        "labels": {
+            "method": run.method,
+            "version": run.method_version,
+            # How ratings became pairs, where there are some.
+            **({"ratings": run.params["derived"]["rule"]} if run.params.get("derived") else {}),
+        },
         "split": {
             "train": project.split_train_percent,
             "validation": project.split_validation_percent,
@@ -477,7 +516,14 @@ def _counts(version: DatasetVersion, selection: Selection) -> dict[str, Any]:
             name: {"rows": int(np.count_nonzero(split == index))} for index, name in enumerate(SPLITS)
         },
         "origins": dict(sorted(origins.items())),
+        **_dependent(version),
     }
+
+
+def _dependent(version: DatasetVersion) -> dict[str, Any]:
+    """Rows that rest on the same rankings or ratings as other rows, and how many rows they are worth by their weights."""
+    count, sources, weight = dependent_of(version_id=version.pk)
+    return {"dependent": {"rows": count, "sources": sources, "weight": round(weight, 6)}} if count else {}
 
 
 def _lineage(version: DatasetVersion) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Candidates:
         chosen_length, rejected_length: characters.
         warnings: keys joined by a space, '' for none.
         scores: by model name.
+        places_apart, places_span: of pairs made from rankings or ratings, see `pipelines.pairs.orders.places_apart`; None
+            where nobody asks.
     """
 
     flip: FloatArray
@@ -65,6 +67,8 @@ class Candidates:
     rejected_length: FloatArray
     warnings: NDArray[np.str_]
     scores: Mapping[str, ScoreColumns] = field(default_factory=dict)
+    places_apart: FloatArray | None = None
+    places_span: FloatArray | None = None
 
     def __len__(self) -> int:
         return int(self.flip.size)
@@ -96,6 +100,14 @@ def _scored(name: str) -> Callable[[Candidates, ScoreColumns | None], FloatArray
     return column
 
 
+def _places(name: str) -> Callable[[Candidates, ScoreColumns | None], FloatArray]:
+    def column(candidates: Candidates, _: ScoreColumns | None) -> FloatArray:
+        values: FloatArray | None = getattr(candidates, name)
+        return np.full(len(candidates), np.nan) if values is None else values
+
+    return column
+
+
 FILTERS: dict[str, FilterKey] = {
     entry.key: entry
     for entry in (
@@ -121,6 +133,18 @@ FILTERS: dict[str, FilterKey] = {
             "characters of chosen minus rejected",
             "number",
             lambda c, _: c.chosen_length - c.rejected_length,
+        ),
+        FilterKey(
+            "places_apart",
+            "places between the two in a ranking, 1 for neighbours",
+            "number",
+            _places("places_apart"),
+        ),
+        FilterKey(
+            "places_span",
+            "the same as a share of the ranking, 1 for best and worst",
+            "number",
+            _places("places_span"),
         ),
         FilterKey("ches", "CHES score", "number", _scored("ches"), looks_at_model=True, of_model=True),
         FilterKey(
@@ -156,6 +180,9 @@ FILTERS: dict[str, FilterKey] = {
         ),
     )
 }  # fmt: skip
+PLACE_KEYS = frozenset({"places_apart", "places_span"})
+# How many pairs a ranking may give to a version, as the filter that says so.
+PAIR_CHOICES = {"all": "", "adjacent": "places_apart <= 1", "best-worst": "places_span >= 1"}
 LENGTH_KEYS = frozenset({"chosen_length", "rejected_length", "length_difference"})
 _OPERATORS: dict[str, Callable[[NDArray[np.generic], float], BoolArray]] = {
     "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "=": operator.eq

@@ -50,6 +50,12 @@ def in_form(pair: PairTexts, form: str) -> PairTexts:
     return pair if form == MESSAGES else _as_plain(pair)
 
 
+def completion_in_form(prompt: Content, completion: Content, form: str) -> tuple[Content, Content]:
+    """A single completion in `form`, as one of a pair would be."""
+    both = in_form(PairTexts(prompt, completion, completion), form)
+    return both.prompt, both.chosen
+
+
 def _as_messages(pair: PairTexts) -> PairTexts:
     turns = transcript_turns(str(pair.prompt))
     if turns is None:

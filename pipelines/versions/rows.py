@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from pipelines.versions.forms import PairTexts
+from pipelines.versions.forms import Content, PairTexts
 
 DECIMALS = 6
 
@@ -49,8 +49,30 @@ class FrozenRow:
     weight: float
 
 
-def canonical_bytes(row: FrozenRow) -> bytes:
+@dataclass(frozen=True, slots=True)
+class FrozenLabel:
+    """One labelled completion as it is frozen: `label` is True where it is desirable; the rest as of `FrozenRow`.
+
+    `soft_label`: P(desirable). `flip_probability`: that of the label, in [0, 0.5).
+    """
+
+    comparison: bytes
+    prompt: Content
+    completion: Content
+    label: bool
+    soft_label: float
+    flip_probability: float
+    agreement: float | None
+    votes: int
+    origin: str
+    method: str
+    weight: float
+
+
+def canonical_bytes(row: FrozenRow | FrozenLabel) -> bytes:
     """The canonical JSON of a row."""
+    if isinstance(row, FrozenLabel):
+        return _label_bytes(row)
     return orjson.dumps(
         {
             "agreement": _number(row.agreement),
@@ -65,6 +87,25 @@ def canonical_bytes(row: FrozenRow) -> bytes:
             "rejected": row.texts.rejected,
             "soft_label": _number(row.soft_label),
             "strength": _number(row.strength),
+            "votes": row.votes,
+            "weight": _number(row.weight),
+        },
+        option=orjson.OPT_SORT_KEYS,
+    )
+
+
+def _label_bytes(row: FrozenLabel) -> bytes:
+    return orjson.dumps(
+        {
+            "agreement": _number(row.agreement),
+            "comparison": row.comparison.hex(),
+            "completion": row.completion,
+            "flip_probability": _number(row.flip_probability),
+            "label": row.label,
+            "method": row.method,
+            "origin": row.origin,
+            "prompt": row.prompt,
+            "soft_label": _number(row.soft_label),
             "votes": row.votes,
             "weight": _number(row.weight),
         },

@@ -12,6 +12,7 @@ from annotation.selectors.access import project_list_for, roles_in
 from annotation.selectors.overview import Progress, progress_of
 from annotation.selectors.queue import Batch, batch_list
 from pipelines.models import DatasetVersion, Job
+from pipelines.pairs.answers import rule_parse
 from pipelines.queue import job_cancel
 from pipelines.selectors.comparisons import Row, comparison_page
 from pipelines.selectors.jobs import job_get
@@ -193,10 +194,9 @@ def score(request: Request, slug: str, body: s.ScoreIn) -> Status[dict[str, Any]
 @api.post(P + "/jobs/aggregate", response={202: s.JobOut}, url_name="aggregate")
 def aggregate(request: Request, slug: str, body: s.AggregateIn) -> Status[dict[str, Any]]:
     """Refit the preferences of the project."""
-    return Status(
-        202,
-        _job(request, aggregate_start(project=request.project, method=body.method, created_by=request.user)),
-    )
+    rule = rule_parse(body.aspects, body.gap or 0.0) if body.aspects or body.gap is not None else None
+    job = aggregate_start(project=request.project, method=body.method, rule=rule, created_by=request.user)
+    return Status(202, _job(request, job))
 
 
 @api.get(P + "/jobs/{job_id}", response=s.JobOut, url_name="job")

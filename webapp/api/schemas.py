@@ -130,12 +130,15 @@ class ScoreIn(Body):
 
 class AggregateIn(Body):
     method: str
+    aspects: list[str] = Field([], description="ASPECT=WEIGHT, where ratings become pairs")
+    gap: float | None = Field(None, description="least difference of two ratings, as a share of their scale")
 
 
 class VersionIn(Body):
     name: str
     filters: list[str] = []
     form: str | None = None
+    unit: str = Field("pairs", description="what a row is: pairs, or completions with a yes or no")
     train: str = Field("", description="a model to train on the version; takes the right to start runs")
     run: str = Field("", description="the name of that run")
 

@@ -11,7 +11,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from pipelines.labels import AGGREGATORS
+from pipelines.labels import AGGREGATORS, ANSWER_MODELS
 from webapp import rendering
 
 register = template.Library()
@@ -85,7 +85,8 @@ def words(key: Any) -> str:
 @register.filter
 def aggregator(key: str) -> str:
     """The name of an aggregation method as forms offer it."""
-    return AGGREGATORS[key].label if key in AGGREGATORS else words(key)
+    known = AGGREGATORS.get(key) or ANSWER_MODELS.get(key)
+    return known.label if known else words(key)
 
 
 @register.filter

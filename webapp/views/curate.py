@@ -23,11 +23,13 @@ from annotation.services.demand import comparison_settle as comparison_settle_se
 from annotation.services.demand import comparison_wanted_set
 from pipelines.errors import NothingToDo
 from pipelines.labels import AGGREGATORS
+from pipelines.selectors.answered import rating_aspects
 from pipelines.selectors.ches import ches_drawn
 from pipelines.selectors.comparisons import Row, comparison_counts, comparison_get, comparison_page
 from pipelines.selectors.raters import newest_run, rater_list, wilson
 from pipelines.selectors.scores import models_scored
 from pipelines.services.aggregation import DEFAULT_METHOD
+from pipelines.services.derivation import rule_of
 from webapp import charts
 from webapp.context import may, sees_models
 from webapp.rendering import one_line, turns
@@ -35,7 +37,7 @@ from webapp.rendering.turns import parted
 from webapp.views.history import answer_words
 from webapp.views.project import number, whole_number
 
-OUTCOMES = {"first": "first better", "second": "second better", "tie": "tie"}
+OUTCOMES = {"first": "first better", "second": "second better", "tie": "tie", "yes": "desirable", "no": "not desirable"}
 ORIGINS = {"person": "people", "model": "a model", "source": "an imported source"}
 WARNINGS = {"identity_leak": "names its maker", "control_characters": "invisible characters"}
 ROUTED = {"person": "people", "model": "the judge"}
@@ -191,7 +193,7 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
         "sections": reverse("comparison_section", args=[slug, comparison_id]),
         "sides": [
             {
-                "name": ("First", "Second")[place.position] if known.comparison.size == 2 else letter,
+                "name": side_name(place.position, known.comparison.size),
                 "prompt": []
                 if place.completion.prompt_id == known.comparison.prompt_id
                 else turns(place.completion.prompt.text.form, place.completion.prompt.text.body),
@@ -224,6 +226,10 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
             "groups": group_list(project=request.project),
         }
     return render(request, "curate/comparison.html", context)
+
+
+def side_name(position: int, size: int) -> str:
+    return ("First", "Second")[position] if size == 2 else SIDES[position]
 
 
 def _details(annotation: Annotation, size: int) -> str:
@@ -311,6 +317,8 @@ def raters(request: Request, slug: str) -> HttpResponse:
         "may_invite": names,
         "may_see_drivers": may(request, "drivers"),
         "methods": AGGREGATORS.values(),
+        "rule": rule_of(run),
+        "aspects": rating_aspects(project=request.project),
         "chosen_method": run.method if run else DEFAULT_METHOD,
     }
     context["odd"] = [row for row in rows if row["shown"].favours_a_side or row["is_low"]]

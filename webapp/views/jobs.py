@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import NotAllowed
+from pipelines.pairs.answers import PairRule
 from pipelines.queue import job_cancel as job_cancel_service
 from pipelines.selectors.jobs import job_get, job_list
 from pipelines.services.aggregation import aggregate_start as aggregate_start_service
@@ -27,6 +28,7 @@ KINDS = {
     "train": "Train",
 }
 from webapp.requests import Request
+from webapp.views.project import number
 
 
 def jobs(request: Request, slug: str) -> HttpResponse:
@@ -67,7 +69,12 @@ def score_start(request: Request, slug: str) -> HttpResponse:
 
 
 def aggregate_start(request: Request, slug: str) -> HttpResponse:
+    rule = None
+    if "gap" in request.POST:
+        weights = [(key.removeprefix("weight-"), text) for key, text in request.POST.items() if key.startswith("weight-")]
+        aspects = {key: number(text, f"The weight of {key}") for key, text in weights if text.strip()}
+        rule = PairRule(aspects, number(request.POST["gap"] or "0", "The least gap"))
     started = aggregate_start_service(
-        project=request.project, method=request.POST.get("method", ""), created_by=request.user
+        project=request.project, method=request.POST.get("method", ""), rule=rule, created_by=request.user
     )
     return redirect("job", slug, started.pk)

@@ -15,8 +15,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from annotation.errors import NotFound, Refused
+from annotation.feedback.drawing import answer_words as form_words
+from annotation.models import Annotation
 from pipelines.errors import InputRefused, NothingToDo
+from pipelines.exports import EXPORTERS
 from pipelines.models import VersionDrop
+from pipelines.selectors.answered import answer_kinds
+from pipelines.selectors.pairs import PAIRS
 from pipelines.selectors.routing import usable_models
 from pipelines.selectors.scores import models_scored
 from pipelines.selectors.versions import (
@@ -30,7 +35,7 @@ from pipelines.selectors.versions import (
 from pipelines.services.drivers import drivers_newest, drivers_too_strong
 from pipelines.services.exporting import export_start, version_frozen_get
 from pipelines.services.versions import Step, filter_preview, version_freeze_start
-from pipelines.versions.filters import FILTERS, number_text, rule_parse
+from pipelines.versions.filters import FILTERS, PAIR_CHOICES, number_text, rule_parse
 from pipelines.versions.forms import FORMS
 from webapp import charts
 from webapp.context import may
@@ -62,6 +67,8 @@ def version(request: Request, slug: str, name: str) -> HttpResponse:
         "rows": rows,
         "more": more,
         "split": split,
+        "unit": shown.version.recipe.get("unit", PAIRS),
+        "exporters": [e for e in EXPORTERS.values() if shown.version.recipe.get("unit", PAIRS) in e.units],
         "may_export": may(request, "version_export", "POST"),
         "may_train": may(request, "run_start", "POST"),
         "may_download": may(request, "export_file"),
@@ -131,12 +138,19 @@ def version_row(request: Request, slug: str, name: str, position: int) -> HttpRe
     shown = version_row_get(project=request.project, name=name, position=position)
     context = {
         "shown": shown,
+        "answers": [(a, "" if a.outcome else _words(a)) for a in shown.annotations],
         "name": name,
         "payload": json.dumps(shown.payload, indent=2, ensure_ascii=False, sort_keys=True),
         "row_hash": bytes(shown.row.row_hash).hex(),
         "may_see_comparison": may(request, "comparison"),
     }
     return render(request, "versions/row.html", context)
+
+
+def _words(annotation: Annotation) -> str:
+    """All that was answered, by letters in stored order."""
+    form = annotation.form_revision
+    return form_words(form.questions, annotation.answers, range(annotation.comparison.size)) if form else ""
 
 
 def export_file(request: Request, slug: str, name: str, export_id: int, index: int) -> HttpResponseBase:
@@ -160,7 +174,7 @@ def export_file(request: Request, slug: str, name: str, export_id: int, index: i
 def version_freeze(request: Request, slug: str) -> HttpResponse:
     """The recipe as a form; its preview says what each step would drop before anything is frozen."""
     fields = request.POST if request.method == "POST" else request.GET
-    filters = recipe_filters(fields)
+    filters, unit = recipe_filters(fields), fields.get("unit") or PAIRS
     if request.method == "POST" and "preview" not in fields:
         train = fields.get("train", "")
         if train and not may(request, "run_start", "POST"):
@@ -171,6 +185,7 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
             filters=filters,
             form=fields.get("form") or None,
             supersedes=fields.get("supersedes", ""),
+            unit=unit,
             train=train,
             run=fields.get("run", "").strip(),
             created_by=request.user,
@@ -184,9 +199,11 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
         "keys": FILTERS.values(),
         "models": models_scored(project_id=request.project.pk),
         "forms": FORMS,
+        "pair_choices": PAIR_CHOICES,
+        **answer_kinds(project=request.project),
         "strong": drivers_too_strong(drivers_newest(project=request.project)),
         "frozen": [v for v in version_list(project=request.project) if v.state == v.State.FROZEN],
-        **_preview(request, filters),
+        **_preview(request, filters, unit),
     }
     template = "versions/preview.html" if request.headers.get("HX-Request") else "versions/freeze.html"
     return render(request, template, context)
@@ -203,14 +220,16 @@ def recipe_filters(fields: QueryDict) -> list[str]:
         model = fields.get("ches_model", "").strip()
         kept = (100 - number(percent, "Percent to drop")) / 100
         filters.append(f"ches_ln_share{':' + model if model else ''} <= {number_text(kept)}")
+    if pairs := PAIR_CHOICES.get(fields.get("pairs", ""), ""):
+        filters.append(pairs)
     lines = fields.getlist("filter") or fields.get("others", "").splitlines()
     return filters + [line.strip() for line in lines if line.strip()]
 
 
-def _preview(request: Request, filters: list[str]) -> dict[str, Any]:
+def _preview(request: Request, filters: list[str], unit: str) -> dict[str, Any]:
     """The steps as they would be now, or the sentence that says why there are none."""
     try:
-        steps = filter_preview(project=request.project, filters=filters)
+        steps = filter_preview(project=request.project, filters=filters, unit=unit)
     except (InputRefused, NothingToDo) as error:
         return {"nothing": str(error)}
     rows_in = steps[0].dropped + steps[0].left

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from annotation.services.projects import project_create
+from pipelines.models import DatasetVersion
 from pipelines.services.exporting import version_export
 from pipelines.services.importing import ImportOptions, import_file
 from pipelines.services.versions import version_freeze
@@ -120,3 +121,13 @@ def test_trl_trains_on_it_as_it_is(tmp_path):
         processing_class=tokenizer,
     )
     assert trainer.train().global_step == 2
+
+
+def test_the_unpaired_rows_are_read_as_kto_takes_them(tmp_path):
+    exported(tmp_path, plain(60))
+    version = DatasetVersion.objects.get()
+    version_export(version=version, format="trl-unpaired", out=tmp_path / "unpaired")
+    found = loaded(tmp_path / "unpaired", tmp_path)["train"]
+    assert set(found["label"]) == {True, False} and {"prompt", "completion", "label"} <= set(found.column_names)
+    row = found[0]
+    assert isinstance(row["completion"], str) and row["label"] is True

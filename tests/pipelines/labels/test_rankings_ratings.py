@@ -15,7 +15,7 @@ from pipelines.labels.binary import binary_fit
 from pipelines.labels.errors import NoVotes, VotesMalformed
 from pipelines.labels.pairs import davidson, pair_table
 from pipelines.labels.plackett_luce import plackett_luce
-from pipelines.labels.ratings import rating_fit
+from pipelines.labels.ratings import rating_fit, rating_given_raters
 from pipelines.labels.votes import Votes
 
 VECTOR = json.loads((Path(__file__).parents[2] / "vectors" / "plackett_luce.json").read_text())
@@ -138,3 +138,23 @@ def test_thresholds_and_care_of_yes_and_no_are_recovered() -> None:
     assert swapped.p_yes == pytest.approx(1 - found.p_yes, abs=1e-6)
     with pytest.raises(VotesMalformed):
         binary_fit(Votes(item, rater, label, 500, 15, 3))
+
+
+def test_a_worst_choice_is_a_best_choice_turned_round() -> None:
+    best = plackett_luce([[[0]], [[0]], [[1]]], 3, left_over=[(1, 2), (1, 2), (0, 2)], virtual_wins=1.0)
+    worst = plackett_luce([], 3, worst=[(0, (1, 2)), (0, (1, 2)), (1, (0, 2))], virtual_wins=1.0)
+    assert worst.scores == pytest.approx(-best.scores, abs=1e-7)
+    assert worst.covariance == pytest.approx(best.covariance, abs=1e-7)
+
+
+def test_one_ranking_of_ties_alone_is_finite_with_a_prior() -> None:
+    found = plackett_luce([[[0, 1], [2]]], 3, virtual_wins=1.0)
+    assert np.isfinite(found.scores).all() and np.isfinite(found.ties).all()
+    assert found.scores[0] == pytest.approx(found.scores[1], abs=1e-9)
+
+
+def test_raters_held_give_the_values_of_their_fit() -> None:
+    item, rater, rating, *_ = rated(2, items=60)
+    fit = rating_fit(item, rater, rating, 60, 12)
+    value, error = rating_given_raters(item, rater, rating, 60, (fit.offset, fit.scale, fit.noise))
+    assert value == pytest.approx(fit.value, abs=1e-2) and error == pytest.approx(fit.value_error, abs=1e-2)

@@ -422,7 +422,7 @@ def test_an_export_never_overwrites_and_never_leaves_half(project, tmp_path, mon
     version_export(version=version, format="trl-preference", out=out)
     with pytest.raises(InputRefused, match="is not an empty folder; nothing is ever overwritten"):
         version_export(version=version, format="trl-preference", out=out)
-    monkeypatch.setattr("pipelines.exports.trl_preference.card", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipelines.exports.tables.card", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         version_export(version=version, format="trl-preference", out=tmp_path / "half")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["out"]

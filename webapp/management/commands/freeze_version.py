@@ -8,8 +8,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from pipelines.models import DatasetVersion, Job
+from pipelines.selectors.pairs import PAIRS, UNITS
 from pipelines.services.versions import filter_preview, version_check, version_counts, version_freeze_start
-from pipelines.versions.filters import FILTERS
+from pipelines.versions.filters import FILTERS, PAIR_CHOICES
 from pipelines.versions.forms import FORMS
 from webapp.management.base import WinnowCommand
 from webapp.management.waiting import job_leave, job_wait, no_wait_option
@@ -28,6 +29,12 @@ class Command(WinnowCommand):
             metavar="'KEY OP VALUE'",
             help=f"keeps what fits; may repeat. Keys: {', '.join(FILTERS)}",
         )
+        parser.add_argument(
+            "--pairs", choices=PAIR_CHOICES, default="all", help="of a ranking: all, neighbours, or best and worst"
+        )
+        parser.add_argument(
+            "--unit", choices=UNITS, default=PAIRS, help="what a row is; completions are those with a yes or no"
+        )
         parser.add_argument("--form", choices=FORMS, help="of the texts (default: as imported)")
         parser.add_argument(
             "--supersedes", default="", metavar="VERSION", help="the version that this one is used instead of"
@@ -42,15 +49,17 @@ class Command(WinnowCommand):
         no_wait_option(parser)
 
     def run(self, **options: Any) -> Mapping[str, Any]:
-        project, name, filters = self.project(options), options["name"], options["filters"]
+        project, name, unit = self.project(options), options["name"], options["unit"]
+        filters = [*options["filters"], *filter(None, [PAIR_CHOICES[options["pairs"]]])]
         if options["preview"]:
-            return self._preview(project, name, filters, options["form"])
+            return self._preview(project, name, filters, options["form"], unit)
         job = version_freeze_start(
             project=project,
             name=name,
             filters=filters,
             form=options["form"],
             supersedes=options["supersedes"],
+            unit=unit,
             train=options["train"],
             run=options["run"],
         )
@@ -74,9 +83,11 @@ class Command(WinnowCommand):
         trained = job_wait(Job.objects.get(pk=job.result["train_job"]), self, title="Training", unit="steps")
         return {"run": job.result["run"], "model": trained.result["model"]}
 
-    def _preview(self, project: Any, name: str, filters: list[str], form: str | None) -> Mapping[str, Any]:
-        version_check(project=project, name=name, filters=filters, form=form)
-        steps = filter_preview(project=project, filters=filters)
+    def _preview(
+        self, project: Any, name: str, filters: list[str], form: str | None, unit: str
+    ) -> Mapping[str, Any]:
+        version_check(project=project, name=name, filters=filters, form=form, unit=unit)
+        steps = filter_preview(project=project, filters=filters, unit=unit)
         for step in steps:
             self.say(f"{step.cause}: {step.dropped:,} would be dropped, {step.left:,} left")
         return {
