@@ -1,7 +1,8 @@
 """Countable properties of a completion's text: what may sway a judgement beside its content. Pure.
 
 Structure is read from the Markdown tree, not by patterns over the source. Words of politeness, hedging and refusal are
-short lists of English; on texts in other languages those three say nothing and are then nearly constant.
+short lists of English, and the dictionary and the syllables are of English too; on texts in other languages these say
+nothing and are then nearly constant.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
+import pyphen
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from spellchecker import SpellChecker
 
-VERSION = "1"
+VERSION = "2"
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 SENTENCE_END = re.compile(r"[.!?。！？]+(?=\s|$)")
 REFERENCE = re.compile(r"https?://|\[\d{1,3}\]|\bdoi:|\baccording to\b", re.IGNORECASE)
+LONGEST_WORD = 60
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 HEDGES = frozenset(
     "maybe perhaps possibly probably likely might could seems appears generally usually often sometimes roughly"
@@ -37,6 +41,7 @@ class Facts:
     text: str
     words: Sequence[str]
     tokens: Sequence[Token]
+    prose: Sequence[str]
     prompt_words: frozenset[str]
 
 
@@ -55,10 +60,12 @@ def _parser() -> MarkdownIt:
 
 
 def facts_of(text: str, prompt: str) -> Facts:
-    """Words, Markdown tree, and the prompt's words of four letters or more."""
+    """Words, Markdown tree, words outside code as they are written, and the prompt's words of four letters or more."""
     words = [word.lower() for word in WORD.findall(text)]
     asked = frozenset(word.lower() for word in WORD.findall(prompt) if len(word) > 3)
-    return Facts(text, words, _flat(_parser().parse(text)), asked)
+    tokens = _flat(_parser().parse(text))
+    prose = [word for token in tokens if token.type == "text" for word in WORD.findall(token.content)]
+    return Facts(text, words, tokens, prose, asked)
 
 
 def _flat(tokens: Iterable[Token]) -> list[Token]:
@@ -86,6 +93,33 @@ def _sentence_length(facts: Facts) -> float:
     return len(facts.words) / max(len(SENTENCE_END.findall(facts.text)), 1)
 
 
+@cache
+def _dictionary() -> SpellChecker:
+    return SpellChecker(language="en")
+
+
+@cache
+def _hyphens() -> pyphen.Pyphen:
+    return pyphen.Pyphen(lang="en_US", left=1, right=1)
+
+
+@lru_cache(maxsize=100_000)
+def _syllables(word: str) -> int:
+    return len(_hyphens().positions(word[:LONGEST_WORD])) + 1
+
+
+def _unknown(facts: Facts) -> float:
+    """The share of words that the dictionary lacks: misspelt, foreign, British or new. Names and acronyms do not count."""
+    plain = [word for word in facts.prose if word.isascii() and word.isalpha() and word.islower() and len(word) > 2]
+    return sum(word not in _dictionary() for word in plain) / max(len(plain), 1)
+
+
+def _grade(facts: Facts) -> float:
+    """Flesch and Kincaid's grade, 0 or more; a syllable is what hyphenation makes one."""
+    syllables = sum(map(_syllables, facts.words)) / max(len(facts.words), 1)
+    return max(0.39 * _sentence_length(facts) + 11.8 * syllables - 15.59, 0.0)
+
+
 PROPERTIES: dict[str, Property] = {
     entry.key: entry
     for entry in (
@@ -103,6 +137,8 @@ PROPERTIES: dict[str, Property] = {
         Property("overlap", "Takes up more of the prompt’s words", _overlap),
         Property("sentence_length", "Longer sentences", _sentence_length),
         Property("word_length", "Longer words", lambda f: sum(map(len, f.words)) / max(len(f.words), 1)),
+        Property("grade", "Harder to read (Flesch-Kincaid)", _grade),
+        Property("unknown_words", "More words that a dictionary of US English lacks", _unknown),
         Property("exclamations", "More exclamation marks", lambda f: float(f.text.count("!"))),
         Property("questions", "Asks back", lambda f: float(f.text.rstrip().endswith(("?", "？")))),
     )

@@ -19,6 +19,7 @@ WEAK_COPYLEFT = {
     "psycopg": "LGPL-3.0: imported as a library, replaceable",
     "psycopg-binary": "LGPL-3.0: imported as a library, replaceable",
     "psycopg-pool": "LGPL-3.0: imported as a library, replaceable",
+    "pyphen": "MPL-1.1, one of three to choose from: installed unchanged",
     "tqdm": "MPL-2.0 and MIT: installed unchanged",
 }
 

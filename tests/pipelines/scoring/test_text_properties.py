@@ -26,10 +26,14 @@ from pipelines.scoring.text_properties import PROPERTIES, properties_of
         ("exclamations", "Yes! Sure!", 2),
         ("sentence_length", "One two. Three four five six.", 3),
         ("word_length", "ab abcd", 3),
+        ("unknown_words", "I recieve teh letter today", 0.5),
+        ("unknown_words", "Ann met NASA at Xqzt; `qwrt zzkk` and 12.", 0),
+        ("grade", "The cat sat on the mat.", 0),
+        ("grade", "Investigators summarized considerable observational information.", 0.39 * 5 + 11.8 * 21 / 5 - 15.59),
     ],
 )
 def test_it_counts(key, text, value):
-    assert properties_of(text, "")[key] == value
+    assert properties_of(text, "")[key] == pytest.approx(value)
 
 
 def test_overlap_is_the_share_of_the_prompts_long_words():
