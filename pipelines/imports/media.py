@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.imports.captions import captions_clean
 from pipelines.imports.errors import RowRefused
 from pipelines.imports.media_seconds import media_seconds
 from pipelines.imports.rows import MEDIA_ADDRESS, MEDIA_KINDS, Medium, shown
@@ -23,6 +24,9 @@ FIELDS = ("prompt", "chosen", "rejected", "completions")
 COLUMNS = ("images", "image")
 # What of a completion may hold some, and whose words it is: its own prompt stands there in the shape `annotated`.
 OF_COMPLETION = {"text": "assistant", "messages": "assistant", "prompt": "user"}
+CAPTIONS, CAPTIONS_TYPE = "captions", "text/vtt"
+MOST_LABEL = 80
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//|\\\\")
 # Begins with (`....` for any four bytes), the kinds it may stand for, and the type under which it is served.
@@ -80,7 +84,7 @@ class MediaReader:
                 return self._recognised(data, kind, field)
             value = value.get("path")
         if not isinstance(value, str) or not value:
-            raise RowRefused("media_missing", f"an {kind} of {field} has neither bytes nor the name of a file")
+            raise RowRefused("media_missing", f"the {kind} of {field} has neither bytes nor the name of a file")
         return self._recognised(self._file(value, kind, field).read_bytes(), kind, field)
 
     def _file(self, name: str, kind: str, field: str) -> Path:
@@ -88,7 +92,7 @@ class MediaReader:
             return kept
         if _ADDRESS.match(name):
             raise RowRefused(
-                "media_address", f"{field} names an {kind} by its address ({shown(name)}); media come as files or bytes"
+                "media_address", f"{field} names the {kind} by its address ({shown(name)}); media come as files or bytes"
             )
         if self.folder is None:
             raise RowRefused(
@@ -115,16 +119,19 @@ class MediaReader:
         return found if is_it else None
 
     def _recognised(self, data: bytes, kind: str, field: str) -> Medium:
+        if kind == CAPTIONS:
+            clean = captions_clean(data, field)
+            return Medium(hashlib.sha256(clean).hexdigest(), CAPTIONS_TYPE, clean)
         if len(data) > self.most_bytes:
             raise self._too_large(len(data), kind, field)
         media_type = media_type_of(data, kind)
         if media_type is None:
             known = ", ".join(found.split("/")[1] for _, kinds, found in SIGNATURES if kind in kinds)
-            raise RowRefused("media_type", f"an {kind} of {field} is none of {known}")
+            raise RowRefused("media_type", f"the {kind} of {field} is none of {known}")
         return Medium(hashlib.sha256(data).hexdigest(), media_type, data, media_seconds(data, media_type))
 
     def _too_large(self, size: int, kind: str, field: str) -> RowRefused:
-        return RowRefused("media_too_large", f"an {kind} of {field} has {size:,} bytes; at most {self.most_bytes:,} fit")
+        return RowRefused("media_too_large", f"the {kind} of {field} has {size:,} bytes; at most {self.most_bytes:,} fit")
 
 
 def _may_hold_media(record: Mapping[str, Any]) -> bool:
@@ -207,7 +214,36 @@ class _RowMedia:
         medium = self.reader.load(next(self.waiting, None) if value is None else value, kind, field)
         self.found[medium.sha256] = medium
         words = next((part[name] for name in ("text", "description", "alt") if isinstance(part.get(name), str)), "")
-        return {"type": kind, kind: MEDIA_ADDRESS + medium.sha256} | ({"text": words} if words else {})
+        read = {"type": kind, kind: MEDIA_ADDRESS + medium.sha256} | ({"text": words} if words else {})
+        return read if kind == "image" else read | self._beside(part, field)
+
+    def _beside(self, part: Mapping[str, Any], field: str) -> dict[str, Any]:
+        """What a sound or film brings along: a poster, captions, and its words as a text."""
+        beside: dict[str, Any] = {}
+        if part.get("poster") is not None:
+            beside["poster"] = self._kept(self.reader.load(part["poster"], "image", f"the poster of {field}"))
+        if tracks := [self._track(one, field) for one in _listed(part.get("captions"))]:
+            beside["captions"] = tracks
+        if part.get("transcript"):
+            if not isinstance(part["transcript"], str):
+                raise RowRefused("wrong_type", f"the transcript of {field} must be a text")
+            beside["transcript"] = part["transcript"]
+        return beside
+
+    def _track(self, given: object, field: str) -> dict[str, str]:
+        """Captions from the name of a file, a struct, or `{"file", "language", "label"}`."""
+        track = given if isinstance(given, Mapping) and not _is_struct(given) else {"file": given}
+        words = {name: track.get(name) or "" for name in ("language", "label")}
+        if not all(isinstance(word, str) and len(word) <= MOST_LABEL for word in words.values()):
+            raise RowRefused("wrong_type", f"language and label of captions of {field} are texts of up to {MOST_LABEL}")
+        if words["language"] and not _LANGUAGE.fullmatch(words["language"]):
+            raise RowRefused("wrong_type", f"the language of captions of {field} is a tag like en or pt-BR")
+        medium = self.reader.load(track.get("file"), CAPTIONS, field)
+        return {"file": self._kept(medium), **{name: word for name, word in words.items() if word}}
+
+    def _kept(self, medium: Medium) -> str:
+        self.found[medium.sha256] = medium
+        return MEDIA_ADDRESS + medium.sha256
 
 
 def _listed(value: Any) -> list[Any]:

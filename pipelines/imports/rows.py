@@ -17,6 +17,8 @@ from pipelines.imports.errors import FileRefused, RowRefused
 
 MEDIA_KINDS = ("image", "audio", "video")
 MEDIA_ADDRESS = "sha256:"
+# What a medium may bring along besides its captions.
+BESIDE = ("poster", "transcript")
 PLAIN, MESSAGES, NAME = "plain", "messages", "name"
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 MESSAGE_FIELDS = frozenset({"role", "content", "name", "tool_call_id", "tool_calls"})
@@ -187,13 +189,23 @@ def _content(content: object, where: str, *, may_be_missing: bool) -> object:
     return [_part(part, where) for part in content]
 
 
-def _part(part: object, where: str) -> dict[str, str]:
+def _part(part: object, where: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     if isinstance(part, dict) and kind == "text" and isinstance(part.get("text"), str):
         return {"text": part["text"], "type": "text"}
     if isinstance(part, dict) and kind in MEDIA_KINDS and str(part.get(kind, "")).startswith(MEDIA_ADDRESS):
-        return {key: str(part[key]) for key in (kind, "text", "type") if key in part}
+        read: dict[str, Any] = {key: str(part[key]) for key in (kind, "text", "type", *BESIDE) if key in part}
+        if not read.get("poster", MEDIA_ADDRESS).startswith(MEDIA_ADDRESS):
+            raise RowRefused("media_address", f"{where} names a poster by an address; it comes as a file or bytes")
+        return read | ({"captions": [_track(one, where) for one in part["captions"]]} if part.get("captions") else {})
     raise RowRefused("content_not_text", f"{where} holds a part of the type {shown(str(kind))}, which is not read")
+
+
+def _track(track: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Captions whose file is kept; only `media.py` writes these."""
+    if not str(track.get("file", "")).startswith(MEDIA_ADDRESS):
+        raise RowRefused("media_address", f"{where} names captions by an address; they come as files or bytes")
+    return {key: str(track[key]) for key in ("file", "label", "language") if key in track}
 
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")

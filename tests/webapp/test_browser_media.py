@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from annotation.models import Annotation, Project
 from pipelines.services.importing import ImportOptions, import_file
@@ -15,6 +16,7 @@ from tests.webapp.test_media import png, wav
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 PAGE = "/p/ours/annotate/"
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
 
 @pytest.fixture
@@ -63,6 +65,31 @@ def test_sounds_play_one_at_a_time_or_in_step_and_the_page_is_told(open_page: Op
     page.wait_for_function("() => document.querySelector('#side-B').dataset.share === '1'")
     assert page.evaluate(left) == ["A"], "its second was played, and three are asked for: all that there is"
     assert {it["side"] for it in told.json_value()} == {"A", "B"}
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_captions_of_a_sound_stand_below_it_and_a_film_has_its_poster(open_page: Opener, tmp_path: Path, width: int) -> None:
+    project = cast.project("ours")
+    files = {"a.wav": wav(4), "p.png": png(90, 64), "v.webm": b"\x1a\x45\xdf\xa3\x01webm"}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "c.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:04.000\n<i>Rain</i> on a <b>roof</b>\n")
+    beside = {"captions": [{"file": "c.vtt", "language": "en", "label": "English"}], "transcript": "Rain on a roof"}
+    sound = {"type": "audio", "audio": "a.wav", **beside}
+    film = {"type": "video", "video": "v.webm", "poster": "p.png", "text": "A roof", **beside}
+    row = {"prompt": [{"role": "user", "content": "Rain"}], "chosen": [{"role": "assistant", "content": [sound]}],
+           "rejected": [{"role": "assistant", "content": [film]}]}  # fmt: skip
+    (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n")
+    import_file(project=project, path=tmp_path / "x.jsonl", options=ImportOptions(media=str(tmp_path)))
+    page = open_page(cast.person("Ben", project, "annotator"), PAGE)
+    page.set_viewport_size({"width": width, "height": 800})
+    page.locator("audio").evaluate("it => it.play()")
+    page.locator(".cues").get_by_text("Rain on a roof").wait_for()
+    assert page.evaluate("async () => (await fetch(document.querySelector('video').poster)).headers.get('content-type')") == "image/png"
+    page.get_by_text("Transcript").first.click()
+    found = Axe().run(page, options=RULES)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_a_section_is_loaded_where_it_stands(open_page: Opener) -> None:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.test import Client
 
 from annotation.feedback.templates import TEMPLATES
-from annotation.models import Comparison, Import, Media, Project, Text
+from annotation.models import Comparison, Completion, Import, Media, Project, Text
 from annotation.services.projects import form_revise
 from pipelines.imports.errors import FileRefused, RowRefused
 from pipelines.imports.media import MediaReader, media_type_of
@@ -287,3 +287,73 @@ def test_a_file_that_is_not_what_its_hash_says_is_not_taken(tmp_path: Path) -> N
     (tmp_path / ("0" * 64)).write_bytes(png(3))
     with pytest.raises(RowRefused, match="address"):
         MediaReader(tmp_path).read(row(image("sha256:" + "0" * 64)))
+
+
+WORDS = b"WEBVTT\n\n00:00.000 --> 00:01.000\n<b>Rain</b> begins\n"
+
+
+def film(**more: object) -> dict[str, object]:
+    return {"type": "audio", "audio": "a.wav", "text": "Rain", **more}
+
+
+@pytest.fixture
+def beside(folder: Path) -> dict[str, object]:
+    """A poster, captions in two languages and a transcript."""
+    (folder / "en.vtt").write_bytes(WORDS)
+    (folder / "ar.vtt").write_bytes(WORDS.replace(b"begins", "مطر".encode()))
+    tracks = [{"file": "en.vtt", "language": "en", "label": "English"}, {"file": "ar.vtt", "language": "ar"}]
+    return {"poster": "a.png", "captions": tracks, "transcript": "Rain begins.\n<script>alert(1)</script>"}
+
+
+def test_what_a_medium_brings_along_is_kept_cleaned_and_shown(
+    place: Project, folder: Path, tmp_path: Path, beside: dict[str, object]
+) -> None:
+    (folder / "c.webm").write_bytes(b"\x1a\x45\xdf\xa3\x01webm")
+    video = {"type": "video", "video": "c.webm", **beside}
+    path = lines(tmp_path / "x.jsonl", answered(film(**beside), video))
+    import_file(project=place, path=path, options=ImportOptions(media=str(folder)))
+    assert sorted(Media.objects.values_list("media_type", flat=True)) == [
+        "audio/wav", "image/png", "text/vtt", "text/vtt", "video/webm",
+    ]  # fmt: skip
+    client = Client()
+    client.force_login(cast.person("Ben", place, "annotator"))
+    page = client.get("/p/ours/annotate/").content.decode()
+    poster, track = (Media.objects.filter(media_type=kind).first() for kind in ("image/png", "text/vtt"))
+    assert f'poster="/p/ours/media/{poster.pk}"' in page and page.count("<track ") == 4
+    assert f'src="/p/ours/media/{track.pk}"' in page and 'srclang="en" label="English" default' in page
+    assert 'srclang="ar" label="ar">' in page and "&lt;script&gt;alert(1)" in page and "<script>alert" not in page
+    reply = client.get(f"/p/ours/media/{track.pk}")
+    body = b"".join(reply.streaming_content)
+    assert reply["Content-Type"] == "text/vtt" and b"<b>" not in body and body.startswith(b"WEBVTT\n\n00:00:00.000")
+
+
+def test_what_a_medium_brings_along_comes_back_from_an_export(
+    place: Project, folder: Path, tmp_path: Path, beside: dict[str, object]
+) -> None:
+    path = lines(tmp_path / "x.jsonl", answered(film(**beside)))
+    import_file(project=place, path=path, options=ImportOptions(media=str(folder)))
+    annotations_export(project=place, out=tmp_path / "out.jsonl")
+    other = cast.project("again")
+    import_file(project=other, path=tmp_path / "out.jsonl", options=ImportOptions(media=str(settings.MEDIA_DIR)))
+    bodies = [set(Completion.objects.filter(prompt__project=one).values_list("text__body", flat=True)) for one in (place, other)]
+    assert bodies[0] == bodies[1] and Media.objects.count() == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "cause"),
+    [
+        ({"poster": "https://e.example/p.png"}, "media_address"),
+        ({"poster": "a.wav"}, "media_type"),
+        ({"captions": "//e.example/c.vtt"}, "media_address"),
+        ({"captions": "a.png"}, "media_type"),
+        ({"captions": [{"language": "en"}]}, "media_missing"),
+        ({"captions": [{"file": "en.vtt", "language": "en\"x"}]}, "wrong_type"),
+        ({"captions": [{"file": "en.vtt", "label": "x" * 81}]}, "wrong_type"),
+        ({"captions": [7]}, "media_missing"),
+        ({"transcript": ["a"]}, "wrong_type"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_brought_along_is_refused(folder: Path, beside: dict[str, object], more: dict, cause: str) -> None:
+    with pytest.raises(RowRefused) as refused:
+        MediaReader(folder).read(row(film(**more)))
+    assert refused.value.cause == cause

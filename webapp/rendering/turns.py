@@ -24,12 +24,27 @@ _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 
 
 @dataclass(frozen=True)
+class Captions:
+    """A track of a sound or film; `language` and `label` may be empty."""
+
+    sha256: str
+    language: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Part:
-    """A piece of a message. `kind`: text, image, audio or video; `text`: the text, or what a medium shows."""
+    """A piece of a message. `kind`: text, image, audio or video; `text`: the text, or what a medium shows.
+
+    `poster`: the hash of a film's picture before it plays; `transcript`: the words of a sound or film.
+    """
 
     kind: str
     text: str
     sha256: str = ""
+    poster: str = ""
+    captions: tuple[Captions, ...] = ()
+    transcript: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,10 +206,27 @@ def _turn(message: dict[str, Any], names: dict[Any, Any]) -> Turn:
 def _part(part: Any) -> Part:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind in MEDIA and str(part.get(kind, "")).startswith(MEDIA_ADDRESS):
-        return Part(kind, str(part.get("text") or ""), part[kind].removeprefix(MEDIA_ADDRESS))
+        return Part(
+            kind,
+            str(part.get("text") or ""),
+            _hash(part[kind]),
+            _hash(part.get("poster")),
+            tuple(_captions(part.get("captions"))),
+            str(part.get("transcript") or ""),
+        )
     if kind == "text" and isinstance(part.get("text"), str):
         return Part("text", part["text"])
     return Part("text", _as_text(part))
+
+
+def _hash(address: Any) -> str:
+    return str(address or "").removeprefix(MEDIA_ADDRESS)
+
+
+def _captions(tracks: Any) -> Iterator[Captions]:
+    for track in tracks if isinstance(tracks, list) else []:
+        if isinstance(track, dict) and track.get("file"):
+            yield Captions(_hash(track["file"]), str(track.get("language") or ""), str(track.get("label") or ""))
 
 
 def _calls_of(message: dict[str, Any]) -> Iterator[dict[str, Any]]:

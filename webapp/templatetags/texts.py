@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ from django.utils.safestring import SafeString, mark_safe
 from webapp import rendering
 from webapp.rendering.code import code_html
 from webapp.rendering.markdown import Heading, headings
-from webapp.rendering.turns import Part, Turn, arguments_shown, sections
+from webapp.rendering.turns import Turn, arguments_shown, sections
 
 register = template.Library()
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 # About six screens at the reading measure; shorter texts need no outline.
 OUTLINE_FROM = 16_000
 # A text above the first is drawn in sections of the second: one at once, the others on demand.
@@ -84,6 +86,6 @@ def joined(one: Any, other: Any) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def medium_url(context: template.Context, part: Part) -> str:
-    """Where this page's project serves a medium."""
-    return reverse("medium", args=[context["project"].slug, part.sha256])
+def medium_url(context: template.Context, sha256: str) -> str:
+    """Where this page's project serves a medium; nothing where no hash is one."""
+    return reverse("medium", args=[context["project"].slug, sha256]) if _SHA256.fullmatch(sha256) else ""

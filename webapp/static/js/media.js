@@ -204,8 +204,19 @@ export function offer(root) {
 }
 for (const kind of ["loadedmetadata", "durationchange"]) document.addEventListener(kind, (event) => { const root = event.target.closest?.("[data-item]"); if (root) showGate(root); }, true);
 
+// A sound has no picture in which a browser would show its captions: they stand below it.
+function showCues(sound) {
+  const [track] = sound.textTracks;
+  if (!track || sound.dataset.cued !== undefined) return;
+  sound.dataset.cued = "";
+  const place = make("p", { class: "cues", dir: "auto" });
+  sound.after(place);
+  track.mode = "hidden";
+  track.addEventListener("cuechange", () => { place.textContent = [...(track.activeCues ?? [])].map((cue) => cue.getCueAsHTML().textContent).join("\n"); });
+}
+
 const stage = document.getElementById("stage");
-const offerAll = () => document.querySelectorAll("[data-item]").forEach(offer);
+const offerAll = () => { document.querySelectorAll("[data-item]").forEach(offer); document.querySelectorAll("audio").forEach(showCues); };
 offerAll();
 if (stage) new MutationObserver(offerAll).observe(stage, { childList: true });
 
