@@ -42,6 +42,18 @@ class Project(models.Model):
         default=0, db_default=0, help_text="per cent of each sound and film to be played before an answer; 0: none"
     )
     has_media = models.BooleanField(default=False, db_default=False, help_text="an import brought sounds, films or images")
+    session_comparisons = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="comparisons of a session before a break; 0: no cap"
+    )
+    session_minutes = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="minutes of a session before a break; 0: no cap"
+    )
+    break_minutes = models.PositiveSmallIntegerField(
+        default=15, db_default=15, help_text="minutes of the break; a pause as long begins a new session"
+    )
+    day_comparisons = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="comparisons that one person is given a day (UTC); 0: no cap"
+    )
     split_salt = models.UUIDField(default=uuid.uuid4, editable=False)
     split_train_percent = models.PositiveSmallIntegerField(default=90)
     split_validation_percent = models.PositiveSmallIntegerField(default=5)

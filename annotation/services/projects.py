@@ -19,24 +19,35 @@ from annotation.feedback.templates import TEMPLATES
 from annotation.models import FormRevision, GuidelineRevision, Membership, Project, Role, User
 
 MOST_GUIDELINES = 50_000
-MOST_MEDIA_SECONDS = 600
+
+# Of each condition its words and what it may be, least and most.
+CONDITIONS: dict[str, tuple[str, int, int]] = {
+    "media_seconds": ("Seconds of each sound and film to be played", 0, 600),
+    "media_percent": ("Per cent of each sound and film to be played", 0, 100),
+    "session_comparisons": ("Comparisons before a break", 0, 10_000),
+    "session_minutes": ("Minutes before a break", 0, 1_440),
+    "break_minutes": ("Minutes of a break", 1, 1_440),
+    "day_comparisons": ("Comparisons a day", 0, 10_000),
+}
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Under which people judge: how many seconds, or to the end, and how many per cent of each sound and film are played
-    before an answer counts. The fields are those of `Project`."""
+    """Under which people judge: how much of each sound and film is played before an answer counts, in seconds (or to its
+    end) and per cent; after how many comparisons or minutes comes a break; how many comparisons a day. 0 asks for nothing.
+    The fields are those of `Project`."""
 
     media_seconds: int = 5
     media_percent: int = 0
+    session_comparisons: int = 0
+    session_minutes: int = 0
+    break_minutes: int = 15
+    day_comparisons: int = 0
 
     def check(self) -> None:
-        if not 0 <= self.media_seconds <= MOST_MEDIA_SECONDS:
-            raise Refused(
-                f"The seconds to be played of a sound or film are 0 to {MOST_MEDIA_SECONDS}; got {self.media_seconds}."
-            )
-        if not 0 <= self.media_percent <= 100:
-            raise Refused(f"The per cent to be played of a sound or film are 0 to 100; got {self.media_percent}.")
+        for name, (words, least, most) in CONDITIONS.items():
+            if not least <= (value := getattr(self, name)) <= most:
+                raise Refused(f"{words}: {least:,} to {most:,} was expected; got {value:,}.")
 
 
 @transaction.atomic

@@ -232,7 +232,7 @@ class _RowMedia:
 
     def _track(self, given: object, field: str) -> dict[str, str]:
         """Captions from the name of a file, a struct, or `{"file", "language", "label"}`."""
-        track = given if isinstance(given, Mapping) and not _is_struct(given) else {"file": given}
+        track: Mapping[str, Any] = given if isinstance(given, Mapping) and not _is_struct(given) else {"file": given}
         words = {name: track.get(name) or "" for name in ("language", "label")}
         if not all(isinstance(word, str) and len(word) <= MOST_LABEL for word in words.values()):
             raise RowRefused("wrong_type", f"language and label of captions of {field} are texts of up to {MOST_LABEL}")

@@ -35,6 +35,7 @@ from annotation.selectors.judging import (
     judgeable_list,
     judged_today,
 )
+from annotation.selectors.sessions import leases_of, rest_of
 from annotation.services.assignment import (
     SKIP_REASONS,
     Shown,
@@ -47,6 +48,7 @@ from annotation.services.assignment import (
 from annotation.services.corrections import annotation_undo
 from annotation.services.people import keys_of
 from annotation.services.played import gate_of, played_check
+from annotation.sessions import Rest
 from pipelines.selectors.opinion import opinion_after
 from webapp.language import script_words
 from webapp.middleware import wants_json
@@ -85,13 +87,14 @@ SKIP_WORDS = (
 def annotate(request: Request, slug: str) -> HttpResponse:
     """The page with the comparison that is this person's turn; `?saved=ID` offers the undo of an answer just given."""
     project, user = request.project, request.user
-    rows = assignment_next(project_id=project.pk, user_id=user.pk, prefetch=1)
-    shown = judgeable_list(project_id=project.pk, user_id=user.pk, assignment_ids=[row.id for row in rows])
+    rest = rest_of(project=project, user_id=user.pk)
+    shown = judgeable_list(project_id=project.pk, user_id=user.pk, assignment_ids=_to_judge(request, rest, 1))
     saved = _saved(request)
     context = {
         "item": _item(shown[0], slug, gate=gate_of(project)) if shown else None,
         "saved": saved,
         "opinion": _opinion_words(_opinion(request, saved)) if saved else "",
+        "rest": rest,
         "judged_today": judged_today(project_id=project.pk, user_id=user.pk),
         "skip_reasons": SKIP_REASONS,
         "keys": KEYS.items(),
@@ -109,16 +112,26 @@ def annotate_next(request: Request, slug: str) -> HttpResponse:
         wanted = [_integer("assignment", again)]
     else:
         have = _integers("have", request.GET.get("have", ""))[: MOST_AHEAD - 1]
-        rows = assignment_next(project_id=project.pk, user_id=user.pk, prefetch=len(have) + 1)
-        wanted = [row.id for row in rows if row.id not in have][:1]
+        rest = rest_of(project=project, user_id=user.pk)
+        wanted = [id_ for id_ in _to_judge(request, rest, len(have) + 1) if id_ not in have][:1]
     found = judgeable_list(project_id=project.pk, user_id=user.pk, assignment_ids=wanted)
     shown = [item for item in found if item.lease_until is not None]
     if wants_json(request):
-        return JsonResponse({"assignments": [_as_json(item) for item in shown]})
+        reply = {"assignments": [_as_json(item) for item in shown]}
+        return JsonResponse(reply if again else reply | _rest_as_json(rest))
     if not shown:
         return HttpResponse(status=204)
     context = {"item": _item(shown[0], slug, gate=gate_of(project)), "skip_reasons": SKIP_REASONS}
     return render(request, "annotate/item.html", context)
+
+
+def _to_judge(request: Request, rest: Rest, most: int) -> list[int]:
+    """The assignments that this person goes on with; where the project's caps are reached, only those held already."""
+    project_id, user_id = request.project.pk, request.user.pk
+    if rest.left == 0:
+        return leases_of(project_id=project_id, user_id=user_id)[:most]
+    k = most if rest.left is None else min(most, rest.left)
+    return [row.id for row in assignment_next(project_id=project_id, user_id=user_id, prefetch=k)]
 
 
 def annotate_submit(request: Request, slug: str, assignment: int) -> HttpResponse:
@@ -443,6 +456,11 @@ def _as_json(item: Judgeable) -> dict[str, Any]:
             for side, text in zip(SIDES, item.completions, strict=False)
         },
     }
+
+
+def _rest_as_json(rest: Rest) -> dict[str, Any]:
+    """Why nothing more is handed out, where a cap of the project is the reason."""
+    return {"rest": {"reason": rest.reason, "until": rest.until.isoformat()}} if rest.until else {}
 
 
 def _prompts_as_json(item: Judgeable) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from annotation.selectors import judging, overview
 from annotation.selectors.tokens import service_token_list
 from annotation.services import people as people_services
 from annotation.services import projects as project_services
-from annotation.services.projects import Conditions
+from annotation.services.projects import CONDITIONS, Conditions
 from pipelines.selectors.overview import latest_of, pipeline_state, running_in
 from webapp.access import ACCESS, BUILDERS, JUDGES
 
@@ -87,12 +87,9 @@ def project_settings(request: Request, slug: str) -> HttpResponse:
 
 def conditions_read(posted: Mapping[str, str]) -> Conditions | None:
     """What a form says of the conditions under which people judge; None where it does not ask."""
-    if "media_seconds" not in posted:
+    if not posted.keys() & CONDITIONS.keys():
         return None
-    return Conditions(
-        media_seconds=whole_number(posted["media_seconds"], "Seconds to be played"),
-        media_percent=whole_number(posted.get("media_percent", ""), "Per cent to be played"),
-    )
+    return Conditions(**{name: whole_number(posted.get(name, ""), words) for name, (words, *_) in CONDITIONS.items()})
 
 
 def project_archive(request: Request, slug: str) -> HttpResponse:

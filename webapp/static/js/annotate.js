@@ -38,6 +38,14 @@ const item = () => stage.querySelector("[data-item]");
 
 function say(text) { live.textContent = text; }
 
+// How many comparisons there are until the project's break.
+function countDown(by) {
+  const left = document.querySelector("[data-left]");
+  if (!left) return;
+  left.dataset.left = String(Math.max(0, Number(left.dataset.left) + by));
+  left.textContent = tn("{n} until a break", "{n} until a break", Number(left.dataset.left));
+}
+
 let stopToast = () => {};
 // Shows `parts` in the dock and says `announce`; goes after so many milliseconds of not being hovered or focused. What
 // `stays` goes along to the next comparison.
@@ -73,7 +81,7 @@ const sender = new Sender(outbox, token, {
     // After a reload it may stand here still; then it is done, and the page goes on.
     if (entry.assignment === item()?.dataset.assignment && form?.element) form.element.dataset.sent = "1";
     const count = document.querySelector("[data-count]");
-    if (!reply.replay) count.textContent = Number(count.textContent) + 1;
+    if (!reply.replay) { count.textContent = Number(count.textContent) + 1; countDown(-1); }
     offerUndo(reply.late);
   },
   refused(entry, why) {
@@ -238,6 +246,7 @@ async function undoLast() {
   }
   const count = document.querySelector("[data-count]");
   count.textContent = Math.max(0, Number(count.textContent) - 1);
+  countDown(1);
   const { assignment } = await reply.json();
   if (!assignment) {
     const gone = t("Undone: {answer}. Somebody else has this comparison now.", { answer: word });
