@@ -57,9 +57,9 @@ def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
 
 
 def comparisons_unfit(*, project: Project, questions: Sequence[Mapping[str, Any]]) -> int:
-    """How many comparisons have a number of completions that this form cannot ask about."""
+    """How many comparisons that are open to people have a number of completions that this form cannot ask about."""
     least, most = sizes_taken(questions)
-    return Comparison.objects.filter(project=project).exclude(size__range=(least, most)).count()
+    return Comparison.objects.filter(project=project, demand__isnull=False).exclude(size__range=(least, most)).count()
 
 
 def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]:

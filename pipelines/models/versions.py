@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from annotation.models import Project
 from pipelines.models.labels import AggregationRun, PreferenceRevision
 
 
+class Multirange(models.Field):  # type: ignore[type-arg]  # generic for mypy alone
+    """Postgres's `int8multirange`; written and read in SQL alone."""
+
+    def db_type(self, connection: Any) -> str:
+        return "int8multirange"
+
+
 class DatasetVersion(models.Model):
     """`recipe`: everything that decided the content. `manifest`: counts, hashes, lineage; no time, host, path or id.
 
+    `unseen`: ids of annotations up to the refit's last one that the frozen snapshot could not see. Ids are taken before
+    transactions end, so a smaller one may come to light later; no row rests on it.
     `root_hash`: SHA-256, hex, over the canonical row hashes in row order.
     """
 
@@ -31,6 +42,7 @@ class DatasetVersion(models.Model):
     manifest = models.JSONField(default=dict)
     root_hash = models.CharField(max_length=64, blank=True, default="")
     run = models.ForeignKey(AggregationRun, models.PROTECT, null=True, related_name="versions")
+    unseen = Multirange(null=True, editable=False)
     rows_in = models.BigIntegerField(default=0)
     rows_out = models.BigIntegerField(default=0)
     supersedes = models.ForeignKey("self", models.PROTECT, null=True, related_name="superseded_by")

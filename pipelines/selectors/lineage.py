@@ -12,20 +12,22 @@ from pipelines.selectors.pairs import IS_DERIVED
 # A label made from rankings, ratings or yes and no rests on what was said of the sets that its completions stood in.
 UNDER = f"""SELECT comparison.id UNION ALL SELECT d.source_id FROM pipelines_derivation d
         WHERE d.comparison_id = comparison.id AND {IS_DERIVED.replace("r.", "revision.")}"""
+# What the frozen snapshot saw of annotations. Alias `a` or `later`.
+SEEN = "{0}.id <= run.annotations_until AND NOT coalesce(version.unseen @> {0}.id, false)"
 # An annotation stands under a row if the refit behind the version saw it as it was then: what was corrected or taken
 # back since still led to the row. The run of a revision may be older than the votes that an online step put into it.
 LINEAGE = f"""
 SELECT row.position, row.split, encode(row.row_hash, 'hex') AS row_hash, revision.origin, revision.outcome,
        encode(comparison.key, 'hex') AS comparison, file.file_name, comparison.source_line,
        (SELECT array_agg(a.id ORDER BY a.id) FROM annotation_annotation a
-        WHERE a.comparison_id IN ({UNDER}) AND a.id <= run.annotations_until
+        WHERE a.comparison_id IN ({UNDER}) AND {SEEN.format("a")}
           AND (a.state = 'current'
                OR EXISTS (SELECT FROM annotation_annotation later
-                          WHERE later.supersedes_id = a.id AND later.id > run.annotations_until)
+                          WHERE later.supersedes_id = a.id AND NOT ({SEEN.format("later")}))
                OR EXISTS (SELECT FROM annotation_annotation later
-                          WHERE later.retracts_id = a.id AND later.id > run.annotations_until))) AS annotations,
+                          WHERE later.retracts_id = a.id AND NOT ({SEEN.format("later")})))) AS annotations,
        (SELECT array_agg(DISTINCT a.derived_from_id) FROM annotation_annotation a
-        WHERE a.comparison_id = comparison.id AND a.derived_from_id IS NOT NULL AND a.id <= run.annotations_until
+        WHERE a.comparison_id = comparison.id AND a.derived_from_id IS NOT NULL AND {SEEN.format("a")}
        ) AS edits,
        (SELECT array_agg(p.id ORDER BY p.id) FROM pipelines_prediction p
         WHERE p.comparison_id = comparison.id AND p.id <= run.predictions_until) AS predictions
@@ -36,17 +38,20 @@ JOIN pipelines_preferencerevision revision ON revision.id = row.revision_id
 JOIN pipelines_preference preference ON preference.id = revision.preference_id
 JOIN annotation_comparison comparison ON comparison.id = preference.comparison_id
 LEFT JOIN annotation_import file ON file.id = comparison.source_import_id
-WHERE row.version_id = %(version)s
+WHERE row.version_id = %(version)s AND (%(position)s::bigint IS NULL OR row.position = %(position)s)
 ORDER BY row.position
 """
 
 
-def version_lineage(*, version: DatasetVersion, limit: int | None = None) -> list[dict[str, Any]]:
-    """Each row of a version with the annotations, edits and predictions under it and the file and line it came from."""
+def version_lineage(
+    *, version: DatasetVersion, limit: int | None = None, position: int | None = None
+) -> list[dict[str, Any]]:
+    """Each row of a version (or the one at `position`) with the annotations, edits and predictions under it and the file
+    and line it came from."""
     with connection.cursor() as cursor:
         cursor.execute(
             LINEAGE + (" LIMIT %(limit)s" if limit is not None else ""),
-            {"version": version.pk, "limit": limit},
+            {"version": version.pk, "limit": limit, "position": position},
         )
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -57,6 +62,6 @@ def rows_untraced(*, version: DatasetVersion) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT count(*) FROM ({LINEAGE}) traced WHERE annotations IS NULL AND predictions IS NULL",
-            {"version": version.pk},
+            {"version": version.pk, "position": None},
         )
         return int(cursor.fetchone()[0])

@@ -23,8 +23,12 @@ LEFT_OUT = "left_out_not_pairs"
 
 
 def left_out_of(project: Project | int) -> dict[str, int]:
-    """How many comparisons are no pairs, as a count that a job or a plan adds to its own; empty where all are."""
-    others = Comparison.objects.filter(project=project).exclude(size=2, one_prompt=True).count()
+    """How many comparisons are no pairs, as a count that a job or a plan adds to its own; empty where all are.
+
+    A set whose pairs are comparisons of their own is not left out, and a single completion taken from one neither.
+    """
+    others = Comparison.objects.filter(project=project, derived=None, derivations=None)
+    others = others.exclude(size=2, one_prompt=True).count()
     return {LEFT_OUT: others} if others else {}
 
 

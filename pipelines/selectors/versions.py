@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
 
 from annotation.errors import NotFound
 from annotation.models import Annotation, Import, Project
 from pipelines.models import (
     DatasetVersion,
-    Derivation,
     Export,
     Prediction,
     RoutingDecision,
@@ -21,7 +19,7 @@ from pipelines.models import (
     VersionDrop,
     VersionRow,
 )
-from pipelines.selectors.pairs import FROM_SETS
+from pipelines.selectors.lineage import version_lineage
 
 PAGE = 50
 
@@ -127,14 +125,9 @@ def version_row_get(*, project: Project, name: str, position: int) -> RowShown:
     if row is None:
         raise NotFound("There is no such row in this version.")
     comparison = row.revision.preference.comparison
-    under = [comparison.pk]
-    if row.revision.outcome in {"yes", "no"} or row.revision.method in FROM_SETS:
-        under += Derivation.objects.filter(comparison=comparison).values_list("source_id", flat=True)
-    annotations = Annotation.objects.filter(comparison__in=under)
-    predictions = Prediction.objects.filter(comparison=comparison)
-    if (run := version.run) is not None:
-        annotations = annotations.filter(_stood(run.annotations_until), pk__lte=run.annotations_until)
-        predictions = predictions.filter(pk__lte=run.predictions_until)
+    (traced,) = version_lineage(version=version, position=position)
+    annotations = Annotation.objects.filter(pk__in=traced["annotations"] or [])
+    predictions = Prediction.objects.filter(pk__in=traced["predictions"] or [])
     decisions = RoutingDecision.objects.filter(comparison=comparison).select_related("plan").order_by("-id")
     return RowShown(
         row=row,
@@ -143,13 +136,6 @@ def version_row_get(*, project: Project, name: str, position: int) -> RowShown:
         annotations=list(annotations.select_related("rater", "form_revision", "comparison").order_by("id")),
         predictions=list(predictions.select_related("rater").order_by("id")),
         decisions=list(decisions),
-    )
-
-
-def _stood(until: int) -> Q:
-    """Annotations that were current when the refit saw the rows up to this one."""
-    return (
-        Q(state=Annotation.State.CURRENT) | Q(superseded_by__pk__gt=until) | Q(retracted_by__pk__gt=until)
     )
 
 

@@ -208,9 +208,14 @@ def calibration_fit(row: Calibration) -> CalibrationFit:
 
 @dataclass(frozen=True)
 class Watermark:
-    """What an aggregation rests on; equal marks mean that nothing came or went."""
+    """What an aggregation rests on; equal marks mean that nothing came or went.
+
+    `annotations` are those that stand. `rows` counts every row: a correction leaves the other number as it was, and when it
+    began early its id may lie below `annotations_until`.
+    """
 
     annotations: int
+    rows: int | None
     predictions: int
     annotations_until: int
     predictions_until: int
@@ -220,6 +225,7 @@ class Watermark:
     def fields(self) -> dict[str, Any]:
         return {
             "annotations": self.annotations,
+            "rows": self.rows,
             "predictions": self.predictions,
             "calibration": self.calibration,
         }
@@ -229,10 +235,11 @@ def watermark_of(project_id: int) -> Watermark:
     """Ids become visible out of order, so the counts stand beside the highest ids."""
     predictions = Prediction.objects.filter(project_id=project_id).aggregate(n=Count("id"), until=Max("id"))
     annotations = Annotation.objects.filter(project_id=project_id).aggregate(
-        n=Count("id", filter=Q(state=Annotation.State.CURRENT)), until=Max("id")
+        n=Count("id", filter=Q(state=Annotation.State.CURRENT)), rows=Count("id"), until=Max("id")
     )
     return Watermark(
         annotations=annotations["n"],
+        rows=annotations["rows"],
         predictions=predictions["n"],
         annotations_until=annotations["until"] or 0,
         predictions_until=predictions["until"] or 0,

@@ -8,7 +8,8 @@ newest judge's probability, calibrated where a calibration is. Rankings, ratings
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -179,9 +180,22 @@ def _preferences_lock(project_id: int) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", [LOCK_SPACE, project_id])
 
 
+@contextmanager
+def preferences_alone(project_id: int) -> Iterator[None]:
+    """No other session writes preferences of the project meanwhile. For use outside of a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s::int, %s::int)", [LOCK_SPACE, project_id])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s::int, %s::int)", [LOCK_SPACE, project_id])
+
+
 def _mark_of(run: AggregationRun) -> Watermark:
     return Watermark(
         run.params["annotations"],
+        run.params.get("rows"),
         run.params["predictions"],
         run.annotations_until,
         run.predictions_until,

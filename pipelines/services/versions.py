@@ -37,7 +37,7 @@ from pipelines.selectors.freezing import (
     sources_of,
 )
 from pipelines.selectors.pairs import COMPLETIONS, PAIRS, UNITS
-from pipelines.services.aggregation import aggregate_current, aggregate_is_current
+from pipelines.services.aggregation import aggregate_current, aggregate_is_current, preferences_alone
 from pipelines.services.import_staging import USE_LZ4
 from pipelines.services.models import model_get_for
 from pipelines.services.training import training_start
@@ -50,7 +50,7 @@ from pipelines.versions.split_by_prompt import SPLITS
 JOB_KIND, TRAIN_KIND = "version.freeze", "version.train"
 SCHEMA = 1
 CHUNK_BYTES = 4_000_000
-SNAPSHOT_TRIES = 5
+SNAPSHOT_TRIES = 2
 # Why a comparison is no row of a version, by the version's unit: none at all, or one whose parts are rows.
 NOT_UNITS = {
     PAIRS: ("not two texts that answer one known prompt", "sets whose pairs are rows of their own"),
@@ -299,13 +299,16 @@ def _build(
             run = _refit(version.project)
             with _snapshot():
                 # Votes that came after the refit would be seen through old eyes: refit again.
-                if aggregate_is_current(run):
-                    selection = _select(version.project, rules, form, unit)
-                    root = _write_rows(version, selection, progress)
-                    _describe(version, selection, run, root)
-                    break
+                if is_current := aggregate_is_current(run):
+                    _fill(version, run, rules, form, unit, progress)
+            if is_current:
+                break
         else:
-            raise Busy("Votes come faster than they can be aggregated; try again in a moment.")
+            # Votes come faster than a refit takes: refit within the snapshot, which sees nothing new. Others' writes of
+            # preferences wait meanwhile, since a snapshot may not write over what came after it.
+            with preferences_alone(version.project_id), _snapshot():
+                run = _refit(version.project)
+                _fill(version, run, rules, form, unit, progress)
         with sealing():
             version.state = DatasetVersion.State.FROZEN
             sealed = DatasetVersion.objects.filter(pk=version.pk, state=DatasetVersion.State.BUILDING).update(
@@ -321,6 +324,21 @@ def _build(
         raise
     version.refresh_from_db()
     return version
+
+
+def _fill(
+    version: DatasetVersion,
+    run: AggregationRun,
+    rules: Sequence[Rule],
+    form: str | None,
+    unit: str,
+    progress: Progress | None,
+) -> None:
+    """Rows, recipe and manifest, all of the caller's snapshot."""
+    selection = _select(version.project, rules, form, unit)
+    root = _write_rows(version, selection, progress)
+    _describe(version, selection, run, root)
+    _unseen_store(version_id=version.pk, until=run.annotations_until)
 
 
 def _refit(project: Project) -> AggregationRun:
@@ -518,6 +536,20 @@ def _counts(version: DatasetVersion, selection: Selection) -> dict[str, Any]:
         "origins": dict(sorted(origins.items())),
         **_dependent(version),
     }
+
+
+UNSEEN = """
+UPDATE pipelines_datasetversion SET unseen = coalesce((
+  SELECT range_agg(int8range(before, id, '()')) FROM (
+    SELECT id, lag(id, 1, 0::bigint) OVER (ORDER BY id) AS before FROM annotation_annotation WHERE id <= %(until)s) known
+  WHERE id > before + 1), '{}') WHERE id = %(version)s
+"""
+
+
+def _unseen_store(*, version_id: int, until: int) -> None:
+    """Keep which ids up to `until` this snapshot does not see: what comes to light there later was not under the rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(UNSEEN, {"version": version_id, "until": until})
 
 
 def _dependent(version: DatasetVersion) -> dict[str, Any]:
