@@ -1,7 +1,8 @@
-"""The language of the interface: chosen by each person, spoken on the pages that annotators use.
+"""The language of the interface: chosen by each person, spoken on the pages that annotators reach; before anybody has signed
+in, as the browser asks. Error pages speak it wherever they come up.
 
-The pages of curators and researchers are written in English only, so they stay English and left to right whatever a
-person chose. Catalogues: `webapp/locale`; `tests/webapp/test_language.py` holds that they lack nothing.
+The other of curators and researchers are written in English only, so they stay English and left to right whatever a person
+chose. Catalogues: `webapp/locale`; `tests/webapp/test_language.py` holds that they lack nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +21,59 @@ from django.utils.translation.trans_real import DjangoTranslation
 TRANSLATED = frozenset(
     {
         *("annotate", "annotate_next", "annotate_submit", "annotate_skip", "annotate_flag", "annotate_undo"),
-        *("history", "history_answer", "guidelines", "account"),
+        *("history", "history_answer", "guidelines", "account", "home", "project", "sign_in", "welcome"),
     }
 )
-# Names of tabs that stand on translated pages; the others are of pages in English.
-TABS = [gettext_noop("Overview"), gettext_noop("My answers")]
+# Names of tabs, as `webapp/context.py` has them.
+TABS = [
+    gettext_noop("Overview"), gettext_noop("Comparisons"), gettext_noop("Queue"), gettext_noop("Raters"),
+    gettext_noop("Routing"), gettext_noop("Versions"), gettext_noop("Runs"), gettext_noop("Reports"),
+    gettext_noop("My answers"), gettext_noop("People"), gettext_noop("Settings"),
+]  # fmt: skip
+# Titles and sentences of errors that annotators may meet, word for word as the middleware and the services have them.
+SENTENCES = [
+    gettext_noop("That did not fit"),
+    gettext_noop("Somebody else is signed in here"),
+    gettext_noop("That is not allowed"),
+    gettext_noop("There is nothing here for you"),
+    gettext_noop("Somebody was first"),
+    gettext_noop("Something broke on our side"),
+    gettext_noop("Not now"),
+    gettext_noop("The request could not be read."),
+    gettext_noop("That is not allowed."),
+    gettext_noop("This page was open for too long or came from elsewhere. Reload it and try again."),
+    gettext_noop(
+        "The address may be wrong, or it is not open to you. Ask whoever invited you if you expected something here."
+    ),
+    gettext_noop("Nothing that was saved is lost. Try again; if it stays, tell your administrator the reference."),
+    gettext_noop("A name may have 120 printable characters."),
+    gettext_noop("The present password is not right; nothing was changed."),
+    gettext_noop("This sign-in link was used already, has expired, or was replaced. Ask for a new one."),
+    gettext_noop("This sign-in link was used already."),
+    gettext_noop("There is no such answer of yours."),
+    gettext_noop("There is no such assignment for you."),
+    gettext_noop("Only your latest answer can be undone. Correct earlier ones under History."),
+    gettext_noop("The time to undo this answer is over. You can correct it under History."),
+    gettext_noop("This answer was corrected, undone or not counted; correct the newest one instead."),
+    gettext_noop("Other annotators completed this comparison meanwhile; yours is kept under History and is not counted."),
+    gettext_noop("You answered this comparison in another tab. You can correct that answer under History."),
+    gettext_noop("You took this answer back. Reload the page to answer again."),
+    gettext_noop("This submit key came before with another answer. Reload the page and answer again."),
+    gettext_noop("The form or guidelines shown do not belong to this project. Reload the page."),
+    gettext_noop("This comparison is no longer lent to you; nothing was skipped."),
+    gettext_noop("Say in up to 400 characters what is wrong with this comparison."),
+    gettext_noop("You are paused in this project. Ask its admin to let you go on."),
+    gettext_noop("This project is archived; it hands out no comparisons and takes no answers."),
+    gettext_noop("Nothing was answered."),
+]
+
+
+def language_of(request: HttpRequest) -> str:
+    """The language that a person chose; of somebody unknown, the first that the browser asks for and that is here."""
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        return str(user.interface_language)
+    return translation.get_language_from_request(request)
 
 
 class InterfaceLanguage:
@@ -42,8 +91,8 @@ class InterfaceLanguage:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         """After the access table, which has read the person; so this asks the database nothing."""
         match = request.resolver_match
-        if match and match.view_name in TRANSLATED and request.user.is_authenticated:
-            translation.activate(request.user.interface_language)
+        if match and match.view_name in TRANSLATED:
+            translation.activate(language_of(request))
 
 
 @cache

@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
+from django.utils import translation
 
 from annotation.errors import AnnotationError, Conflict, KeptAsSurplus, NotAllowed, NotFound, SomebodyElse
 from annotation.models import User
@@ -22,6 +23,7 @@ from annotation.selectors.access import project_with_roles, projects_with_roles
 from annotation.selectors.tokens import service_token_get
 from pipelines.errors import MissingExtra, PipelineError
 from webapp.access import ACCESS, SIGNED_IN, Rule
+from webapp.language import language_of
 
 logger = logging.getLogger(__name__)
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -231,16 +233,26 @@ def error_page(
     reference: str = "",
     fields: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    """The same sentence for a program and for a person."""
+    """The same sentence for a program and for a person; a person's own language, but not within a page in English."""
+    is_within = request.path.startswith("/api/") or bool(request.headers.get("HX-Request"))
+    with translation.override(translation.get_language() if is_within else language_of(request)):
+        return _error_page(request, status, message, reference, fields)
+
+
+def _error_page(
+    request: HttpRequest, status: int, message: str, reference: str, fields: dict[str, Any] | None
+) -> HttpResponse:
     message = (
         message
         or "Nothing that was saved is lost. Try again; if it stays, tell your administrator the reference."
     )
+    # Sentences that hold a value are not in the catalogue and stay as they are.
+    message = translation.gettext(message)
     if wants_json(request):
         body = {"error": message, **(fields or {}), **({"reference": reference} if reference else {})}
         return JsonResponse(body, status=status)
     context = {
-        "title": TITLES.get(status, TITLES[500]),
+        "title": translation.gettext(TITLES.get(status, TITLES[500])),
         "message": message,
         "status": status,
         "reference": reference,

@@ -13,6 +13,7 @@ from annotation.models import Project
 from pipelines.models import (
     AggregationRun,
     DatasetVersion,
+    Derivation,
     Job,
     Prediction,
     Preference,
@@ -77,8 +78,9 @@ def runs_to_look_at(*, projects: Sequence[Project]) -> list[TrainingRun]:
 
 @dataclass(frozen=True)
 class PipelineState:
-    """How far each stage after the votes is."""
+    """How far each stage after the votes is. `derived`: comparisons made of others' parts."""
 
+    derived: int
     predictions: int
     scores: int
     plan: RoutingPlan | None
@@ -93,6 +95,7 @@ def pipeline_state(*, project: Project) -> PipelineState:
     preferences = Preference.objects.filter(project=project, current__isnull=False)
     ties = preferences.filter(current__outcome="tie").count()
     return PipelineState(
+        derived=Derivation.objects.filter(comparison__project=project).values("comparison").distinct().count(),
         predictions=Prediction.objects.filter(project=project).values("comparison").distinct().count(),
         scores=Score.objects.filter(project=project).values("comparison").distinct().count(),
         plan=RoutingPlan.objects.filter(project=project).exclude(state=RoutingPlan.State.REPLACED).first(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from gettext import GNUTranslations
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from django.conf import settings
 from django.test import Client
 from django.utils.translation.template import templatize
 
+from annotation.feedback import FEEDBACK_TYPES
 from annotation.models import Project, User
+from annotation.services.people import sign_in_link_create
 from tests import cast
-from webapp.language import script_words
+from webapp.language import SENTENCES, TABS, script_words
+from webapp.views.home import TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = [key for key, _ in settings.LANGUAGES if key != settings.LANGUAGE_CODE]
@@ -116,6 +120,63 @@ def test_the_language_is_the_persons_own(place: Project, ben: User, page: str) -
 def test_pages_in_english_stay_left_to_right(place: Project, ben: User) -> None:
     User.objects.update(interface_language="ar")
     assert '<html lang="en" dir="ltr">' in client_of(ben).get("/p/ours/comparisons/").content.decode()
+
+
+def latin_words(page: str, *known: str) -> list[str]:
+    """What a reader sees in Latin letters beyond names and these words."""
+    body = re.sub(r"(?s)<(script|style|svg|option)\b.*?</\1>|<[^>]+>", " ", page.split("<body")[1])
+    words = set(re.findall(r"[A-Za-z]{3,}", re.sub(r"\S+@\S+", " ", unescape(body))))
+    return sorted(words - {"Winnow", *known})
+
+
+def test_all_that_an_annotator_reaches_is_in_their_language(place: Project) -> None:
+    cast.comparisons(place, 3)
+    client = client_of(cast.person("Eve", place, "annotator"))
+    User.objects.update(interface_language="ar")
+    title = place.title.split()
+    for address, status in {"/": 200, "/p/ours/": 200, "/account/": 200, "/p/none/": 404, "/nowhere/": 404}.items():
+        reply = client.get(address)
+        page = reply.content.decode()
+        assert (reply.status_code, '<html lang="ar" dir="rtl">' in page) == (status, True), address
+        assert latin_words(page, *title, "Which", "answer", "better") == [], address
+    refused = client.post("/account/", {"name": "Eve", "new_password": "a new long password", "old_password": "wrong"})
+    assert refused.status_code == 400 and "كلمة المرور الحالية غير صحيحة" in refused.content.decode()
+
+
+def test_a_curators_home_and_overview_are_too(place: Project) -> None:
+    cast.comparisons(place, 3)
+    client = client_of(cast.person("Ada", place, "project_admin"))
+    User.objects.update(interface_language="ar")
+    for address in ("/", "/p/ours/"):
+        assert latin_words(client.get(address).content.decode(), *place.title.split(), "CHES", "Which", "answer", "better") == []
+
+
+def test_before_signing_in_the_browsers_language_is_spoken(client: Client, place: Project) -> None:
+    link = sign_in_link_create(user=cast.person("Eve", place, "annotator"))
+    for address in ("/sign-in/", f"/welcome/{link}/", "/welcome/none/"):
+        page = client.get(address, headers={"Accept-Language": "ar-EG,ar;q=0.9,en;q=0.5"}).content.decode()
+        assert '<html lang="ar" dir="rtl">' in page and latin_words(page) == [], address
+        assert '<html lang="en" dir="ltr">' in client.get(address, headers={"Accept-Language": "fr"}).content.decode()
+    wrong = client.post("/sign-in/", {"login": "x@example.org", "password": "wrong"}, headers={"Accept-Language": "ar"})
+    assert latin_words(wrong.content.decode()) == []
+
+
+def test_an_error_within_a_page_in_english_is_in_english(ben: User) -> None:
+    User.objects.update(interface_language="ar")
+    headers = {"HX-Request": "true"}
+    assert "There is nothing here" in client_of(ben).get("/p/ours/comparisons/999/", headers=headers).content.decode()
+
+
+def test_sentences_of_errors_are_those_that_are_raised() -> None:
+    """They are repeated for the catalogue: one that was changed where it is raised would stay untranslated."""
+    sources = [*(ROOT / "annotation").rglob("*.py"), *(ROOT / "webapp").rglob("*.py")]
+    raised = set().union(*(texts_of(path.read_text()) for path in sources if path.name != "language.py"))
+    assert [sentence for sentence in [*SENTENCES, *TABS] if sentence not in raised] == []
+    assert {kind.label for kind in FEEDBACK_TYPES.values()} == set(TYPES)
+
+
+def texts_of(source: str) -> set[str]:
+    return {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def test_a_language_that_is_not_shipped_is_refused(ben: User) -> None:

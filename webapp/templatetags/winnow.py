@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import ngettext
 
 from pipelines.labels import AGGREGATORS, ANSWER_MODELS
 from webapp import rendering
@@ -52,15 +54,23 @@ def when(value: datetime | None) -> SafeString | str:
     return format_html('<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), words)
 
 
+AGO: list[tuple[int, Callable[[int], str]]] = [
+    (86_400, lambda n: ngettext("{n} day ago", "{n} days ago", n)),
+    (3_600, lambda n: ngettext("{n} hour ago", "{n} hours ago", n)),
+    (60, lambda n: ngettext("{n} minute ago", "{n} minutes ago", n)),
+    (1, lambda n: ngettext("{n} second ago", "{n} seconds ago", n)),
+]
+
+
 @register.filter
 def ago(value: datetime | None) -> SafeString | str:
     if value is None:
         return "–"
     seconds = max(0, int((timezone.now() - value).total_seconds()))
-    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+    for size, words_for in AGO:
         if seconds >= size or size == 1:
             count = seconds // size
-            words = f"{count} {word}{'' if count == 1 else 's'} ago"
+            words = words_for(count).format(n=count)
             return format_html('<time datetime="{}">{}</time>', value.isoformat(timespec="seconds"), words)
     raise AssertionError("unreachable")
 

@@ -8,7 +8,10 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 
+from annotation.feedback import FEEDBACK_TYPES
 from annotation.models import Import, Project
 from annotation.selectors.access import project_list_for, roles_in
 from annotation.selectors.overview import Progress, imports_to_look_at, progress_of, questions_of, waiting_for
@@ -16,6 +19,12 @@ from pipelines.models import TrainingRun
 from pipelines.selectors.overview import Running, latest_of, running_in, runs_to_look_at
 from webapp.access import BUILDERS, CURATORS, JUDGES
 from webapp.requests import Request
+
+# Labels of the feedback types, as the table has them.
+TYPES = [
+    gettext_noop("Pairwise"), gettext_noop("Listwise"), gettext_noop("Binary"), gettext_noop("Rating"),
+    gettext_noop("Joint"), gettext_noop("Stepwise"), gettext_noop("Edit"), gettext_noop("Spans"), gettext_noop("Segments"),
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,9 +87,12 @@ def _rows(request: Request, projects: list[Project], roles: dict[int, frozenset[
 
 
 def _form_words(questions: list[dict[str, object]]) -> str:
-    return ", ".join(
-        f"{q['type']}, {q['steps']} steps" if "steps" in q else str(q["type"]) for q in questions
-    )
+    words = []
+    for question in questions:
+        words.append(_(FEEDBACK_TYPES[str(question["type"])].label))
+        if "steps" in question:
+            words.append(_("{n} steps").format(n=question["steps"]))
+    return ", ".join(words)
 
 
 def _needs(rows: list[Row]) -> list[Need]:
@@ -91,32 +103,27 @@ def _needs(rows: list[Row]) -> list[Need]:
     for row in curated:
         if row.progress and row.progress.held_back:
             count = row.progress.held_back
-            title = f"{count:,} comparison{' is' if count == 1 else 's are'} held back"
+            title = ngettext("{n} comparison is held back", "{n} comparisons are held back", count).format(n=f"{count:,}")
             url = reverse("comparisons", args=[row.project.slug]) + "?held=1"
-            sentence = (
-                f"{row.project.title}. Flagged or skipped as broken three times, or nobody could judge."
-            )
-            needs.append(Need("ring", "warn", title, sentence, url, "Look at them"))
+            sentence = _("{title}. Flagged or skipped as broken three times, or nobody could judge.")
+            sentence = sentence.format(title=row.project.title)
+            needs.append(Need("ring", "warn", title, sentence, url, _("Look at them")))
     return needs
 
 
 def _run_need(run: TrainingRun) -> Need:
     url = reverse("run", args=[run.project.slug, run.name])
-    words = "ended without a word" if run.state == TrainingRun.State.DIED else "failed"
+    died = run.state == TrainingRun.State.DIED
+    title = _("Training run {name} ended without a word") if died else _("Training run {name} failed")
     return Need(
-        "tri",
-        "bad",
-        f"Training run {run.name} {words}",
-        f"{run.project.title}. {run.error[:200]}",
-        url,
-        "Open run",
+        "tri", "bad", title.format(name=run.name), f"{run.project.title}. {run.error[:200]}", url, _("Open run")
     )
 
 
 def _import_need(found: Import) -> Need:
     refused, rows = found.counts.get("refused", 0), found.counts.get("rows_in", 0)
-    title = f"{found.file_name}: {refused:,} of {rows:,} rows can’t be used"
+    title = _("{file}: {refused} of {rows} rows can’t be used")
+    title = title.format(file=found.file_name, refused=f"{refused:,}", rows=f"{rows:,}")
     url = reverse("import", args=[found.project.slug, found.pk])
-    return Need(
-        "sq", "warn", title, f"{found.project.title}. Nothing is imported before you decide.", url, "Decide"
-    )
+    sentence = _("{title}. Nothing is imported before you decide.").format(title=found.project.title)
+    return Need("sq", "warn", title, sentence, url, _("Decide"))

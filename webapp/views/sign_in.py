@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 
 from annotation.services.people import account_change, keys_change, sign_in_link_get, sign_in_link_use
 from webapp.requests import Request
@@ -45,7 +46,7 @@ def welcome(request: Request, token: str) -> HttpResponse:
         return _private(render(request, "welcome.html", {"person": link.user}))
     password = request.POST.get("password", "")
     if password != request.POST.get("again", ""):
-        context = {"person": link.user, "error": "The two passwords differ. Type the same one twice."}
+        context = {"person": link.user, "error": _("The two passwords differ. Type the same one twice.")}
         return _private(render(request, "welcome.html", context, status=400))
     user = sign_in_link_use(token=token, password=password)
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])

@@ -116,7 +116,8 @@ def _lineage(request: Request, shown: VersionShown) -> charts.Lineage:
     if version.run is not None:
         reads = may(request, "raters")
         counts = version.run.counts
-        note = f"{counts.get('votes', 0):,} votes, {version.run.created_at:%-d %b %Y}"
+        answers = sum(counts.get(kind, 0) for kind in ("votes", "rankings", "ratings", "yes_no_answers"))
+        note = f"{answers:,} answers, {version.run.created_at:%-d %b %Y}"
         sources.append(
             (f"Labels, refit {version.run.number}", note, reverse("raters", args=[slug]) if reads else "")
         )
