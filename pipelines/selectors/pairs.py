@@ -27,8 +27,8 @@ def left_out_of(project: Project | int) -> dict[str, int]:
 
     A set whose pairs are comparisons of their own is not left out, and a single completion taken from one neither.
     """
-    others = Comparison.objects.filter(project=project, derived=None, derivations=None)
-    others = others.exclude(size=2, one_prompt=True).count()
+    apart = Comparison.objects.filter(project=project, derived=None, derivations=None)
+    others = apart.exclude(size=2, one_prompt=True).count()
     return {LEFT_OUT: others} if others else {}
 
 
