@@ -23,6 +23,7 @@ from annotation.selectors.access import project_with_roles, projects_with_roles
 from annotation.selectors.tokens import service_token_get
 from pipelines.errors import MissingExtra, PipelineError
 from webapp.access import ACCESS, SIGNED_IN, Rule
+from webapp.away import away_page, database_away
 from webapp.language import language_of
 
 logger = logging.getLogger(__name__)
@@ -209,6 +210,9 @@ class ErrorPages:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, DJANGOS_OWN):
             return None
+        if database_away(error):
+            logger.warning("request_failed path=%s", request.path, exc_info=error)
+            return away_page(request, as_json=wants_json(request))
         if not isinstance(error, AnnotationError | PipelineError):
             return None if settings.DEBUG else error_page(request, 500, "", reference=_logged(error))
         return error_page(request, status_of(error), str(error), fields=_fields(error))

@@ -236,6 +236,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}},
+    "filters": {"one_line": {"()": "webapp.away.OneLine"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line", "filters": ["one_line"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": os.environ.get("WINNOW_LOG_LEVEL", "INFO")},
 }

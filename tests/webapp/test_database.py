@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.test import Client
 
 from annotation.models import User
+from webapp.away import OneLine, database_away
 from webapp.sessions import SessionStore
 from webapp.settings import _database
 
@@ -49,6 +53,43 @@ def test_a_connection_that_the_server_ended_is_replaced_before_a_request_meets_i
     connections["default"].health_check_done = False
     assert client.get("/").status_code == 200
     assert connection.connection.info.backend_pid != mine
+
+
+@pytest.fixture
+def no_server() -> Iterator[None]:
+    """Where the database was, nobody listens; afterwards it is back."""
+    place = {name: connection.settings_dict[name] for name in ("HOST", "PORT")}
+    connection.close()
+    connection.settings_dict.update(HOST="127.0.0.1", PORT="1")
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(place)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_without_a_database_everybody_is_told_to_try_again_and_the_log_has_a_line(
+    client: Client, no_server: None, accept: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.addFilter(OneLine())
+    client.raise_request_exception = False
+    client.cookies[settings.SESSION_COOKIE_NAME] = "a" * 32
+    reply = client.get("/p/ours/annotate/next", headers={"Accept": accept})
+    assert reply.status_code == 503
+    assert "try again in a few seconds" in reply.content.decode()
+    assert reply.headers["Retry-After"] == "2"
+    assert "Traceback" not in caplog.text and "the database does not answer" in caplog.text
+
+
+@pytest.mark.parametrize(("state", "away"), [(None, True), ("57P01", True), ("57014", False), ("40P01", False)])
+def test_only_an_absent_database_counts_as_away(state: str | None, away: bool) -> None:
+    error = OperationalError("no")
+    error.__cause__ = psycopg.Error()
+    error.__cause__.sqlstate = state
+    assert database_away(error) is away
+    assert not database_away(ValueError("no"))
 
 
 @pytest.mark.django_db

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.http import HttpRequest, HttpResponse
 
-from webapp.middleware import ABSENT, error_page
+from webapp.away import away_page, database_away
+from webapp.middleware import ABSENT, error_page, wants_json
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -26,4 +29,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
+    # Django calls this while it handles what went wrong.
+    if database_away(sys.exc_info()[1]):
+        return away_page(request, as_json=wants_json(request))
     return error_page(request, 500, "")
