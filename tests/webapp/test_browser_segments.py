@@ -202,8 +202,12 @@ def test_the_gate_names_the_side_that_was_not_played_and_the_server_holds_it(ope
     place = sounds(tmp_path, media_seconds=1, media_percent=20)
     page, _, _ = opened(open_page, place)
     gate = page.locator("[data-gate]")
-    assert gate.inner_text() == "To be played before you answer: A: 3 seconds more, B: 2 seconds more"
-    press(page, "3", "0", "Enter")
+    words = "To be played before you answer: A: 3 seconds more, B: 2 seconds more"
+    assert gate.inner_text() == words
+    press(page, "3", *["ArrowRight"] * 6, *["ArrowLeft"] * 6)
+    page.wait_for_timeout(500)
+    assert gate.inner_text() == words, "to go there is not to play"
+    press(page, "0", "Enter")
     page.locator("[data-toast-slot]").get_by_text("A: 3 seconds more").wait_for()
     press(page, " ")
     page.wait_for_function("() => !document.querySelector('[data-gate]').textContent.includes('A:')")

@@ -302,6 +302,8 @@ def test_a_correction_begins_with_the_answer_that_it_replaces(open_page: Opener,
     page.goto(f"/p/ours/history/{first.pk}/")
     page.wait_for_function("() => document.body.classList.contains('scripted')")
     assert Axe().run(page, options=RULES).violations_count == 0
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.keyboard.press("Enter")
     page.get_by_text("The correction counts instead").wait_for()
     again = Annotation.objects.get(state="current", assignment__isnull=False)

@@ -1,8 +1,8 @@
 """Markdown to a fixed list of elements, or the source, of texts that models wrote; nothing is dropped.
 
-Untrusted always. Raw HTML appears as text. Headings become h4. Images and links load nothing and go nowhere: their
-address stands beside them. Characters that cannot be seen become boxed names. Both sides of a comparison pass through
-the same functions.
+Untrusted always. Raw HTML appears as text. Headings become h4. Images load nothing and go nowhere. Links to the web open
+a tab of their own that knows nothing of this page; others go nowhere. Where a link leads stands beside it. Characters
+that cannot be seen become boxed names. Both sides of a comparison pass through the same functions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from typing import Any
+from urllib.parse import urlsplit
 
 import nh3
 from django.utils.safestring import SafeString, mark_safe
@@ -30,7 +32,7 @@ from webapp.rendering.maths import Formulas
 
 TAGS = {
     *("p", "br", "hr", "h4", "ul", "ol", "li", "strong", "em", "s", "blockquote", "code", "pre"),
-    *("table", "thead", "tbody", "tr", "th", "td", "span", "div"),
+    *("table", "thead", "tbody", "tr", "th", "td", "span", "div", "a"),
     *MATHS_ELEMENTS,
 }
 CLASSES = {
@@ -41,11 +43,44 @@ CLASSES = {
 }
 ATTRIBUTES = {
     "ol": {"start"}, "span": {"title"}, "pre": {"tabindex"}, "table": {"tabindex"}, "div": {"tabindex"},
-    "h4": {"id", "tabindex"}, **{element: set(MATHS_ATTRIBUTES) for element in MATHS_ELEMENTS},
+    "h4": {"id", "tabindex"}, "a": {"href"}, **{element: set(MATHS_ATTRIBUTES) for element in MATHS_ELEMENTS},
 }  # fmt: skip
 # Blocks find their own direction: a text may hold Arabic and English side by side.
 _OWN_DIRECTION = {"p", "h4", "ul", "ol", "li", "blockquote", "table", "td", "th", "pre"}
-FIXED = {element: {"dir": "auto"} for element in _OWN_DIRECTION - {"pre"}} | {"pre": {"dir": "ltr"}}
+FIXED = {element: {"dir": "auto"} for element in _OWN_DIRECTION - {"pre"}} | {
+    "pre": {"dir": "ltr"},
+    "a": {"target": "_blank"},
+}
+
+
+_WEB = re.compile(r"https?://[^/?#]", re.IGNORECASE)
+
+
+def web_host(address: str) -> str:
+    """The host that an address of the web leads to, in ASCII, as a browser would ask for it; empty for other addresses.
+
+    Example:
+        >>> web_host("https://good.example@evil.example/x"), web_host("javascript:alert(1)"), web_host("//e.example")
+        ('evil.example', '', '')
+    """
+    if not _WEB.match(address) or not address.isprintable() or "\\" in address:
+        return ""
+    try:
+        host = urlsplit(address).hostname or ""
+        return host.encode("idna").decode()
+    except (ValueError, UnicodeError):
+        return ""
+
+
+def _address(address: str) -> str:
+    """An address to be read: of one that can be followed with its host marked, whatever stands around it."""
+    host = web_host(address)
+    within = urlsplit(address).netloc.lower().rfind(host) if host else -1
+    if within < 0:
+        return visible(address)
+    begin = address.index("//") + 2 + within
+    end = begin + len(host)
+    return f"{visible(address[:begin])}<strong>{visible(address[begin:end])}</strong>{visible(address[end:])}"
 
 
 class _Renderer(RendererHTML):
@@ -65,11 +100,12 @@ class _Renderer(RendererHTML):
     code_block = fence
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return '<span class="ref">'
+        address = str(tokens[idx].attrs.get("href", ""))
+        return f'<a href="{escape(address)}">' if web_host(address) else '<span class="ref">'
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         address = next(str(t.attrs.get("href", "")) for t in reversed(tokens[:idx]) if t.type == "link_open")
-        return f'</span> <span class="addr">[{visible(address)}]</span>'
+        return f'{"</a>" if web_host(address) else "</span>"} <span class="addr">[{_address(address)}]</span>'
 
     def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         token = tokens[idx]
@@ -169,7 +205,7 @@ def _parser() -> MarkdownIt:
     parser.block.ruler.before(
         "fence", "formula", _formula_block, {"alt": ["paragraph", "blockquote", "list"]}
     )
-    # An unsafe address is shown, never followed, so none needs refusing; refusing would show the source instead.
+    # An unsafe address is shown and no link, so none needs refusing; refusing would show the source instead.
     parser.validateLink = lambda url: True  # type: ignore[method-assign]
     return parser
 
@@ -248,7 +284,8 @@ def _clean(html: str) -> SafeString:
             allowed_classes=CLASSES,
             set_tag_attribute_values=FIXED,
             attribute_filter=_attribute,
-            link_rel=None,
+            url_schemes={"http", "https"},
+            link_rel="noopener noreferrer nofollow",
         )
     )
 

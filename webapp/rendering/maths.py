@@ -69,13 +69,19 @@ def _mathml(source: str, is_block: bool) -> str | None:
         found: str = convert(source, display="block" if is_block else "inline")
     except Exception:  # noqa: BLE001 - any of the converter's many errors means the same: not turned
         return None
-    return _roots_written(found) if _is_whole(found) and not _UNKNOWN.search(found) else None
+    return _written(found) if _is_whole(found) and not _UNKNOWN.search(found) else None
 
 
-def _roots_written(found: str) -> str | None:
-    """The same with each root as the sign and a line over its inside: a browser without a font for mathematics draws
-    `msqrt` and `mroot` without the sign, and b² - 4ac under a root then reads as b² - 4ac."""
-    if "<msqrt" not in found and "<mroot" not in found:
+# Names of functions, which TeX parts from what stands beside them; the converter does not.
+_FUNCTION = re.compile(
+    r"<mi>(?:log|ln|lg|exp|(?:arc)?(?:sin|cos|tan)h?|cot|sec|csc|max|min|sup|inf|lim|det|dim|ker|gcd|deg|arg)</mi>"
+)
+
+
+def _written(found: str) -> str | None:
+    """The same with names of functions apart, and each root as the sign and a line over its inside: a browser without a
+    font for mathematics draws `msqrt` and `mroot` without the sign, and b² - 4ac under a root then reads as b² - 4ac."""
+    if "<msqrt" not in found and "<mroot" not in found and not _FUNCTION.search(found):
         return found
     try:
         # Ours, not the text's: `_is_whole` has let no declaration through, and without one nothing expands.
@@ -84,9 +90,27 @@ def _roots_written(found: str) -> str | None:
     except ElementTree.ParseError:
         return None
     for element in list(formula.iter()):
+        if element.tag in _ROWS:
+            _functions_part(element)
         if element.tag in {"msqrt", "mroot"}:
             _root_write(element)
     return ElementTree.tostring(formula, encoding="unicode")
+
+
+# What holds any number of elements in a row; in others a space would take the place of an argument.
+_ROWS = {"math", "mrow", "mtd", "mstyle", "mpadded"}
+
+
+def _functions_part(row: ElementTree.Element) -> None:
+    """A thin space between a function and a neighbour that is no sign."""
+    for child in list(row):
+        name = child if child.tag == "mi" else next(iter(child), child)
+        if not _FUNCTION.fullmatch(f"<{name.tag}>{name.text}</{name.tag}>"):
+            continue
+        at = list(row).index(child)
+        for place, beside in ((at + 1, row[at + 1 : at + 2]), (at, row[max(at - 1, 0) : at])):
+            if beside and beside[0].tag not in {"mo", "mspace"}:
+                row.insert(place, ElementTree.Element("mspace", {"width": "0.167em"}))
 
 
 def _root_write(element: ElementTree.Element) -> None:

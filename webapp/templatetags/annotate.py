@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from django import template
@@ -37,7 +40,25 @@ def exact(text: str) -> SafeString:
     A parser would drop a first line break after `<pre>` and make CR LF one character, so the first is doubled and a CR is
     a boxed name like other characters that cannot be seen.
     """
-    shown = '<span class="ctl" title="carriage return">CR</span>'.join(
-        str(rendering.visible(part)) for part in text.split("\r")
-    )
-    return mark_safe(f'<pre class="source" tabindex="0" data-raw>\n{shown}</pre>')
+    pieces = "".join(f"<code>{_shown(piece)}</code>" if is_code else _shown(piece) for piece, is_code in code_parted(text))
+    return mark_safe(f'<pre class="source" tabindex="0" data-raw>\n{pieces}</pre>')
+
+
+def _shown(text: str) -> str:
+    box = '<span class="ctl" title="carriage return">CR</span>'
+    return box.join(str(rendering.visible(part)) for part in text.split("\r"))
+
+
+_INLINE_CODE = re.compile(r"(`[^`\n]+`)")
+
+
+def code_parted(text: str) -> list[tuple[str, bool]]:
+    """A text as pieces that are code or not, whole blocks and words in backticks; joined they are the text again."""
+    lines = re.split(r"(?<=\n)", text)
+    fenced = rendering.inside_fences([line.rstrip("\r\n") for line in lines])
+    found: list[tuple[str, bool]] = []
+    for is_block, run in groupby(zip(lines, fenced, strict=True), itemgetter(1)):
+        piece = "".join(line for line, _ in run)
+        parts = [piece] if is_block else _INLINE_CODE.split(piece)
+        found += [(part, is_block or at % 2 == 1) for at, part in enumerate(parts) if part]
+    return found

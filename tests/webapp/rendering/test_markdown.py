@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from time import process_time
 
 import pytest
@@ -29,14 +30,18 @@ ATTACKS = [
 ]
 
 
+LINK = '<a href="https://e.example" target="_blank" rel="noopener noreferrer nofollow">'
+
+
 @pytest.mark.parametrize("text", ATTACKS)
 @pytest.mark.parametrize("draw", [markdown_html, source_html])
 def test_nothing_in_a_text_runs_loads_or_styles(text: str, draw) -> None:
     html = str(draw(text)).lower()
-    for tag in ("<script", "<img", "<a ", "<svg", "<iframe", "<details", "<math", "<style", "<!--"):
+    for tag in ("<script", "<img", "<svg", "<iframe", "<details", "<math", "<style", "<!--"):
         assert tag not in html
     assert "style=" not in html.replace("style='", "") or "&lt;a href" in html
-    assert "href=" not in html or "&lt;a href" in html
+    links = re.findall(r"<a [^>]*>", html)
+    assert all(link == LINK for link in links) and html.count("href=") == len(links) + html.count("&lt;a href")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,36 @@ def test_nothing_is_dropped(text: str) -> None:
     html = str(markdown_html(text))
     for word in ("bold", "hidden", "javascript:alert(1)", "https://e.example/i.png"):
         assert (word in text) == (word in html)
+
+
+@pytest.mark.parametrize(
+    ("text", "href", "shown"),
+    [
+        ("[x](https://e.example)", "https://e.example", "https://<strong>e.example</strong>"),
+        ("<https://e.example/a?b=1&c=2>", "https://e.example/a?b=1&amp;c=2", "https://<strong>e.example</strong>/a?b=1&amp;c=2"),
+        ("[good.example](https://good.example@evil.example/evil.example)", "https://good.example@evil.example/evil.example",
+         "https://good.example@<strong>evil.example</strong>/evil.example"),
+        ("[x](HTTP://E.example:8080/)", "HTTP://E.example:8080/", "HTTP://<strong>E.example</strong>:8080/"),
+        ("[x](https://bücher.example/)", "https://xn--bcher-kva.example/", "https://<strong>xn--bcher-kva.example</strong>/"),
+        ("[x][1]\n\n[1]: http://e.example?e.example", "http://e.example?e.example", "http://<strong>e.example</strong>?e.example"),
+    ],
+)  # fmt: skip
+def test_a_link_to_the_web_can_be_followed_and_says_where_it_leads(text: str, href: str, shown: str) -> None:
+    html = str(markdown_html(text))
+    assert f'<span class="addr">[{shown}]</span>' in html
+    assert f'<a href="{href}" target="_blank" rel="noopener noreferrer nofollow">' in html
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)", "data:text/html,x", "//e.example", "/sign-out/", "file:///etc/passwd", "mailto:a@e.example",
+        "https:e.example", "https:///x", "https://", "vbscript:x", "https:\\\\e.example", "https://[::1", "ftp://e.example",
+    ],
+)  # fmt: skip
+def test_other_addresses_are_no_links(address: str) -> None:
+    html = str(markdown_html(f"[x](<{address}>)"))
+    assert "<a" not in html and "addr" in html
 
 
 def test_characters_that_cannot_be_seen_are_named() -> None:
@@ -103,6 +138,14 @@ def test_a_formula_that_cannot_be_turned_stays_as_source(source: str) -> None:
     for sign in ("<script", "<img", "href", "style=", "<style", "<!--"):
         assert sign not in html.replace("\\href", "")
     assert html.count("<code") == 1 or len(source) > 2000
+
+
+@pytest.mark.parametrize(
+    ("source", "spaces"),
+    [("n \\log n", 2), ("\\log_2 n", 1), ("2\\sin^2(x)", 1), ("\\frac{\\ln x}{x}", 1), ("n + m", 0), ("\\log_{\\sin x} y", 2)],
+)
+def test_names_of_functions_stand_apart(source: str, spaces: int) -> None:
+    assert str(markdown_html(f"${source}$")).count("<mspace") == spaces
 
 
 def test_a_length_in_a_formula_cannot_push_the_page_away() -> None:

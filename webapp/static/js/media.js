@@ -14,19 +14,19 @@ const NEARLY = 0.3;
 
 // --- what was played: stretches that ran while they could be seen or heard ---
 
-const kept = new WeakMap(); // player → {stretches, last}
+const kept = new WeakMap(); // player → {stretches, last, isOn}
 const LONGEST_TICK = 2.5; // seconds between two reports, also at twice the speed
 
 function of(player) {
-  if (!kept.has(player)) kept.set(player, { stretches: [], last: null });
+  if (!kept.has(player)) kept.set(player, { stretches: [], last: null, isOn: false });
   return kept.get(player);
 }
 
 function ran(player) {
   const record = of(player), now = player.currentTime, before = record.last;
-  record.last = now;
+  record.last = player.seeking ? null : now;
   const isHeard = player.tagName === "VIDEO" || (!player.muted && player.volume > 0);
-  if (before === null || now <= before || now - before > LONGEST_TICK || !isHeard) return;
+  if (!record.isOn || player.seeking || before === null || now <= before || now - before > LONGEST_TICK || !isHeard) return;
   const touching = record.stretches.filter(([from, to]) => from <= now && to >= before);
   const merged = [Math.min(before, ...touching.map(([from]) => from)), Math.max(now, ...touching.map(([, to]) => to))];
   record.stretches = [...record.stretches.filter((one) => !touching.includes(one)), merged];
@@ -77,9 +77,11 @@ function tell(player) {
   side.dispatchEvent(new CustomEvent("winnow:played", { bubbles: true, detail: { side: side.dataset.side, seconds: Number(now), share: part } }));
 }
 
-for (const kind of ["timeupdate", "pause", "ended"]) document.addEventListener(kind, (event) => tell(event.target), true);
+document.addEventListener("timeupdate", (event) => tell(event.target), true);
+for (const kind of ["pause", "ended"]) document.addEventListener(kind, (event) => { tell(event.target); of(event.target).isOn = false; }, true);
 // A jump is not played; what ran before it was told with the last report.
-for (const kind of ["seeking", "seeked", "play"]) document.addEventListener(kind, (event) => { of(event.target).last = event.target.currentTime; }, true);
+for (const kind of ["seeking", "waiting"]) document.addEventListener(kind, (event) => { of(event.target).last = null; }, true);
+for (const kind of ["seeked", "playing"]) document.addEventListener(kind, ({ target }) => { Object.assign(of(target), { last: target.currentTime, isOn: !target.paused }); }, true);
 document.addEventListener("volumechange", (event) => { ran(event.target); }, true);
 
 // --- both in step ---

@@ -9,6 +9,7 @@ const KEYS = "123456789abcdeghilnoqrtvwy";
 const MOST = 200;
 const BOX = "\uFFFC";
 const length = (text) => [...text].length;
+const indexOf = (node) => [...node.parentNode.childNodes].indexOf(node);
 
 // One text of the completion: where each code point stands in the page.
 class Source {
@@ -19,7 +20,9 @@ class Source {
     this.chunks = [];
     this.text = "";
     let start = 0;
-    for (const node of this.pre.childNodes) {
+    // Texts and boxed names in their order; code stands in elements of its own.
+    const inside = (parent) => [...parent.childNodes].flatMap((node) => (node.tagName === "CODE" ? inside(node) : [node]));
+    for (const node of inside(this.pre)) {
       const isBox = node.nodeType === Node.ELEMENT_NODE, size = isBox ? 1 : length(node.data);
       // A boxed carriage return parts words like the line break that it is.
       const data = isBox ? (node.textContent === "CR" ? "\r" : BOX) : node.data;
@@ -45,7 +48,12 @@ class Source {
 
   // The code point at a place of the page; null outside this text.
   pointAt(container, offset) {
-    if (container === this.pre) return this.chunks[offset]?.start ?? this.size;
+    if (container === this.pre || container.tagName === "CODE") {
+      if (!this.pre.contains(container)) return null;
+      const place = new Range();
+      place.setStart(container, offset);
+      return this.chunks.find(({ node }) => place.comparePoint(node.parentNode, indexOf(node)) >= 0)?.start ?? this.size;
+    }
     const chunk = this.chunks.find(({ node }) => node === container || node.contains(container));
     if (!chunk) return null;
     if (chunk.isBox) return chunk.start + (offset > 0 ? 1 : 0);
@@ -55,7 +63,7 @@ class Source {
   #place(point) {
     const chunk = this.chunks.find(({ start, size }) => point < start + size) ?? this.chunks.at(-1);
     if (!chunk) return [this.pre, 0];
-    if (chunk.isBox) return [this.pre, this.chunks.indexOf(chunk) + (point > chunk.start ? 1 : 0)];
+    if (chunk.isBox) return [chunk.node.parentNode, indexOf(chunk.node) + (point > chunk.start ? 1 : 0)];
     return [chunk.node, [...chunk.node.data].slice(0, point - chunk.start).join("").length];
   }
 
@@ -70,7 +78,7 @@ class Source {
   #endPlace(end) {
     const chunk = this.chunks.find(({ start, size }) => end <= start + size) ?? this.chunks.at(-1);
     if (!chunk) return [this.pre, 0];
-    if (chunk.isBox) return [this.pre, this.chunks.indexOf(chunk) + 1];
+    if (chunk.isBox) return [chunk.node.parentNode, indexOf(chunk.node) + 1];
     return [chunk.node, [...chunk.node.data].slice(0, end - chunk.start).join("").length];
   }
 }
