@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal, Protocol
 
@@ -30,6 +31,7 @@ OWN = {"key", "type", "subject", "title", "help", "required", "overall"}
 SUBJECT_WORDS = {"comparison": "the comparison as a whole", "completion": "each completion"}
 FIELD = re.compile(r"q\.(\d{1,3})\.(\w{1,40})")
 MOST_MORE = 20_000
+MOST_TITLE = 300
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,17 @@ class Setting:
     choices: tuple[tuple[Any, str], ...] = ()
     help: str = ""
     absent: Any = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that does not fit: in the question at `place` (from 0), or None, in the form as a whole. `field`: its name
+    in the editor, or "" where it is no single one. `beside`: the sentence without the question's name, for its own place."""
+
+    place: int | None
+    field: str
+    sentence: str
+    beside: str = ""
 
 
 class SetupModule(Protocol):
@@ -118,9 +131,25 @@ def draft_questions(draft: Draft) -> list[Question]:
         QuestionRefused: something in one question does not fit; it names the question and its number from 1.
         FormRefused: the questions do not make a form together.
     """
-    questions = [_question(number, fields) for number, fields in enumerate(draft, start=1)]
-    questions_check(questions)
-    return questions
+    for fault in draft_faults(draft):
+        raise QuestionRefused(fault.sentence, fault.place + 1) if fault.place is not None else FormRefused(fault.sentence)
+    return [_question(fields)[0] for fields in draft]
+
+
+def draft_faults(draft: Draft) -> list[Fault]:
+    """All that keeps a draft from being a form, in the order of its questions; empty where it is one."""
+    questions, faults = [], []
+    for place, fields in enumerate(draft):
+        question, wrong = _question(fields)
+        name = f"Question {place + 1}, “{question['title'] or fields['type']}”"
+        questions.append(question)
+        faults += [Fault(place, field, f"{name}: {beside}", beside) for field, beside in wrong.items()]
+    if not faults:
+        try:
+            questions_check(questions)
+        except FormRefused as refused:
+            faults.append(Fault(None, "", str(refused)))
+    return faults
 
 
 def questions_from_json(text: str) -> list[Question]:
@@ -157,32 +186,43 @@ def _fields_of(question: Mapping[str, Any]) -> dict[str, str]:
     return fields | ({"more": json.dumps(more, ensure_ascii=False)} if more else {})
 
 
-def _question(number: int, fields: Mapping[str, str]) -> Question:
-    title = " ".join(fields.get("title", "").split())
-    try:
-        question: Question = {
-            **_more(fields.get("more", "")),
-            "key": fields.get("key", "").strip(),
-            "type": fields["type"],
-            "subject": fields.get("subject", ""),
-            "title": title,
-            "help": fields.get("help", "").strip(),
-            "required": "required" in fields,
-        }
-        if "overall" in fields:
-            question["overall"] = True
-        for setting in type_setup(fields["type"]).SETTINGS:
-            value = KINDS[setting.kind].read(setting, fields.get(setting.name, ""))
-            if value is not None:
-                question[setting.name] = value
-        if not KEY.fullmatch(question["key"]):
-            raise FormRefused(
-                f"its key has small letters, digits and _, and begins with a letter; got {question['key'][:40]!r}."
-            )
-        question_check(question)
-    except FormRefused as refused:
-        raise QuestionRefused(f"Question {number}, “{title or fields['type']}”: {refused}", number) from None
-    return question
+def _question(fields: Mapping[str, str]) -> tuple[Question, dict[str, str]]:
+    """The question that these fields say, and by field what is wrong with it ("" for what is no single field's)."""
+    wrong: dict[str, str] = {}
+
+    def read(name: str, reader: Callable[[], Any]) -> Any:
+        try:
+            return reader()
+        except FormRefused as refused:
+            wrong[name] = str(refused)
+            return None
+
+    question: Question = {
+        **(read("", lambda: _more(fields.get("more", ""))) or {}),
+        "key": fields.get("key", "").strip(),
+        "type": fields["type"],
+        "subject": fields.get("subject", ""),
+        "title": " ".join(fields.get("title", "").split()),
+        "help": fields.get("help", "").strip(),
+        "required": "required" in fields,
+    }
+    if "overall" in fields:
+        question["overall"] = True
+    for setting in type_setup(fields["type"]).SETTINGS:
+        text = fields.get(setting.name, "")
+        value = read(setting.name, partial(KINDS[setting.kind].read, setting, text))
+        if value is not None:
+            question[setting.name] = value
+    if not KEY.fullmatch(question["key"]):
+        wrong["key"] = (
+            f"its key has small letters, digits and _, and begins with a letter; got {question['key'][:40]!r}."
+        )
+    if not 0 < len(question["title"]) <= MOST_TITLE:
+        wrong["title"] = f"it needs a title of up to {MOST_TITLE} characters."
+    # What only shows when all of it is read: a scale whose words do not fit its steps, a name given twice.
+    if not wrong:
+        read("", lambda: question_check(question))
+    return question, wrong
 
 
 def _more(text: str) -> Question:
@@ -275,6 +315,7 @@ class SettingDrawn:
     setting: Setting
     value: str
     options: list[tuple[str, str]]
+    fault: str
 
     @property
     def rows(self) -> int:
@@ -283,7 +324,7 @@ class SettingDrawn:
 
 @dataclass(frozen=True)
 class QuestionDrawn:
-    """One question of the editor. `place` from 0; `label` and `keys` of its type."""
+    """One question of the editor. `place` from 0; `label` and `keys` of its type; `faults` by field, "" for the rest."""
 
     place: int
     type: str
@@ -292,6 +333,11 @@ class QuestionDrawn:
     fields: dict[str, str]
     subjects: list[tuple[str, str]]
     settings: list[SettingDrawn]
+    faults: dict[str, str]
+
+    @property
+    def fault(self) -> str:
+        return self.faults.get("", "")
 
     @property
     def number(self) -> int:
@@ -302,16 +348,23 @@ class QuestionDrawn:
         return str(self.place)
 
 
-def draft_drawn(draft: Draft) -> list[QuestionDrawn]:
+def draft_drawn(draft: Draft, faults: Sequence[Fault] = ()) -> list[QuestionDrawn]:
+    """The draft as it was typed, each sentence of `faults` beside its field."""
     drawn = []
     for place, fields in enumerate(draft):
+        own = {fault.field: fault.beside[:1].upper() + fault.beside[1:] for fault in faults if fault.place == place}
         entry = FEEDBACK_TYPES[fields["type"]]
         settings = [
-            SettingDrawn(one, fields.get(one.name, ""), [(str(value), words) for value, words in one.choices])
+            SettingDrawn(
+                one,
+                fields.get(one.name, ""),
+                [(str(value), words) for value, words in one.choices],
+                own.get(one.name, ""),
+            )
             for one in type_setup(fields["type"]).SETTINGS
         ]
         subjects = [(subject, SUBJECT_WORDS[subject]) for subject in answer_module(fields["type"]).SUBJECTS]
-        drawn.append(QuestionDrawn(place, fields["type"], entry.label, entry.keys, fields, subjects, settings))
+        drawn.append(QuestionDrawn(place, fields["type"], entry.label, entry.keys, fields, subjects, settings, own))
     return drawn
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -12,7 +13,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from annotation.errors import Conflict, Refused
+from annotation.errors import AnnotationError, Conflict, Refused
 from annotation.feedback import questions_check
 from annotation.feedback.setup import draft_from
 from annotation.feedback.templates import TEMPLATES
@@ -45,9 +46,14 @@ class Conditions:
     day_comparisons: int = 0
 
     def check(self) -> None:
-        for name, (words, least, most) in CONDITIONS.items():
-            if not least <= (value := getattr(self, name)) <= most:
-                raise Refused(f"{words}: {least:,} to {most:,} was expected; got {value:,}.")
+        for name in CONDITIONS:
+            condition_check(name, getattr(self, name))
+
+
+def condition_check(name: str, value: int) -> None:
+    words, least, most = CONDITIONS[name]
+    if not least <= value <= most:
+        raise Refused(f"{words}: {least:,} to {most:,} was expected; got {value:,}.")
 
 
 @transaction.atomic
@@ -71,29 +77,71 @@ def project_create(
     """
     if template not in TEMPLATES:
         raise Refused(f"There is no template {template!r}; known are {', '.join(TEMPLATES)}.")
-    if not 1 <= wanted <= 100:
-        raise Refused(f"Wanted annotations must be 1 to 100; got {wanted}.")
-    if not 1 <= lease_minutes <= 1440:
-        raise Refused(f"A lease lasts 1 to 1,440 minutes; got {lease_minutes}.")
-    if Project.objects.filter(slug=slug).exists():
-        raise Conflict(f"A project {slug!r} exists already. Choose another name.")
     conditions = conditions or Conditions()
-    conditions.check()
+    numbers = {"wanted": wanted, "lease_minutes": lease_minutes, **asdict(conditions)}
+    for fault in project_faults(slug=slug, title=title, guidelines=guidelines, numbers=numbers).values():
+        raise fault
     project = Project(
         slug=slug, title=title or slug, wanted=wanted, lease_seconds=60 * lease_minutes, **asdict(conditions)
     )
     if salt is not None:
         project.split_salt = salt
-    try:
-        project.clean_fields(exclude=["archived_at"])
-    except ValidationError as error:
-        raise Refused(f"The project's name {slug!r} was not taken: {' '.join(error.messages)}") from None
     project.save()
     form_revise(project=project, questions=TEMPLATES[template].questions if questions is None else questions)
     guidelines_revise(project=project, text=guidelines)
     if created_by is not None:
         Membership.objects.create(project=project, user=created_by, role=Role.PROJECT_ADMIN)
     return project
+
+
+def project_faults(
+    *, slug: str, title: str, guidelines: str, numbers: Mapping[str, int]
+) -> dict[str, AnnotationError]:
+    """What of a new project does not fit, by the name of each: all of it, so that a page can say it at once.
+
+    `numbers`: wanted, lease_minutes and conditions by name; those that are missing are not looked at.
+    """
+    checks: dict[str, Callable[[], None]] = {
+        "slug": lambda: _slug_check(slug),
+        "title": lambda: _title_check(title or slug),
+        "guidelines": lambda: _guidelines_check(guidelines),
+        **{name: partial(_number_check, name, value) for name, value in numbers.items()},
+    }
+    faults: dict[str, AnnotationError] = {}
+    for name, check in checks.items():
+        try:
+            check()
+        except AnnotationError as fault:
+            faults[name] = fault
+    return faults
+
+
+def _slug_check(slug: str) -> None:
+    try:
+        Project._meta.get_field("slug").clean(slug, None)
+    except ValidationError as error:
+        raise Refused(f"The project's name {slug!r} was not taken: {' '.join(error.messages)}") from None
+    if Project.objects.filter(slug=slug).exists():
+        raise Conflict(f"A project {slug!r} exists already. Choose another name.")
+
+
+def _title_check(title: str) -> None:
+    if not title.strip() or len(title) > 120 or not title.isprintable():
+        raise Refused("A project needs a title of up to 120 printable characters.")
+
+
+def _number_check(name: str, value: int) -> None:
+    if name == "wanted" and not 1 <= value <= 100:
+        raise Refused(f"Wanted annotations must be 1 to 100; got {value}.")
+    if name == "lease_minutes" and not 1 <= value <= 1440:
+        raise Refused(f"A lease lasts 1 to 1,440 minutes; got {value}.")
+    if name in CONDITIONS:
+        condition_check(name, value)
+
+
+def _guidelines_check(text: str) -> None:
+    if len(text) > MOST_GUIDELINES or "\x00" in text:
+        raise Refused(f"Guidelines have up to {MOST_GUIDELINES:,} characters and no NUL; got {len(text):,}.")
 
 
 @transaction.atomic
@@ -116,8 +164,7 @@ def form_change(*, project: Project, questions: Sequence[Mapping[str, Any]]) -> 
 
 @transaction.atomic
 def guidelines_revise(*, project: Project, text: str) -> GuidelineRevision:
-    if len(text) > MOST_GUIDELINES or "\x00" in text:
-        raise Refused(f"Guidelines have up to {MOST_GUIDELINES:,} characters and no NUL; got {len(text):,}.")
+    _guidelines_check(text)
     number = (GuidelineRevision.objects.filter(project=project).aggregate(n=Max("number"))["n"] or 0) + 1
     return GuidelineRevision.objects.create(project=project, number=number, text=text)
 
@@ -133,12 +180,9 @@ def project_change(
     conditions: Conditions | None = None,
 ) -> Project:
     """Change what may change; `wanted` holds for comparisons that are opened from now on."""
-    if not title.strip() or len(title) > 120 or not title.isprintable():
-        raise Refused("A project needs a title of up to 120 printable characters.")
-    if not 1 <= wanted <= 100:
-        raise Refused(f"Wanted annotations must be 1 to 100; got {wanted}.")
-    if not 1 <= lease_minutes <= 1440:
-        raise Refused(f"A lease lasts 1 to 1,440 minutes; got {lease_minutes}.")
+    _title_check(title)
+    _number_check("wanted", wanted)
+    _number_check("lease_minutes", lease_minutes)
     if show_opinion is not None and show_opinion not in Project.Opinion.values:
         raise Refused(f"A judge's opinion is shown {', '.join(Project.Opinion.values)}; got {show_opinion!r}.")
     changed = asdict(conditions) if conditions else {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from annotation.models import Project, User
+from annotation.models import Annotation, Project, User
 from tests import cast
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -67,9 +67,66 @@ def test_an_error_shows_at_its_question(open_page, site):
     page.click("text=Save as a new revision")
     page.wait_for_selector("#q-0-error")
     assert "has an entry twice" in page.inner_text("#q-0-error")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
     assert page.input_value("#q-0-reasons") == "Twice\nTwice" and violations(page) == []
     picture(page, "setup-error")
     page.fill("#q-0-reasons", "Once")
     page.click("text=Save as a new revision")
     page.wait_for_selector(".note.success")
     assert project.form_revisions.count() == 2
+
+
+LISTED = ("listwise", "edit", "spans", "best-worst")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_preview_works_by_keyboard_and_sends_nothing(open_page, site, width):
+    page = open_page(site, "/projects/new/?template=pairwise")
+    page.set_viewport_size({"width": width, "height": 900})
+    requests: list[str] = []
+    frame = page.frame(name="preview")
+    frame.wait_for_selector("body[data-ready]")
+    page.click("text=Try it with your own texts")
+    page.fill("#sample-prompt", "Why is the sky blue?")
+    page.fill("#sample-a", "It scatters blue light more.")
+    page.fill("#sample-b", "Somebody painted it.")
+    frame.wait_for_selector("text=Somebody painted it.")
+    page.on("request", lambda request: requests.append(request.url))
+    frame.focus("[data-heading]")
+    page.keyboard.press("2")
+    frame.wait_for_selector("text=Would be saved")
+    assert frame.locator("input:checked").count() == 0 and violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert [url for url in requests if "/static/" not in url] == []
+    assert not Annotation.objects.exists() and page.evaluate("Object.keys(localStorage)") == []
+    # A changed question is asked at once, and the own texts stay.
+    page.fill("#q-0-title", "Which is truer?")
+    frame.wait_for_selector("text=Which is truer?")
+    assert frame.locator("text=Why is the sky blue?").count() >= 1
+    picture(page, f"setup-own-{width}")
+
+
+@pytest.mark.parametrize("template", LISTED)
+def test_what_script_adds_to_a_type_works_in_the_preview(open_page, site, template):
+    page = open_page(site, f"/projects/new/?template={template}")
+    frame = page.frame(name="preview")
+    frame.wait_for_selector("body.scripted[data-ready]")
+    frame.focus("[data-heading]")
+    if template == "listwise":
+        for key in ("a", "1", "b", "2", "c", "3"):
+            page.keyboard.press(key)
+    elif template == "best-worst":
+        for key in ("a", "b"):
+            page.keyboard.press(key)
+    elif template == "edit":
+        page.keyboard.press("e")
+        frame.wait_for_selector(".q-edit.open textarea")
+        page.keyboard.type("Better: ")
+        page.keyboard.press("Escape")
+    else:
+        page.keyboard.press("m")
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Enter")
+        frame.wait_for_selector(".mark")
+    picture(page, f"setup-{template}")
+    assert violations(page) == []

@@ -12,7 +12,7 @@ from django.test import Client
 from annotation.feedback import FEEDBACK_TYPES
 from annotation.feedback.setup import draft_from
 from annotation.feedback.templates import TEMPLATES
-from annotation.models import Annotation, FormRevision, Project, User
+from annotation.models import Annotation, FormRevision, Project, Text, User
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +85,40 @@ def test_an_error_names_the_question_and_keeps_what_was_typed(site):
     assert not Project.objects.exists()
 
 
+def test_all_that_does_not_fit_is_said_at_once_each_beside_its_field(site):
+    cast.project("eggs")
+    typed = fields(
+        [*TEMPLATES["helpsteer2"].questions, *TEMPLATES["listwise"].questions], wanted="0", lease_minutes="soon",
+        **{"q.0.high": "lots", "q.0.low": "few", "q.0.key": "No!", "q.1.title": " ", "media_percent": "101",
+           "sample_prompt": "My own", "guidelines": "Be *kind*."},
+    )  # fmt: skip
+    reply = site.post("/projects/new/", typed)
+    page = reply.content.decode()
+    assert reply.status_code == 400 and "things do not fit" in page
+    for name in ("slug-fault", "wanted-fault", "lease_minutes-fault", "media_percent-fault"):
+        assert f'id="{name}"' in page and re.search(rf'aria-describedby="[^"]*{name}"', page), name
+    for at, name in ((0, "high"), (0, "low"), (0, "key"), (1, "title")):
+        assert f'id="q-{at}-{name}-fault"' in page and f'href="#q-{at}-{name}"' in page, name
+        assert re.search(rf'id="q-{at}-{name}"[^>]*aria-invalid="true"', page), name
+    assert 'href="#lease"' in page and 'href="#slug"' in page and 'href="#media-percent"' in page
+    kept = in_form(page)
+    assert (kept["q.0.high"], kept["wanted"], kept["media_percent"]) == ("lots", "0", "101")
+    assert "My own</textarea>" in page and "Be *kind*.</textarea>" in page
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert all(target in ids for target in re.findall(r'href="#([^"]+)"', page)) and len(ids) == len(set(ids))
+
+
+def test_the_preview_shows_the_curators_own_texts_and_stores_nothing(site):
+    own = {"sample_prompt": "Why is the sky blue?", "sample_a": "It **scatters**.", "sample_b": "<b>Paint.</b>", "sample_c": " "}
+    page = site.post("/projects/new/preview", fields(TEMPLATES["pairwise"].questions, **own)).content.decode()
+    assert "Why is the sky blue?" in page and "<strong>scatters</strong>" in page and "&lt;b&gt;Paint." in page
+    assert "boil" not in page
+    one = fields(TEMPLATES["listwise"].questions, sample_a="Only this.")
+    page = site.post("/projects/new/preview", one).content.decode()
+    assert "Only this." in page and page.count('data-side="') >= 3, "made-up completions fill the set"
+    assert not Project.objects.exists() and not Text.objects.exists()
+
+
 def test_a_taken_name_is_refused_and_nothing_is_lost(site):
     cast.project("eggs")
     reply = site.post("/projects/new/", fields(TEMPLATES["pairwise"].questions))
@@ -123,8 +157,9 @@ def test_the_preview_stands_in_a_frame_of_ours_and_sends_nothing(site):
     page = reply.content.decode()
     assert "Better &lt;b&gt;?" in page and "soft" in page and "<em>kind</em>" in page
     policy = reply["Content-Security-Policy"]
-    assert "frame-ancestors 'self'" in policy and "form-action 'none'" in policy and "script-src" not in policy
-    assert reply["X-Frame-Options"] == "SAMEORIGIN" and "<script" not in page
+    assert "frame-ancestors 'self'" in policy and "form-action 'none'" in policy and "connect-src 'none'" in policy
+    assert "script-src 'self';" in policy and reply["X-Frame-Options"] == "SAMEORIGIN"
+    assert re.findall(r"<script[^>]*>", page) == ['<script type="module" src="/static/js/preview.js">']
     reply = site.post("/projects/new/preview", fields(TEMPLATES["pairwise"].questions, **{"q.0.steps": "4"}))
     assert "Steps of the scale is one of" in reply.content.decode()
     assert site.get("/projects/new/preview?template=pairwise-reasons").status_code == 200

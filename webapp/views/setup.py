@@ -5,7 +5,8 @@ Every button of the editor posts the whole form; `do` says which it was. What wa
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.contrib import messages
@@ -13,12 +14,14 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 
-from annotation.errors import AnnotationError, FormRefused, QuestionRefused
-from annotation.feedback import FEEDBACK_TYPES, sizes_words
+from annotation.errors import AnnotationError, FormRefused, Refused
+from annotation.feedback import FEEDBACK_TYPES, sizes_taken, sizes_words
 from annotation.feedback.setup import (
     Draft,
+    Fault,
     draft_add,
     draft_drawn,
+    draft_faults,
     draft_from,
     draft_moved,
     draft_questions,
@@ -38,11 +41,21 @@ from webapp.views.project import conditions_read, whole_number
 FIRST_TEMPLATE = "pairwise"
 # The conditions under which people judge, as a new project has them.
 BEGINNING = {name: str(value) for name, value in asdict(project_services.Conditions()).items()}
-# The preview may stand in a frame of this site's own pages, runs no script and sends nothing.
+# What of a new project is a whole number, in words.
+NUMBERS = {
+    "wanted": "Answers wanted",
+    "lease_minutes": "Minutes of a lease",
+    **{name: words for name, (words, *_) in project_services.CONDITIONS.items()},
+}
+IDS = {"lease_minutes": "lease"}
+# The preview may stand in a frame of this site's own pages. It runs the annotator's own scripts, and can send nothing:
+# neither a form nor a script gets anywhere.
 PREVIEW_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; media-src 'self'; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'self'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; media-src 'self'; "
+    "connect-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
+MOST_SAMPLE = 20_000
+SAMPLES = ("sample_prompt", "sample_a", "sample_b", "sample_c")
 SAMPLE_PROMPT = "How long should I boil an egg so that the yolk stays soft?"
 SAMPLE_PROMPTS = (SAMPLE_PROMPT, "Until when is an egg soft in the middle?")
 SAMPLE_COMPLETIONS = (
@@ -56,12 +69,14 @@ SAMPLE_COMPLETIONS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a post of the editor leads to: a draft to go on with, and where the focus goes; or an error to show."""
+    """What a post of the editor leads to: a draft to go on with, and where the focus goes; or all that does not fit.
+
+    A fault without a place and with a field is about that field of the project.
+    """
 
     draft: Draft
     focus: int | None = None
-    error: str = ""
-    error_place: int | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 def project_create(request: Request) -> HttpResponse:
@@ -71,22 +86,25 @@ def project_create(request: Request) -> HttpResponse:
         draft = draft_from(TEMPLATES[template].questions)
         values = {"wanted": "1", "lease_minutes": "15", **BEGINNING}
         return _page(request, "project/new.html", values, Outcome(draft), template)
-    values = _values(request, "title", "slug", "wanted", "lease_minutes", "guidelines", *BEGINNING)
+    values = _values(request, "title", "slug", "guidelines", *NUMBERS)
     outcome = _edited(request)
-    if not request.POST.get("do") and not outcome.error:
+    if not request.POST.get("do") and not outcome.faults:
+        outcome = replace(outcome, faults=(*_project_faults(request, values), *draft_faults(outcome.draft)))
+    if not request.POST.get("do") and not outcome.faults:
         try:
             made = project_services.project_create(
                 slug=values["slug"].strip(),
                 title=values["title"].strip(),
                 questions=draft_questions(outcome.draft),
                 guidelines=values["guidelines"],
-                wanted=whole_number(values["wanted"], "Answers wanted"),
-                lease_minutes=whole_number(values["lease_minutes"], "Minutes of a lease"),
+                wanted=int(values["wanted"]),
+                lease_minutes=int(values["lease_minutes"]),
                 conditions=conditions_read(request.POST),
                 created_by=request.user,
             )
             return redirect("project", made.slug)
         except AnnotationError as refused:
+            # Somebody took the name in this very moment.
             outcome = _refused(outcome.draft, refused)
     return _page(request, "project/new.html", values, outcome, request.POST.get("template", FIRST_TEMPLATE))
 
@@ -97,7 +115,9 @@ def form_edit(request: Request, slug: str) -> HttpResponse:
         draft = draft_from(overview.questions_of([request.project]).get(request.project.pk, []))
         return _page(request, "project/form_edit.html", {}, Outcome(draft))
     outcome = _edited(request)
-    if not request.POST.get("do") and not outcome.error:
+    if not request.POST.get("do") and not outcome.faults:
+        outcome = replace(outcome, faults=tuple(draft_faults(outcome.draft)))
+    if not request.POST.get("do") and not outcome.faults:
         try:
             made = project_services.form_change(
                 project=request.project, questions=draft_questions(outcome.draft)
@@ -119,6 +139,25 @@ def form_edit(request: Request, slug: str) -> HttpResponse:
 
 
 # The editor
+
+
+def _project_faults(request: Request, values: Mapping[str, str]) -> list[Fault]:
+    """What of the project itself does not fit, beside its questions."""
+    numbers: dict[str, int] = {}
+    faults: dict[str, str] = {}
+    asks = request.POST.keys() & project_services.CONDITIONS.keys()
+    for name, words in NUMBERS.items():
+        if name in project_services.CONDITIONS and not asks:
+            continue
+        try:
+            numbers[name] = whole_number(values[name], words)
+        except Refused as refused:
+            faults[name] = str(refused)
+    found = project_services.project_faults(
+        slug=values["slug"].strip(), title=values["title"].strip(), guidelines=values["guidelines"], numbers=numbers
+    )
+    faults |= {name: str(fault) for name, fault in found.items()}
+    return [Fault(None, name, faults[name]) for name in ("title", "slug", *NUMBERS, "guidelines") if name in faults]
 
 
 def _values(request: Request, *names: str) -> dict[str, str]:
@@ -153,8 +192,14 @@ def _edited(request: Request) -> Outcome:
 
 
 def _refused(draft: Draft, refused: AnnotationError) -> Outcome:
-    place = refused.number - 1 if isinstance(refused, QuestionRefused) else None
-    return Outcome(draft, focus=place, error=str(refused), error_place=place)
+    return Outcome(draft, faults=(Fault(None, "", str(refused)),))
+
+
+def _summed_up(fault: Fault) -> dict[str, str]:
+    """A fault as the list at the head of the page has it: the sentence, and the id of what it is about."""
+    if fault.place is not None:
+        return {"sentence": fault.sentence, "to": f"q-{fault.place}" + (f"-{fault.field}" if fault.field else "")}
+    return {"sentence": fault.sentence, "to": IDS.get(fault.field, fault.field.replace("_", "-"))}
 
 
 def _page(
@@ -162,15 +207,16 @@ def _page(
 ) -> HttpResponse:
     context = {
         "values": values,
-        "questions": draft_drawn(outcome.draft),
+        "questions": draft_drawn(outcome.draft, outcome.faults),
         "focus": outcome.focus,
-        "error": outcome.error,
-        "error_place": outcome.error_place,
+        "summary": [_summed_up(fault) for fault in outcome.faults],
+        "faults": {fault.field: fault.sentence for fault in outcome.faults if fault.place is None},
+        "samples": _samples(request),
         "types": [(key, entry.label) for key, entry in FEEDBACK_TYPES.items()],
         "templates": TEMPLATES,
         "template": template,
     }
-    return render(request, name, context, status=400 if outcome.error else 200)
+    return render(request, name, context, status=400 if outcome.faults else 200)
 
 
 # The preview
@@ -190,6 +236,19 @@ def form_preview(request: Request, slug: str = "") -> HttpResponse:
     return response
 
 
+def _samples(request: Request) -> dict[str, str]:
+    """The curator's own texts for the preview, as typed; they are kept nowhere."""
+    found = {name: request.POST.get(name, "").replace("\r\n", "\n") for name in SAMPLES}
+    return {name: text[:MOST_SAMPLE] for name, text in found.items()}
+
+
+def _sample_texts(request: Request, size: int) -> tuple[str, list[str]]:
+    """Prompt and at least `size` completions: the curator's own first, made-up ones where those do not suffice."""
+    prompt, *own = _samples(request).values()
+    given = [text for text in own if text.strip()]
+    return prompt.strip() or SAMPLE_PROMPT, [*given, *SAMPLE_COMPLETIONS[len(given) :]][: max(size, len(given))]
+
+
 def _preview(request: Request, project: Project) -> dict[str, Any]:
     if request.method == "POST":
         questions = draft_questions(draft_read({name: str(value) for name, value in request.POST.items()}))
@@ -201,7 +260,9 @@ def _preview(request: Request, project: Project) -> dict[str, Any]:
     guidelines = GuidelineRevision(number=1, text=text) if text else None
     if guidelines is None and request.project is not None:
         guidelines = guidelines_current(project=project)
-    completions = [TextShown("plain", body) for body in SAMPLE_COMPLETIONS[: sample_size(questions)]]
+    least, most = sizes_taken(questions)
+    prompt, bodies = _sample_texts(request, max(least, sample_size(questions)))
+    completions = [TextShown("plain", body) for body in bodies[:most]]
     is_joint = len(completions) == 2 and all(question["type"] == "joint" for question in questions)
     sample = Judgeable(
         assignment_id=0,
@@ -209,8 +270,8 @@ def _preview(request: Request, project: Project) -> dict[str, Any]:
         comparison_id=0,
         lease_until=None,
         context="",
-        prompt=TextShown("plain", SAMPLE_PROMPT),
-        prompts=[TextShown("plain", body) for body in SAMPLE_PROMPTS] if is_joint else None,
+        prompt=TextShown("plain", prompt),
+        prompts=[TextShown("plain", body) for body in (prompt, SAMPLE_PROMPTS[1])] if is_joint else None,
         completions=completions,
         form_id=0,
         guidelines_id=None,

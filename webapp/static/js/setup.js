@@ -1,4 +1,5 @@
-// The live preview of the form editor: what was typed is posted, and the frame shows the answer in place.
+// The live preview of the form editor: what was typed is posted, and the frame shows the answer in place. The frame's own
+// script (preview.js) makes it work.
 
 const WAIT = 400;
 const form = document.querySelector("form[data-setup]");
@@ -22,6 +23,7 @@ async function show() {
   const top = inside.scrollingElement?.scrollTop ?? 0;
   inside.body.replaceWith(inside.adoptNode(next.body));
   if (inside.scrollingElement) inside.scrollingElement.scrollTop = top;
+  inside.dispatchEvent(new Event("winnow:shown"));
 }
 
 function soon() {
@@ -30,7 +32,8 @@ function soon() {
 }
 
 if (form && frame && button) {
-  form.addEventListener("input", soon);
+  // The sample texts stand outside of the form and belong to it.
+  document.addEventListener("input", (event) => { if (event.target.form === form) soon(); });
   button.addEventListener("click", (event) => { event.preventDefault(); show(); });
   // After an added, moved or removed question, or an error, the frame's own address knows an older form.
   if (frame.contentDocument?.readyState === "complete" && frame.contentDocument.body?.className) soon();
