@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation.errors import FormRefused, QuestionRefused
@@ -140,6 +140,8 @@ NAMES = sorted({one.name for key in FEEDBACK_TYPES for one in type_setup(key).SE
 TEXTS = st.sampled_from(["", "1", "7", "rank", "each", "lines", "a\nb", "x = y", "completion", "{}", '{"a": 1}', "[]"])
 
 
+# How fast a loaded machine draws texts is not what this is about.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     type_key=st.sampled_from(list(FEEDBACK_TYPES)),
     fields=st.dictionaries(st.sampled_from(NAMES), TEXTS | st.text(max_size=6), max_size=8),
