@@ -61,7 +61,7 @@ def _database(url: str) -> dict[str, object]:
         "server_side_binding": True,
         "prepare_threshold": 1,
         "options": (
-            f"-c statement_timeout={_int('WINNOW_STATEMENT_TIMEOUT_MS', 0)}"
+            f"{given.pop('options', '')} -c statement_timeout={_int('WINNOW_STATEMENT_TIMEOUT_MS', 0)}"
             f" -c lock_timeout={_int('WINNOW_LOCK_TIMEOUT_MS', 0)}"
             f" -c idle_in_transaction_session_timeout={_int('WINNOW_IDLE_TRANSACTION_TIMEOUT_MS', 0)}"
         ),

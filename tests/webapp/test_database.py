@@ -34,6 +34,8 @@ def test_an_address_is_read_as_postgres_reads_it(address: str, expected: dict[st
 def test_what_follows_the_address_reaches_postgres() -> None:
     options = _database("postgresql://w@db.example/labels?sslmode=verify-full")["OPTIONS"]
     assert isinstance(options, dict) and options["sslmode"] == "verify-full"
+    options = _database("postgresql://w@db.example/labels?options=-c%20search_path%3Dours")["OPTIONS"]
+    assert isinstance(options, dict) and "search_path=ours -c statement_timeout" in options["options"]
 
 
 @pytest.mark.parametrize("address", ["mysql://w@db.example/labels", "postgresql://w@db/labels?colour=red"])
