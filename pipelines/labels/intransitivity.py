@@ -75,6 +75,24 @@ def minimax_winner(wins: FloatArray) -> MinimaxWinner:
     )
 
 
+def minimax_mixture(wins: FloatArray) -> FloatArray:
+    """(n,) one mixture that no other beats, by a single programme; of several such, any.
+
+    Arguments and errors as of `minimax_winner`, which also says whether it is the only one.
+    """
+    _check_probabilities(wins)
+    n = wins.shape[0]
+    # The largest v such that p (P - 1/2) >= v against every item.
+    done = linprog(
+        np.r_[np.zeros(n), -1.0], A_ub=np.c_[-(wins - 0.5).T, np.ones(n)], b_ub=np.zeros(n),
+        A_eq=np.r_[np.ones(n), 0.0][None], b_eq=[1.0], bounds=[(0, 1)] * n + [(None, None)], method="highs",
+    )  # fmt: skip
+    if not done.success:
+        raise GameUnsolved(str(done.message))
+    p = np.maximum(done.x[:n], 0.0)
+    return np.asarray(p / p.sum())
+
+
 def _bounds(margin: FloatArray, item: int) -> tuple[float, float]:
     """Least and largest chance of an item over all optimal mixtures."""
     found = []
