@@ -39,7 +39,7 @@ HANDLERS: dict[str, Kind] = {
     "score.slice": Kind(ML, "pipelines.services.scoring_work:score_slice"),
     "aggregate": Kind(DEFAULT, "pipelines.services.aggregation:aggregate_work"),
     "preference.refresh": Kind(DEFAULT, "pipelines.services.aggregation:preference_refresh_work"),
-    "drivers": Kind(DEFAULT, "pipelines.services.drivers:drivers_work"),
+    "analyse": Kind(DEFAULT, "pipelines.services.analyses:analysis_work"),
     "queue.order": Kind(DEFAULT, "pipelines.services.ordering:order_work"),
     "queue.wanted": Kind(DEFAULT, "pipelines.services.ordering:wanted_work"),
     "train": Kind(TRAIN, "pipelines.services.training:training_launch"),

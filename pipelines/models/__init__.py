@@ -1,5 +1,6 @@
 """Tables of the pipelines package, one module a subject."""
 
+from pipelines.models.analyses import Analysis
 from pipelines.models.judging import Calibration, Prediction, RoutingDecision, RoutingPlan
 from pipelines.models.labels import AggregationRun, Derivation, Preference, PreferenceRevision, RaterEstimate
 from pipelines.models.scores import Score
@@ -9,6 +10,7 @@ from pipelines.models.work import Job, WorkerHeartbeat, WorkItem
 
 __all__ = [
     "AggregationRun",
+    "Analysis",
     "Calibration",
     "DatasetVersion",
     "Derivation",

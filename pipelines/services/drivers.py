@@ -10,15 +10,16 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
-from annotation.models import Project, User
+from annotation.models import Project
 from pipelines.errors import NothingToDo
 from pipelines.labels.factors import FactorConstant, factor_fit, length_signs
 from pipelines.labels.groups import group_count, group_fit
-from pipelines.models import Job
-from pipelines.queue import Leased, job_start, work_finishing
+from pipelines.models import AggregationRun, Analysis
+from pipelines.queue import Leased
 from pipelines.scoring.text_properties import PROPERTIES, VERSION, properties_of
+from pipelines.services.analyses import Found, analysis_newest
 
-KIND = "drivers"
+KEY = "drivers"
 MOST_PAIRS, BATCH = 4_000, 200
 LEAST_PAIRS = 30
 TOO_MUCH = 0.75
@@ -67,13 +68,8 @@ ORDER BY a.comparison_id, a.rater_id, a.id
 """
 
 
-def drivers_start(*, project: Project, created_by: User | None = None) -> Job:
-    """A job that measures texts and fits; its result is what the page draws."""
-    return job_start(project=project, kind=KIND, params={"version": VERSION}, created_by=created_by)
-
-
-def drivers_work(item: Leased) -> None:
-    """Handler of `drivers`."""
+def drivers_found(item: Leased) -> Found:
+    """Measure texts and fit; the analysis `drivers`."""
     rows = _pairs(item.project_id)
     if not rows:
         raise NothingToDo("No comparison has a label yet. Aggregate votes or judge first.")
@@ -86,8 +82,8 @@ def drivers_work(item: Leased) -> None:
         "sides": [_fitted(side, measured, rows) for side in sides],
         "groups": _groups(measured, rows, item),
     }
-    with work_finishing(item):
-        item.result.update(result)
+    run = AggregationRun.objects.filter(project_id=item.project_id).order_by("-number").first()
+    return Found(result, sum(len(side.rows) for side in sides), run)
 
 
 def _pairs(project_id: int) -> list[tuple[Any, ...]]:
@@ -187,14 +183,13 @@ def _groups(measured: NDArray[np.float64], rows: list[tuple[Any, ...]], item: Le
     }
 
 
-def drivers_newest(*, project: Project) -> Job | None:
-    """The newest job that ended well."""
-    return Job.objects.filter(project=project, kind=KIND, state=Job.State.DONE).order_by("-id").first()
+def drivers_newest(*, project: Project) -> Analysis | None:
+    return analysis_newest(project=project, key=KEY)
 
 
-def drivers_too_strong(job: Job | None) -> list[str]:
+def drivers_too_strong(found: Analysis | None) -> list[str]:
     """Labels of properties that alone would tell three of four of people's choices: a warning at freeze."""
-    sides = job.result.get("sides", []) if job else []
+    sides = found.result.get("sides", []) if found else []
     people = next((side for side in sides if side["name"] == "" and "names" in side), None)
     if people is None:
         return []

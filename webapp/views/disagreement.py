@@ -18,7 +18,8 @@ from pipelines.selectors.disagreement import (
     rater_shown,
 )
 from pipelines.selectors.raters import newest_run
-from pipelines.services.drivers import drivers_newest, drivers_start, drivers_too_strong
+from pipelines.services.analyses import analysis_start
+from pipelines.services.drivers import drivers_newest, drivers_too_strong
 from webapp import charts
 from webapp.context import may
 from webapp.rendering import one_line
@@ -92,18 +93,19 @@ def disagreement_page(request: Request, slug: str) -> HttpResponse:
 def drivers(request: Request, slug: str) -> HttpResponse:
     """What sways labels beside the content: people and each judge, one beside the other."""
     if request.method == "POST":
-        return redirect("job", slug, drivers_start(project=request.project, created_by=request.user).pk)
-    job = drivers_newest(project=request.project)
-    sides = job.result.get("sides", []) if job else []
+        started = analysis_start(project=request.project, key="drivers", created_by=request.user)
+        return redirect("job", slug, started.pk)
+    found = drivers_newest(project=request.project)
+    sides = found.result.get("sides", []) if found else []
     fitted = [side for side in sides if "names" in side]
     context: dict[str, Any] = {
-        "job": job,
+        "found": found,
         "sides": sides,
         "fitted": fitted,
         "rows": [_driver_row(key, entry.label, fitted) for key, entry in PROPERTIES.items()] if fitted else [],
-        "groups": _group_rows(job.result.get("groups", {})) if job else {},
+        "groups": _group_rows(found.result.get("groups", {})) if found else {},
         "may_start": may(request, "drivers", "POST"),
-        "strong": drivers_too_strong(job),
+        "strong": drivers_too_strong(found),
     }
     return render(request, "curate/drivers.html", context)
 

@@ -7,10 +7,12 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.errors import NotAllowed
+from pipelines.models import Job
 from pipelines.pairs.answers import PairRule
 from pipelines.queue import job_cancel as job_cancel_service
 from pipelines.selectors.jobs import job_get, job_list
 from pipelines.services.aggregation import aggregate_start as aggregate_start_service
+from pipelines.services.analyses import ANALYSES
 from pipelines.services.judging import judge_start as judge_start_service
 from pipelines.services.scoring import score_start as score_start_service
 
@@ -20,6 +22,7 @@ KINDS = {
     "judge": "Let a model judge",
     "score": "Score by CHES",
     "aggregate": "Aggregate",
+    "analyse": "Analyse",
     "drivers": "Measure what drives preferences",
     "export.write": "Export a version",
     "version.freeze": "Freeze a version",
@@ -31,15 +34,22 @@ from webapp.requests import Request
 from webapp.views.project import number
 
 
+def _title(job: Job) -> str:
+    """What a job is called; an analysis by what it is about."""
+    if job.kind == "analyse" and job.params["analysis"] in ANALYSES:
+        return f"Analyse {ANALYSES[job.params['analysis']].label}"
+    return KINDS.get(job.kind, job.kind)
+
+
 def jobs(request: Request, slug: str) -> HttpResponse:
-    rows = [{"job": job, "title": KINDS.get(job.kind, job.kind)} for job in job_list(project=request.project)]
+    rows = [{"job": job, "title": _title(job)} for job in job_list(project=request.project)]
     return render(request, "curate/jobs.html", {"rows": rows})
 
 
 def job(request: Request, slug: str, job_id: int) -> HttpResponse:
     """One job; while it runs, the page asks again every two seconds for the same part."""
     shown = job_get(project=request.project, job_id=job_id)
-    context = {"shown": shown, "title": KINDS.get(shown.job.kind, shown.job.kind)}
+    context = {"shown": shown, "title": _title(shown.job)}
     template = "curate/job_state.html" if request.headers.get("HX-Request") else "curate/job.html"
     return render(request, template, context)
 

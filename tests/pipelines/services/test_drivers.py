@@ -7,9 +7,10 @@ import random
 import pytest
 from django.test import Client
 
-from pipelines.models import Job
+from pipelines.models import Analysis
 from pipelines.services.aggregation import aggregate_full
-from pipelines.services.drivers import drivers_newest, drivers_start, drivers_too_strong
+from pipelines.services.analyses import analysis_start
+from pipelines.services.drivers import drivers_newest, drivers_too_strong
 from tests import cast
 from tests.pipelines.scene import annotate, judge, predict, rater
 from workers.loop import drain
@@ -42,13 +43,13 @@ def place(words):
     return project
 
 
-def run(project) -> Job:
+def run(project) -> Analysis:
     aggregate_full(project=project, method="majority")
-    job = drivers_start(project=project)
+    job = analysis_start(project=project, key="drivers")
     drain(queue="default", worker="test")
     job.refresh_from_db()
     assert job.state == "done", job.error
-    return job
+    return drivers_newest(project=project)
 
 
 def effect(side: dict, key: str) -> tuple[float, float, float]:
@@ -57,8 +58,8 @@ def effect(side: dict, key: str) -> tuple[float, float, float]:
 
 
 def test_people_and_judge_are_told_apart(place):
-    job = run(place)
-    people, machine = job.result["sides"]
+    found = run(place)
+    people, machine = found.result["sides"]
     assert (people["name"], machine["name"]) == ("", "judge") and people["pairs"] == machine["pairs"] == 240
     assert effect(people, "lists")[0] > 0 and effect(people, "words")[0] < 0 < effect(people, "words")[2]
     assert effect(machine, "words")[0] > 0
@@ -67,11 +68,11 @@ def test_people_and_judge_are_told_apart(place):
 
 
 def test_a_property_that_tells_nearly_all_is_warned_of(place):
-    job = run(place)
+    found = run(place)
     assert drivers_too_strong(None) == []
-    people = job.result["sides"][0]
+    people = found.result["sides"][0]
     people["low"][people["names"].index("lists")] = 1.3
-    assert drivers_too_strong(job) == ["More list items"]
+    assert drivers_too_strong(found) == ["More list items"]
 
 
 def test_the_page_draws_it_and_curators_start_it(client: Client, place):
@@ -88,7 +89,7 @@ def test_the_page_draws_it_and_curators_start_it(client: Client, place):
 
 def test_a_project_without_labels_says_so():
     project = cast.project()
-    job = drivers_start(project=project)
+    job = analysis_start(project=project, key="drivers")
     drain(queue="default", worker="test")
     job.refresh_from_db()
     assert job.state == "failed" and "No comparison has a label yet" in job.error
