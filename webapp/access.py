@@ -91,6 +91,7 @@ ACCESS: dict[str, Rule] = {
     "rater": Rule(get=READERS),
     "disagreement": Rule(get=READERS),
     "drivers": Rule(get=BUILDERS, post=CURATORS),
+    "circles": Rule(get=BUILDERS, post=CURATORS),
     "leases": Rule(get=CURATORS),
     "lease_release": Rule(post=CURATORS),
     "imports": Rule(get=CURATORS, post=CURATORS),

@@ -281,6 +281,39 @@ def scatter(points: Sequence[tuple[float, float]]) -> Scatter:
     )
 
 
+HEAT_LEVELS = 8
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """`level`: 0 to 8, how dark; `side`: `over`, or `under` the middle of a scale that has one."""
+
+    text: str
+    note: str
+    link: str
+    level: int
+    side: str
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A table of cells that are numbers on a tint; None where there is nothing to say."""
+
+    columns: list[str]
+    rows: list[tuple[str, list[HeatCell | None]]]
+
+
+def heat_cell(value: float, text: str, note: str = "", link: str = "", *, middle: float = 0.0) -> HeatCell:
+    """A share of 0 to 1, tinted by how far from the middle it lies.
+
+    Example:
+        >>> heat_cell(0.25, "25%", middle=0.5).level, heat_cell(0.25, "25%", middle=0.5).side
+        (4, 'under')
+    """
+    far = (value - middle) / ((1 - middle) if value >= middle else middle or 1.0)
+    return HeatCell(text, note, link, round(HEAT_LEVELS * min(abs(far), 1.0)), "over" if far >= 0 else "under")
+
+
 @dataclass(frozen=True)
 class Box:
     x: int

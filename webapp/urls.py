@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from webapp.api import api
 from webapp.views import (
+    analyses,
     annotate,
     curate,
     disagreement,
@@ -87,6 +88,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "raters/", curate.raters, name="raters"),
     path(P + "raters/<int:rater_id>/", disagreement.rater, name="rater"),
     path(P + "drivers/", disagreement.drivers, name="drivers"),
+    path(P + "circles/", analyses.circles, name="circles"),
     path(P + "disagreement/", disagreement.disagreement_page, name="disagreement"),
     path(P + "leases/", curate.leases, name="leases"),
     path(P + "leases/<int:assignment>/release", curate.lease_release, name="lease_release"),

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
 
 from pipelines.labels.errors import VotesMalformed
 from pipelines.labels.intransitivity import hodge_rank, minimax_mixture, minimax_winner
-from pipelines.labels.pairs import PairScores, PairTable, bradley_terry, davidson, pair_table
+from pipelines.labels.pairs import (
+    PairTable,
+    bradley_terry,
+    connections,
+    davidson,
+    davidson_outcomes,
+    pair_table,
+)
 from pipelines.labels.votes import BoolArray, FloatArray, IntArray
 
 MOST_TRIADS = 2_000_000
 DRAWS = 200
+HALVINGS = 20
 INTERVAL = (0.025, 0.975)
 VIRTUAL_WINS = 0.1
 
@@ -44,6 +52,10 @@ class Circles:
     cycles: IntArray
     weakest: FloatArray
 
+    @property
+    def decided(self) -> int:
+        return self.observed - self.tied
+
 
 def circles(table: PairTable, *, seed: int, draws: int = DRAWS) -> Circles:
     """Count circles in a table of pairs, and what noise would give.
@@ -58,7 +70,7 @@ def circles(table: PairTable, *, seed: int, draws: int = DRAWS) -> Circles:
     Raises:
         VotesMalformed: fractions of votes, or more than two million triads.
 
-    Source: Kendall and Babington Smith 1940; the null by parametric bootstrap, from shrunken scores.
+    Source: Kendall and Babington Smith 1940; the null by parametric bootstrap, from scores of the clearness seen.
     """
     games = table.wins_i + table.wins_j + table.ties
     if not np.array_equal(games, np.rint(games)):
@@ -120,21 +132,45 @@ def _share(observed: int, tied: int, around: IntArray) -> float | None:
 def _noise(table: PairTable, seed: int, draws: int) -> Iterator[FloatArray]:
     """(P,) wins of i minus wins of j, drawn from one score for each item at the same numbers of votes."""
     games = np.rint(table.wins_i + table.wins_j + table.ties).astype(np.int64)
-    chance = _shrunken(davidson(table)).outcomes(table.i, table.j)
-    chance /= chance.sum(axis=1, keepdims=True)
+    chance = _one_score(table)
     random = np.random.default_rng(seed)
     for _ in range(draws):
         drawn = random.multinomial(games, chance)
         yield (drawn[:, 0] - drawn[:, 1]).astype(np.float64)
 
 
-def _shrunken(fit: PairScores) -> PairScores:
-    """Scores pulled together by the share of their spread that is noise.
+def _one_score(table: PairTable) -> FloatArray:
+    """(P, 3) chances of i, j and tie by one score an item, fitted to each connected part by itself.
 
-    As fitted, few votes spread them too far apart, and circles that chance made would look like more than chance.
+    All scores are then pulled together by one factor, so that majorities drawn from them are no clearer, in all, than
+    those seen less one standard error of that: as fitted, few votes spread scores too far apart, and circles that chance
+    made would look like more than chance.
     """
-    spread, noise = float(np.square(fit.scores).sum()), float(np.square(fit.standard_errors).sum())
-    return replace(fit, scores=fit.scores * (max(0.0, 1 - noise / spread) if spread > 0 else 0.0))
+    component, _ = connections(table)
+    order = np.argsort(component[table.i], kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(component[table.i][order])) + 1)
+    gap, tie = np.empty(table.i.size), np.empty(table.i.size)
+    for rows in parts:
+        own = _part(table, rows)
+        fit = davidson(own, virtual_wins=VIRTUAL_WINS)
+        gap[rows], tie[rows] = fit.scores[own.i] - fit.scores[own.j], fit.tie
+    games = table.wins_i + table.wins_j + table.ties
+    seen = float(np.square(table.wins_i - table.wins_j).sum()) - float(np.sqrt((2 * games * (games - 1)).sum()))
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        chance = davidson_outcomes(middle * gap, tie)
+        lean, decided = chance[:, 0] - chance[:, 1], chance[:, 0] + chance[:, 1]
+        drawn = float((games * (decided - lean**2) + (games * lean) ** 2).sum())
+        low, high = (middle, high) if drawn < seen else (low, middle)
+    return davidson_outcomes(low * gap, tie)
+
+
+def _part(table: PairTable, rows: IntArray) -> PairTable:
+    """Some rows of a table, its items numbered anew."""
+    items, place = np.unique(np.concatenate([table.i[rows], table.j[rows]]), return_inverse=True)
+    i, j = np.split(place.astype(np.int64), 2)
+    return PairTable(i, j, table.wins_i[rows], table.wins_j[rows], table.ties[rows], items.size)
 
 
 @dataclass(frozen=True)
@@ -142,7 +178,7 @@ class Winners:
     """Who wins by one score, and who by no score at all. Intervals are 95 %, from resampling comparisons.
 
     Attributes:
-        scores, scores_low, scores_high: (n,) Bradley-Terry in logits, mean 0.
+        scores, scores_low, scores_high: (n,) Bradley-Terry in logits, mean 0, held by 0.1 virtual wins and losses.
         mixture, mixture_low, mixture_high: (n,) the minimax winner: shares of the mixture that no other beats.
         unique: whether it is the only one; of several the most even one is given.
         wins: (n, n) share of votes that i wins against j, a tie a half. filled: (n, n) True where no vote compared the
@@ -182,6 +218,8 @@ def winners(
     if n < 2:
         raise VotesMalformed(f"a winner needs two items or more, got {n}")
     table = table_of(first, second, counts, n)
+    if np.unique(connections(table)[0]).size > 1:
+        raise VotesMalformed("some items were never compared with the others, directly or through a third")
     scores, wins, filled = _shares(table)
     found = minimax_winner(wins)
     random = np.random.default_rng(seed)
@@ -190,8 +228,7 @@ def winners(
         weight = np.bincount(random.integers(first.size, size=first.size), minlength=first.size)
         kept = weight > 0
         part = table_of(first[kept], second[kept], counts[kept] * weight[kept, None], n)
-        # A draw may miss the one comparison that ties an item to the others; a few virtual wins hold it.
-        one, shares, _ = _shares(part, VIRTUAL_WINS)
+        one, shares, _ = _shares(part)
         drawn_scores.append(one)
         drawn_mixtures.append(minimax_mixture(shares))
     low, high = np.quantile(drawn_scores, INTERVAL, axis=0)
@@ -210,11 +247,12 @@ def table_of(first: IntArray, second: IntArray, counts: FloatArray, n: int) -> P
     return pair_table(first[at], second[at], outcome.astype(np.int64), n, counts[said].astype(np.float64))
 
 
-def _shares(table: PairTable, virtual_wins: float | None = None) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Scores, the table of shares of votes, and which of its pairs the scores had to fill in."""
-    fit = bradley_terry(table, virtual_wins=virtual_wins)
-    if virtual_wins is None and np.unique(fit.component).size > 1:
-        raise VotesMalformed("some items were never compared with the others, directly or through a third")
+def _shares(table: PairTable) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Scores, the table of shares of votes, and which of its pairs the scores had to fill in.
+
+    A resample may miss the one comparison that ties an item to the others: a few virtual wins hold it.
+    """
+    fit = bradley_terry(table, virtual_wins=VIRTUAL_WINS)
     scores = fit.scores - fit.scores.mean()
     wins = expit(scores[:, None] - scores[None, :])
     filled = ~np.eye(table.n, dtype=bool)

@@ -474,8 +474,12 @@ def _outcomes(method: str, gap: FloatArray, tie: float) -> FloatArray:
     if method == "rao_kupper":
         first, second = expit(gap - tie), expit(-gap - tie)
         return np.stack([first, second, np.maximum(1 - first - second, 0.0)], axis=-1)
-    nu = 0.0 if np.isnan(tie) else np.exp(tie)
-    weights = np.stack([expit(gap), expit(-gap), nu * np.sqrt(expit(gap) * expit(-gap))], axis=-1)
+    return davidson_outcomes(gap, np.asarray(-np.inf if np.isnan(tie) else tie))
+
+
+def davidson_outcomes(gap: FloatArray, tie: FloatArray) -> FloatArray:
+    """(m, 3) chance that first wins, second wins, tie. gap: (m,) logits. tie: (m,) or one log nu, -inf without ties."""
+    weights = np.stack([expit(gap), expit(-gap), np.exp(tie) * np.sqrt(expit(gap) * expit(-gap))], axis=-1)
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 

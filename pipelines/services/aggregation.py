@@ -41,6 +41,7 @@ from pipelines.selectors.votes import (
     votes_of,
     watermark_of,
 )
+from pipelines.services.analyses import analyses_follow
 from pipelines.services.derivation import Derived, derive_all, derive_between, derive_touched, rule_of
 from pipelines.services.graded import GradedRefit, Told, graded_between, graded_refit
 from pipelines.services.preference_rows import Labels, labels_clear, labels_store
@@ -78,6 +79,7 @@ def aggregate_work(item: Leased) -> None:
     item.check()
     with work_finishing(item):
         run = _store(project, fit)
+        analyses_follow(run)
         item.result["run"] = run.number
         item.counts.update(run.counts)
 

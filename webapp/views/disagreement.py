@@ -85,6 +85,7 @@ def disagreement_page(request: Request, slug: str) -> HttpResponse:
         "scatter": charts.scatter(found.points) if found.points else None,
         "aspects": [(one, _alpha_dot(one.found)) for one in found.aspects],
         "method": AGGREGATORS[METHOD],
+        "may_see_circles": may(request, "circles"),
         "may_start": may(request, "aggregate_start", "POST"),
     }
     return render(request, "curate/disagreement.html", context)
