@@ -119,12 +119,89 @@ def cross_agreement(
         >>> round(found.between, 3), found.ceiling
         (0.667, 1.0)
     """
+    equal, pairs, own_equal, own = _cross_pairs(unit, value, group, one, other).sum(axis=0)
+    return CrossAgreement(
+        float(equal / pairs) if pairs else None, int(pairs), float(own_equal / own) if own else None, int(own)
+    )
+
+
+@dataclass(frozen=True)
+class CrossInterval:
+    """Agreement of two groups on the units that both rated, and of the first with itself there, with 95 % intervals.
+
+    `units`: rated by both. `below`: ceiling minus between, with its interval; None without a ceiling.
+    """
+
+    units: int
+    found: CrossAgreement
+    between_low: float
+    between_high: float
+    ceiling_low: float | None
+    ceiling_high: float | None
+    below: float | None
+    below_low: float | None
+    below_high: float | None
+
+
+def cross_agreement_interval(
+    unit: IntArray,
+    value: FloatArray,
+    group: IntArray,
+    one: int,
+    other: int,
+    *,
+    seed: int,
+    n_resamples: int = 1000,
+) -> CrossInterval | None:
+    """`cross_agreement` on the units that both groups rated, with percentile intervals from resampling units.
+
+    Returns:
+        None where no unit was rated by both.
+    """
+    table = _cross_pairs(unit, value, group, one, other)
+    table = table[table[:, 1] > 0]
+    if not table.shape[0]:
+        return None
+    equal, pairs, own_equal, own = table.sum(axis=0)
+    found = CrossAgreement(equal / pairs, int(pairs), float(own_equal / own) if own else None, int(own))
+    drawn = _resampled_sums(table, seed=seed, n_resamples=n_resamples)
+    between = drawn[:, 0] / drawn[:, 1]
+    low, high = (float(bound) for bound in np.quantile(between, (0.025, 0.975)))
+    if found.ceiling is None:
+        return CrossInterval(table.shape[0], found, low, high, None, None, None, None, None)
+    has = drawn[:, 3] > 0
+    ceiling = drawn[has, 2] / drawn[has, 3]
+    ends = [
+        float(bound)
+        for values in (ceiling, ceiling - between[has])
+        for bound in np.quantile(values, (0.025, 0.975))
+    ]
+    below = found.ceiling - float(equal / pairs)
+    return CrossInterval(table.shape[0], found, low, high, ends[0], ends[1], below, ends[2], ends[3])
+
+
+def percent_agreement_interval(
+    unit: IntArray, value: FloatArray, *, seed: int, n_resamples: int = 1000
+) -> tuple[float, float, float, int] | None:
+    """Share of equal pairs of ratings, its 95 % interval from resampling units, and the number of pairs; None without any."""
+    table = _cross_pairs(unit, value, np.zeros(unit.shape, dtype=np.int64), 0, 1)[:, 2:]
+    table = table[table[:, 1] > 0]
+    if not table.shape[0]:
+        return None
+    drawn = _resampled_sums(table, seed=seed, n_resamples=n_resamples)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], (0.025, 0.975))
+    equal, pairs = table.sum(axis=0)
+    return float(equal / pairs), float(low), float(high), int(pairs)
+
+
+def _cross_pairs(unit: IntArray, value: FloatArray, group: IntArray, one: int, other: int) -> FloatArray:
+    """(units, 4) equal pairs and pairs between the groups, equal pairs and pairs within the first."""
     if unit.ndim != 1 or not unit.shape == value.shape == group.shape or one == other:
         raise RatingsMalformed("unit, value and group must be flat and of one length, and the groups two")
     if not np.isfinite(np.asarray(value, dtype=np.float64)).all() or (unit.size and int(unit.min()) < 0):
         raise RatingsMalformed("values must be finite and units 0 or more")
     if not unit.size:
-        return CrossAgreement(None, 0, None, 0)
+        return np.zeros((0, 4))
     values, code = np.unique(value, return_inverse=True)
     units = int(unit.max()) + 1
     here, there = (
@@ -133,14 +210,25 @@ def cross_agreement(
         .astype(np.float64)
         for which in (one, other)
     )
-    pairs = int((here.sum(axis=1) * there.sum(axis=1)).sum())
-    own = int((here.sum(axis=1) * (here.sum(axis=1) - 1)).sum()) // 2
-    return CrossAgreement(
-        float((here * there).sum()) / pairs if pairs else None,
-        pairs,
-        float((here * (here - 1)).sum()) / (2 * own) if own else None,
-        own,
+    each = here.sum(axis=1)
+    return np.stack(
+        [
+            (here * there).sum(axis=1),
+            each * there.sum(axis=1),
+            (here * (here - 1)).sum(axis=1) / 2,
+            each * (each - 1) / 2,
+        ],
+        axis=1,
     )
+
+
+def _resampled_sums(table: FloatArray, *, seed: int, n_resamples: int) -> FloatArray:
+    """(n_resamples, columns) sums over resampled rows; equal rows are drawn together, as one pattern."""
+    patterns, frequency = np.unique(table, axis=0, return_counts=True)
+    random = np.random.default_rng(seed)
+    drawn = random.multinomial(int(frequency.sum()), frequency / frequency.sum(), size=n_resamples)
+    sums: FloatArray = drawn.astype(np.float64) @ patterns
+    return sums
 
 
 def cohen_kappa(

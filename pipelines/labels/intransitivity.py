@@ -84,7 +84,7 @@ def minimax_mixture(wins: FloatArray) -> FloatArray:
     n = wins.shape[0]
     beats_all = np.flatnonzero((wins > 0.5).sum(axis=1) == n - 1)
     if beats_all.size:
-        return np.eye(n)[beats_all[0]]
+        return np.asarray(np.eye(n)[beats_all[0]])
     # The largest v such that p (P - 1/2) >= v against every item.
     done = linprog(
         np.r_[np.zeros(n), -1.0], A_ub=np.c_[-(wins - 0.5).T, np.ones(n)], b_ub=np.zeros(n),

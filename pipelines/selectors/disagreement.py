@@ -36,7 +36,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Odd:
-    """One vote against all that the others agree on."""
+    """One vote beside what most others say."""
 
     comparison_id: int
     outcome: str
@@ -84,8 +84,10 @@ OUTCOMES = {"first": 0, "second": 1, "tie": 2, "both_bad": 2}
 SIDES = ("first", "second", "tie")
 
 
-def rater_shown(*, project: Project, rater_id: int, run: AggregationRun | None) -> RaterShown:
-    """One rater of this project. Four queries."""
+def rater_shown(
+    *, project: Project, rater_id: int, run: AggregationRun | None, cell: tuple[str, str] | None = None
+) -> RaterShown:
+    """One rater of this project. Four queries. `cell`: own and others' answer whose votes to list instead of the odd ones."""
     rater = Rater.objects.select_related("participation__annotator").filter(project=project, pk=rater_id).first()
     if rater is None or rater.kind == Rater.Kind.MODEL:
         raise NotFound("There is no such person or source in this project.")
@@ -102,7 +104,10 @@ def rater_shown(*, project: Project, rater_id: int, run: AggregationRun | None) 
     seconds = np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float64)[sided]
     answers = np.zeros((3, 3), dtype=np.int64)
     np.add.at(answers, (own, others), 1)
-    odd = [rows[place] for place in np.flatnonzero(sided & (own != others))[::-1][:SHOWN_VOTES]]
+    wanted = sided & (own != others)
+    if cell is not None:
+        wanted = (own == SIDES.index(cell[0])) & (others == SIDES.index(cell[1]))
+    odd = [rows[place] for place in np.flatnonzero(wanted)[::-1][:SHOWN_VOTES]]
     return RaterShown(
         rater=rater,
         estimate=RaterEstimate.objects.filter(run=run, rater=rater).first() if run else None,
@@ -111,8 +116,12 @@ def rater_shown(*, project: Project, rater_id: int, run: AggregationRun | None) 
         speed=_by_speed(seconds, right),
         drift=_by_time(right),
         steady=Share(0.0, same / repeats, *wilson(same / repeats, repeats), repeats) if repeats else None,
-        against=[Odd(row[1], row[2], SIDES[0 if row[4] > row[5] else 1], row[3]) for row in odd],
+        against=[Odd(row[1], row[2], _majority(row[4], row[5]), row[3]) for row in odd],
     )
+
+
+def _majority(first: int, second: int) -> str:
+    return SIDES[0] if first > second else SIDES[1] if second > first else "undecided"
 
 
 def _share(at: float, right: NDArray[np.bool_]) -> Share:
@@ -177,7 +186,6 @@ class Disagreement:
     ambiguous: list[OpenComparison]
     noisy: list[OpenComparison]
     points: list[tuple[float, float]]
-    aspects: list[AspectAgreement]
 
 
 JUDGED = """
@@ -208,7 +216,7 @@ ORDER BY (p.comparison_id * 7919) %% 1000003, p.comparison_id LIMIT %(most)s
 
 
 def disagreement(*, project: Project) -> Disagreement:
-    """Counts, lists and points of a project. Five queries, and one for the aspects."""
+    """Counts, lists and points of a project. Four queries."""
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, {"project": project.pk})
         several, unanimous, graded = cursor.fetchone()
@@ -219,7 +227,7 @@ def disagreement(*, project: Project) -> Disagreement:
         noisy = [OpenComparison(*row) for row in cursor.fetchall()]
         cursor.execute(POINTS, {"project": project.pk, "most": DRAWN})
         points = cursor.fetchall()
-    return Disagreement(several, unanimous, graded > 0, ambiguous, noisy, points, aspect_agreements(project=project))
+    return Disagreement(several, unanimous, graded > 0, ambiguous, noisy, points)
 
 
 def flip_rate_proposed(run: AggregationRun | None) -> dict[str, Any] | None:

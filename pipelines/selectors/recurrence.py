@@ -116,6 +116,6 @@ def comparisons_between(*, project: Project, one: int, other: int, of_models: bo
     with connection.cursor() as cursor:
         cursor.execute(query, {"project": project.pk, "one": one, "other": other, "most": SHOWN})
         return [
-            Between(row[0], row[1], row[2], *(row[4:6] if row[3] else (row[5], row[4])), row[6])
-            for row in cursor.fetchall()
+            Between(id_, form, prompt, first if one_is_first else second, second if one_is_first else first, ties)
+            for id_, form, prompt, one_is_first, first, second, ties in cursor.fetchall()
         ]

@@ -47,6 +47,7 @@ class AnalysisKind:
 ANALYSES = {
     entry.key: entry
     for entry in (
+        AnalysisKind("agreement", "how far people and judges agree", "pipelines.services.agreement:agreement_found", "1", True),
         AnalysisKind("circles", "whether preferences go in circles", "pipelines.services.circles:circles_found", "1", True),
         AnalysisKind("drivers", "what drives preferences", "pipelines.services.drivers:drivers_found", "1", False),
     )

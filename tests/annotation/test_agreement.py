@@ -17,6 +17,7 @@ from annotation.agreement import (
     agreement,
     cohen_kappa,
     cross_agreement,
+    cross_agreement_interval,
     fleiss_kappa,
     kendalls_w,
     krippendorff_alpha,
@@ -159,3 +160,29 @@ def test_kendalls_w_by_hand() -> None:
 def test_malformed_ratings_of_the_other_measures_are_refused(call) -> None:
     with pytest.raises(RatingsMalformed):
         call()
+
+
+def test_the_interval_of_a_judge_and_of_the_ceiling_cover_what_is_true():
+    """People right 9 times of 10, a judge 7 of 10: they agree .66, people with each other .82; on judged units alone."""
+    covered, draw = np.zeros(2), np.random.default_rng(0)
+    for run in range(60):
+        units = 80
+        people = np.where(draw.random((units, 3)) < 0.9, 1.0, 0.0)
+        judge = np.where(draw.random(units) < 0.7, 1.0, 0.0)
+        unit = np.concatenate([np.repeat(np.arange(units), 3), np.arange(40)])
+        value = np.concatenate([people.ravel(), judge[:40]])
+        group = np.concatenate([np.zeros(units * 3, dtype=np.int64), np.ones(40, dtype=np.int64)])
+        found = cross_agreement_interval(unit, value, group, 0, 1, seed=run)
+        assert (found.units, found.found.pairs, found.found.ceiling_pairs) == (40, 120, 120)
+        covered += [
+            found.between_low <= 0.66 <= found.between_high,
+            found.ceiling_low <= 0.82 <= found.ceiling_high,
+        ]
+    assert (covered >= 51).all()
+
+
+def test_without_a_common_unit_there_is_no_interval_and_without_a_second_vote_no_ceiling():
+    unit, value, group = np.array([0, 1]), np.array([1.0, 1.0]), np.array([0, 1])
+    assert cross_agreement_interval(unit, value, group, 0, 1, seed=0) is None
+    found = cross_agreement_interval(np.array([0, 0]), value, group, 0, 1, seed=0)
+    assert (found.found.between, found.ceiling_low, found.below) == (1.0, None, None)

@@ -10,7 +10,7 @@ from django.test import Client
 from annotation.feedback.templates import TEMPLATES
 from annotation.models import Annotation, Project
 from annotation.services.projects import form_revise
-from pipelines.selectors.disagreement import disagreement, flip_rate_proposed, rater_shown
+from pipelines.selectors.disagreement import aspect_agreements, disagreement, flip_rate_proposed, rater_shown
 from pipelines.services.aggregation import aggregate_full
 from tests import cast
 from tests.pipelines.scene import annotate, rater
@@ -44,6 +44,18 @@ def test_a_rater_is_compared_with_the_others_alone(place):
     assert shown.drift[0].share > 0.8 > 0.3 > shown.drift[-1].share
     assert shown.against[0].outcome != shown.against[0].others
     assert shown.answers[0][1] + shown.answers[1][0] >= 25
+
+
+def test_a_cell_of_the_confusion_opens_down_to_its_votes(client: Client, place):
+    dan = rater(place, "dan")
+    counts = rater_shown(project=place, rater_id=dan.pk, run=None).answers
+    listed = rater_shown(project=place, rater_id=dan.pk, run=None, cell=("first", "second")).against
+    assert len(listed) == counts[0][1] > 0 and {(one.outcome, one.others) for one in listed} == {("first", "second")}
+    client.force_login(cast.person("ada", place, "curator"))
+    address = f"/p/{place.slug}/raters/{dan.pk}/"
+    page = client.get(f"{address}?own=first&others=second").content.decode()
+    assert "Own: first, others second" in page and 'class="h over"' in page
+    assert client.get(f"{address}?own=first&others=nobody").status_code == 400
 
 
 def test_repeats_say_how_steady_a_rater_is(place):
@@ -83,7 +95,7 @@ def test_each_aspect_has_an_agreement_of_its_own(place):
                 project=place, comparison=pair, rater=rater(place, name), outcome="tie", vote=0, vote_scale=2,
                 answers={"preference": {"aspects": aspects}}, form_revision=form,
             )  # fmt: skip
-    (helpful,) = disagreement(project=place).aspects
+    (helpful,) = aspect_agreements(project=place)
     assert helpful.title == "More helpful"
     assert helpful.found.low < helpful.found.alpha < helpful.found.high
 

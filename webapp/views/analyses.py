@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 
 from annotation.errors import NotFound
 from pipelines.models import Analysis
+from pipelines.selectors.agreement import differing, raters_named
 from pipelines.selectors.recurrence import comparisons_between, model_names, prompts_shown
 from pipelines.services.analyses import analysis_newest, analysis_start
 from webapp import charts
@@ -159,3 +160,110 @@ def _between(request: Request) -> HttpResponse:
         "rows": [(row, one_line(row.prompt_form, row.prompt, 140)) for row in rows],
     }
     return render(request, "analyses/between.html", context)
+
+
+# Agreement
+
+
+def agreement(request: Request, slug: str) -> HttpResponse:
+    """People with people, the ceiling; each judge with people, beside it; by batch, time, group and aspect."""
+    found = analysis_newest(project=request.project, key="agreement")
+    if (answer := _asked(request, slug, "agreement", found)) is not None:
+        return answer
+    if "one" in request.GET:
+        return _differing(request)
+    result = found.result if found else {"scopes": [], "aspects": [], "raters": {"ids": [], "judges": [], "cells": []}}
+    named = raters_named(
+        request.project,
+        [*result["raters"]["ids"], *{judge["rater"] for scope in result["scopes"] for judge in scope["judges"]}],
+        with_names=may(request, "people"),
+    )
+    scopes = [_scope(scope, named) for scope in result["scopes"]]
+    parts = {by: [scope for scope in scopes if scope["by"] == by] for by in ("all", "batch", "time", "group")}
+    context: dict[str, Any] = {
+        "found": found,
+        "whole": parts["all"][0] if parts["all"] else None,
+        "parts": [(title, heading, parts[by]) for by, title, heading in PARTS if parts[by]],
+        "over_time": _over_time(parts["time"]),
+        "aspects": [(one, _span_dot(one["alpha"], one["low"], one["high"])) for one in result["aspects"]],
+        "heat": _raters_heat(result["raters"], named),
+        "may_start": may(request, "agreement", "POST"),
+    }
+    return render(request, "analyses/agreement.html", context)
+
+
+PARTS = (("batch", "By batch", "Batch"), ("time", "By time", "Up to vote"), ("group", "By group of annotators", "Group"))
+
+
+def _span_dot(value: float | None, low: float | None, high: float | None) -> charts.Dot | None:
+    return None if value is None else charts.dot(value, low, high, span=(0.0, 1.0), width=220)
+
+
+def _scope(scope: dict[str, Any], named: dict[int, str]) -> dict[str, Any]:
+    """One part of the votes, drawn: people's own agreement, then each judge's with the ceiling on its comparisons."""
+    title, _, batch = scope["title"].partition(":") if scope["by"] == "batch" else (scope["title"], "", "")
+    people = scope["people"]
+    judges = [
+        judge
+        | {
+            "name": named.get(judge["rater"], "a judge"),
+            "dot": _span_dot(judge.get("share"), judge.get("low"), judge.get("high")),
+            "ceiling_dot": _span_dot(judge.get("ceiling"), judge.get("ceiling_low"), judge.get("ceiling_high")),
+        }
+        for judge in scope["judges"]
+    ]
+    return scope | {
+        "title": title,
+        "batch": batch,
+        "judges": judges,
+        "dot": _span_dot(people["share"], people["low"], people["high"]) if people else None,
+    }
+
+
+def _over_time(scopes: list[dict[str, Any]]) -> charts.Lines | None:
+    """People's agreement along the votes, with its interval, and each judge's with them."""
+    known = [(float(scope["title"]), scope) for scope in scopes if scope["people"]]
+    if len(known) < 2:
+        return None
+    series = [
+        charts.Series("people", [(at, s["people"]["share"]) for at, s in known], "l1", "lab-1"),
+        charts.Series("low", [(at, s["people"]["low"]) for at, s in known], "raw", "lab", has_label=False),
+        charts.Series("high", [(at, s["people"]["high"]) for at, s in known], "raw", "lab", has_label=False),
+    ]
+    for place, judge in enumerate(known[0][1]["judges"][:2]):
+        points = [(at, s["judges"][place]["share"]) for at, s in known if "share" in s["judges"][place]]
+        css, label_css = (("l2", "lab-2"), ("l3", "lab-k"))[place]
+        series.append(charts.Series(judge["name"][:18], points, css, label_css))
+    return charts.lines(series, x_end=known[-1][0], x_label="votes")
+
+
+def _raters_heat(raters: dict[str, Any], named: dict[int, str]) -> charts.Heat | None:
+    """Each two raters: the share of equal answers, its interval and the comparisons; opens where they differ."""
+    if len(raters["ids"]) < 2:
+        return None
+    names = [named.get(id_, "unknown") for id_ in raters["ids"]]
+
+    def cell(row: int, column: int) -> charts.HeatCell | None:
+        found = raters["cells"][row][column]
+        if found is None:
+            return None
+        note = f"{found['low']:.0%} to {found['high']:.0%}, {found['n']:,}"
+        link = f"?one={raters['ids'][row]}&other={raters['ids'][column]}"
+        return charts.heat_cell(found["share"], f"{found['share']:.0%}", note, link)
+
+    places = range(len(names))
+    return charts.Heat(names, [(names[row], [cell(row, column) for column in places]) for row in places])
+
+
+def _differing(request: Request) -> HttpResponse:
+    """Where two raters differ, down to the votes."""
+    one = whole_number(request.GET.get("one", ""), "The first rater")
+    other = whole_number(request.GET.get("other", ""), "The second rater")
+    rows = differing(project=request.project, one=one, other=other)
+    named = raters_named(request.project, [one, other], with_names=may(request, "people"))
+    context = {
+        "one": named[one],
+        "other": named[other],
+        "rows": [(row, one_line(row.prompt_form, row.prompt, 140)) for row in rows],
+    }
+    return render(request, "analyses/differing.html", context)

@@ -8,17 +8,19 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
+from annotation.errors import Refused
 from pipelines.labels import AGGREGATORS
 from pipelines.scoring.text_properties import PROPERTIES
 from pipelines.selectors.disagreement import (
+    SIDES,
     OpenComparison,
     Share,
     disagreement,
     flip_rate_proposed,
     rater_shown,
 )
-from pipelines.selectors.raters import newest_run
-from pipelines.services.analyses import analysis_start
+from pipelines.selectors.raters import newest_run, wilson
+from pipelines.services.analyses import analysis_newest, analysis_start
 from pipelines.services.drivers import drivers_newest, drivers_too_strong
 from webapp import charts
 from webapp.context import may
@@ -34,7 +36,8 @@ OTHERS = ("first", "second", "no majority")
 def rater(request: Request, slug: str, rater_id: int) -> HttpResponse:
     """One person or source beside the others; a person's name only for those who may see people."""
     run = newest_run(project=request.project)
-    shown = rater_shown(project=request.project, rater_id=rater_id, run=run)
+    asked = _cell_asked(request)
+    shown = rater_shown(project=request.project, rater_id=rater_id, run=run, cell=asked)
     person = shown.rater.participation
     named = may(request, "people") and person is not None
     context: dict[str, Any] = {
@@ -46,13 +49,39 @@ def rater(request: Request, slug: str, rater_id: int) -> HttpResponse:
         if person is None and shown.rater.kind == shown.rater.Kind.SOURCE
         else f"annotator {shown.rater.name[:8]}",
         "details": shown.estimate.details if shown.estimate else {},
-        "answers": list(zip(ANSWERS, shown.answers, strict=True)),
-        "others": OTHERS,
-        "has_answers": any(map(any, shown.answers)),
+        "heat": _confusion(shown.answers) if any(map(any, shown.answers)) else None,
+        "cell": f"{asked[0]}, others {OTHERS[SIDES.index(asked[1])]}" if asked else "",
         "speed": [(share, _dot(share)) for share in shown.speed],
         "drift": _drift(shown.drift),
     }
     return render(request, "curate/rater.html", context)
+
+
+def _cell_asked(request: Request) -> tuple[str, str] | None:
+    """Own and others' answer of the cell whose votes the page lists; None for those against the majority."""
+    own, others = request.GET.get("own"), request.GET.get("others")
+    if own is None and others is None:
+        return None
+    if own not in SIDES or others not in SIDES:
+        raise Refused(f"A cell is named by own and others, each {', '.join(SIDES)}.")
+    return own, others
+
+
+def _confusion(answers: list[list[int]]) -> charts.Heat:
+    """Own answers by the others' majority, each as a share of what the others said, with its interval and votes."""
+    said = [sum(column) for column in zip(*answers, strict=True)]
+
+    def cell(own: int, others: int) -> charts.HeatCell | None:
+        n = said[others]
+        if not n:
+            return None
+        share = answers[own][others] / n
+        low, high = wilson(share, n)
+        link = f"?own={SIDES[own]}&others={SIDES[others]}#votes"
+        return charts.heat_cell(share, f"{share:.0%}", f"{answers[own][others]:,}; {low:.0%} to {high:.0%}", link)
+
+    heads = [f"Others: {name}" for name in OTHERS]
+    return charts.Heat(heads, [(name, [cell(own, others) for others in range(3)]) for own, name in enumerate(ANSWERS)])
 
 
 def _dot(share: Share) -> charts.Dot:
@@ -73,6 +102,7 @@ def _drift(shares: list[Share]) -> charts.Lines | None:
 def disagreement_page(request: Request, slug: str) -> HttpResponse:
     """Comparisons by what their disagreement is: nothing that more votes could settle, or votes that others outweigh."""
     found, run = disagreement(project=request.project), newest_run(project=request.project)
+    told = analysis_newest(project=request.project, key="agreement")
     rates = run.metrics.get("flip_rates", {}) if run else {}
     context: dict[str, Any] = {
         "flip_rates": [(FLIP_SOURCES[key], rates[key]) for key in FLIP_SOURCES if key in rates],
@@ -83,9 +113,9 @@ def disagreement_page(request: Request, slug: str) -> HttpResponse:
         "ambiguous": list(map(_row, found.ambiguous)),
         "noisy": list(map(_row, found.noisy)),
         "scatter": charts.scatter(found.points) if found.points else None,
-        "aspects": [(one, _alpha_dot(one.found)) for one in found.aspects],
+        "aspects": [(one, _alpha_dot(one)) for one in told.result["aspects"]] if told else [],
         "method": AGGREGATORS[METHOD],
-        "may_see_circles": may(request, "circles"),
+        "may_see_more": may(request, "circles"),
         "may_start": may(request, "aggregate_start", "POST"),
     }
     return render(request, "curate/disagreement.html", context)
@@ -147,10 +177,10 @@ def _driver_row(key: str, label: str, sides: list[dict[str, Any]]) -> dict[str, 
     return {"label": label, "cells": cells}
 
 
-def _alpha_dot(found: Any) -> charts.Dot | None:
-    if found.alpha is None:
+def _alpha_dot(found: dict[str, Any]) -> charts.Dot | None:
+    if found["alpha"] is None:
         return None
-    return charts.dot(found.alpha, found.low, found.high, span=(0.0, 1.0), width=220)
+    return charts.dot(found["alpha"], found["low"], found["high"], span=(0.0, 1.0), width=220)
 
 
 def _row(shown: OpenComparison) -> dict[str, Any]:
