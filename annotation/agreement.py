@@ -183,7 +183,7 @@ def cross_agreement_interval(
 def percent_agreement_interval(
     unit: IntArray, value: FloatArray, *, seed: int, n_resamples: int = 1000
 ) -> tuple[float, float, float, int] | None:
-    """Share of equal pairs of ratings, its 95 % interval from resampling units, and the number of pairs; None without any."""
+    """Share of equal pairs of ratings, its 95 % interval from resampling units, and the pairs; None without any."""
     table = _cross_pairs(unit, value, np.zeros(unit.shape, dtype=np.int64), 0, 1)[:, 2:]
     table = table[table[:, 1] > 0]
     if not table.shape[0]:

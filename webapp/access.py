@@ -92,6 +92,7 @@ ACCESS: dict[str, Rule] = {
     "disagreement": Rule(get=READERS),
     "drivers": Rule(get=BUILDERS, post=CURATORS),
     "circles": Rule(get=BUILDERS, post=CURATORS),
+    "groups": Rule(get=BUILDERS, post=CURATORS),
     "agreement": Rule(get=BUILDERS, post=CURATORS),
     "leases": Rule(get=CURATORS),
     "lease_release": Rule(post=CURATORS),

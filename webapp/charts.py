@@ -281,6 +281,90 @@ def scatter(points: Sequence[tuple[float, float]]) -> Scatter:
     )
 
 
+@dataclass(frozen=True)
+class Spot:
+    """A point of the map with the radius of its uncertainty; `group` says its shape and colour."""
+
+    x: float
+    y: float
+    spread: float
+    group: str
+
+    @property
+    def path(self) -> str:
+        """A circle, a diamond or a square: groups differ by shape and not by colour alone."""
+        x, y = self.x, self.y
+        if self.group == "B":
+            return f"M{x} {y - 6}l6 6-6 6-6-6z"
+        if self.group == "C":
+            return f"M{x - 4.5} {y - 4.5}h9v9h-9z"
+        return f"M{x - 5} {y}a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z"
+
+
+@dataclass(frozen=True)
+class Arrow:
+    label: str
+    x: float
+    y: float
+    label_x: float
+    label_y: float
+    anchor: str
+
+
+@dataclass(frozen=True)
+class IdealMap:
+    spots: list[Spot]
+    corners: list[tuple[float, float]]
+    arrows: list[Arrow]
+    middle_x: float
+    middle_y: float
+    width: int = 640
+    height: int = 400
+
+
+def ideal_map(
+    people: Sequence[tuple[float, float, float, str]],
+    corners: Sequence[tuple[float, ...]],
+    directions: Sequence[tuple[str, float, float]],
+) -> IdealMap:
+    """People (x, y, spread, group), prototypes and directions (label, x, y) around the middle of the people.
+
+    Both axes have one scale, so that distances mean the same everywhere.
+    """
+    width, height = 640, 400
+    points = [(x, y) for x, y, _, _ in people] + [(c[0], c[1]) for c in corners]
+    reach_x = max((abs(x) for x, _ in points), default=1.0) or 1.0
+    reach_y = max((abs(y) for _, y in points), default=1.0) or 1.0
+    scale = min((width / 2 - 130) / reach_x, (height / 2 - 40) / reach_y)
+    middle_x, middle_y = width / 2, height / 2
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return round(middle_x + scale * x, 1), round(middle_y - scale * y, 1)
+
+    longest = max((math.hypot(x, y) for _, x, y in directions), default=1.0) or 1.0
+    arrows = []
+    for label, x, y in directions:
+        end_x, end_y = middle_x + 150 * x / longest, middle_y - 150 * y / longest
+        right = end_x >= middle_x
+        arrows.append(
+            Arrow(label, round(end_x, 1), round(end_y, 1), round(end_x + (6 if right else -6), 1),
+                  round(end_y + 4, 1), "start" if right else "end")
+        )  # fmt: skip
+    arrows.sort(key=lambda arrow: arrow.label_y)
+    for one, other in zip(arrows, arrows[1:], strict=False):
+        if other.anchor == one.anchor and other.label_y < one.label_y + 14:
+            arrows[arrows.index(other)] = Arrow(
+                other.label, other.x, other.y, other.label_x, one.label_y + 14, other.anchor
+            )
+    return IdealMap(
+        [Spot(*at(x, y), round(scale * spread, 1), group) for x, y, spread, group in people],
+        [at(corner[0], corner[1]) for corner in corners],
+        arrows,
+        middle_x,
+        middle_y,
+    )
+
+
 HEAT_LEVELS = 8
 
 

@@ -18,7 +18,7 @@ TABS: list[tuple[str, str, set[str]]] = [
     ("Overview", "project", {"project", "guidelines", "guidelines_edit"}),
     ("Comparisons", "comparisons", {"comparisons", "comparison", "imports", "import", "ches_preview"}),
     ("Queue", "queue", {"queue", "leases"}),
-    ("Raters", "raters", {"raters", "rater", "disagreement", "drivers", "circles", "agreement"}),
+    ("Raters", "raters", {"raters", "rater", "disagreement", "drivers", "circles", "agreement", "groups"}),
     ("Routing", "routing", {"routing", "jobs", "job"}),
     ("Versions", "versions", {"versions", "version", "version_freeze", "version_row"}),
     ("Runs", "runs", {"runs", "run", "run_start"}),

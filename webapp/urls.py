@@ -89,6 +89,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(P + "raters/<int:rater_id>/", disagreement.rater, name="rater"),
     path(P + "drivers/", disagreement.drivers, name="drivers"),
     path(P + "circles/", analyses.circles, name="circles"),
+    path(P + "groups/", analyses.groups, name="groups"),
     path(P + "agreement/", analyses.agreement, name="agreement"),
     path(P + "disagreement/", disagreement.disagreement_page, name="disagreement"),
     path(P + "leases/", curate.leases, name="leases"),

@@ -1,6 +1,6 @@
 """Tables of the pipelines package, one module a subject."""
 
-from pipelines.models.analyses import Analysis
+from pipelines.models.analyses import Analysis, GroupMember, RaterGroup
 from pipelines.models.judging import Calibration, Prediction, RoutingDecision, RoutingPlan
 from pipelines.models.labels import AggregationRun, Derivation, Preference, PreferenceRevision, RaterEstimate
 from pipelines.models.scores import Score
@@ -16,11 +16,13 @@ __all__ = [
     "Derivation",
     "Evaluation",
     "Export",
+    "GroupMember",
     "Job",
     "Prediction",
     "Preference",
     "PreferenceRevision",
     "RaterEstimate",
+    "RaterGroup",
     "RoutingDecision",
     "RoutingPlan",
     "Score",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from annotation.models import Project
+from annotation.models import Project, Rater
 from pipelines.models.labels import AggregationRun
 from pipelines.models.work import Job
 
@@ -28,3 +28,32 @@ class Analysis(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "kind", "number"], name="analysis_once")]
+
+
+class RaterGroup(models.Model):
+    """One group of the analysis `groups`: raters who reward the same things, made from votes alone."""
+
+    analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="groups")
+    name = models.CharField(max_length=1, help_text="A is the largest")
+    share = models.FloatField(help_text="of people, by the mixture")
+    people = models.IntegerField(help_text="raters whose likeliest group this is")
+    votes = models.IntegerField(help_text="of these, among the votes that the groups were made from")
+    is_shown = models.BooleanField(help_text="5 people and 30 votes or more; its labels can be frozen")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["analysis", "name"], name="rater_group_once")]
+
+    @property
+    def key(self) -> str:
+        """How recipes name it: the number of its analysis, and its letter."""
+        return f"{self.analysis.number}-{self.name}"
+
+
+class GroupMember(models.Model):
+    group = models.ForeignKey(RaterGroup, models.CASCADE, related_name="members", db_index=False)
+    rater = models.ForeignKey(Rater, models.CASCADE, related_name="+")
+    chance = models.FloatField(help_text="that the rater is of this group")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["group", "rater"], name="group_member_once")]

@@ -98,6 +98,14 @@ class PreferenceRevision(models.Model):
     method = models.CharField(max_length=40)
     method_version = models.CharField(max_length=20)
     weight = models.FloatField(default=1.0)
+    group = models.ForeignKey(
+        "pipelines.RaterGroup",
+        models.CASCADE,
+        null=True,
+        related_name="preference_revisions",
+        db_index=False,
+        help_text="whose votes alone it rests on; null: everybody's",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -108,6 +116,11 @@ class PreferenceRevision(models.Model):
                 | (Q(outcome="yes") & Q(chosen__isnull=False) & Q(rejected__isnull=True))
                 | (Q(outcome="no") & Q(chosen__isnull=True) & Q(rejected__isnull=False)),
                 name="preference_outcome_has_its_own",
+            ),
+            models.UniqueConstraint(
+                fields=["group", "run", "preference"],
+                condition=Q(group__isnull=False),
+                name="preference_of_group_once",
             ),
             models.CheckConstraint(
                 condition=Q(flip_probability__isnull=True) | (Q(flip_probability__gte=0) & Q(flip_probability__lt=0.5)),

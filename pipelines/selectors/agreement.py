@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -133,6 +134,6 @@ def differing(*, project: Project, one: int, other: int) -> list[Differing]:
     if Rater.objects.filter(project=project, pk__in=[one, other]).count() != 2:
         raise NotFound("There are no such two raters in this project.")
     with connection.cursor() as cursor:
-        values = {"project": project.pk, "one": one, "other": other, "raters": [one, other], "most": SHOWN}
+        values: dict[str, Any] = {"project": project.pk, "one": one, "other": other, "raters": [one, other], "most": SHOWN}
         cursor.execute(DIFFERING, values)
         return [Differing(*row) for row in cursor.fetchall()]

@@ -289,7 +289,7 @@ def comparison_get(*, project: Project, comparison_id: int, sees_models: bool) -
     preference = Preference.objects.filter(comparison=found).select_related("current__run").first()
     current = preference.current if preference else None
     revisions = (
-        PreferenceRevision.objects.filter(preference=preference).select_related("run").order_by("-id")
+        PreferenceRevision.objects.filter(preference=preference, group=None).select_related("run").order_by("-id")
         if preference
         else []
     )

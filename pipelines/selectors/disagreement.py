@@ -87,7 +87,7 @@ SIDES = ("first", "second", "tie")
 def rater_shown(
     *, project: Project, rater_id: int, run: AggregationRun | None, cell: tuple[str, str] | None = None
 ) -> RaterShown:
-    """One rater of this project. Four queries. `cell`: own and others' answer whose votes to list instead of the odd ones."""
+    """One rater of this project. Four queries. `cell`: own and others' answer whose votes to list, not the odd ones."""
     rater = Rater.objects.select_related("participation__annotator").filter(project=project, pk=rater_id).first()
     if rater is None or rater.kind == Rater.Kind.MODEL:
         raise NotFound("There is no such person or source in this project.")

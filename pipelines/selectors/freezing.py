@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from annotation.models import LanguageModel, Project
 from pipelines.errors import NothingToDo
 from pipelines.pairs.orders import places_apart
+from pipelines.selectors.label_source import EVERYBODY, LabelSource, revision_joined, source_values
 from pipelines.selectors.pairs import FROM_SETS, IS_DERIVED, IS_PAIR, IS_UNIT, PAIRS
 from pipelines.selectors.scores import ches_table, models_scored
 from pipelines.versions.filters import LENGTH_KEYS, PLACE_KEYS, Candidates, Rule, ScoreColumns
@@ -53,7 +54,7 @@ SELECT count(*), count(*) FILTER (WHERE NOT ({unit}) AND d.source_id IS NULL),
        count(*) FILTER (WHERE {unit} AND chosen.text_sha256 = rejected.text_sha256)
 FROM annotation_comparison c
 LEFT JOIN pipelines_preference p ON p.comparison_id = c.id
-LEFT JOIN pipelines_preferencerevision r ON r.id = p.current_id
+LEFT JOIN pipelines_preferencerevision r ON {revision}
 LEFT JOIN annotation_completion chosen ON chosen.id = r.chosen_id
 LEFT JOIN annotation_completion rejected ON rejected.id = r.rejected_id
 LEFT JOIN (SELECT DISTINCT x.source_id FROM pipelines_derivation x JOIN annotation_comparison u ON u.id = x.comparison_id
@@ -67,7 +68,7 @@ SELECT c.id, r.id, text.sha256, text.form = 'messages', r.flip_probability, r.p_
        array_to_string(c.warnings, ' '), {lengths}
 FROM annotation_comparison c
 JOIN pipelines_preference p ON p.comparison_id = c.id
-JOIN pipelines_preferencerevision r ON r.id = p.current_id
+JOIN pipelines_preferencerevision r ON {revision}
 JOIN annotation_prompt prompt ON prompt.id = c.prompt_id
 JOIN annotation_text text ON text.sha256 = prompt.text_sha256
 LEFT JOIN annotation_completion chosen ON chosen.id = r.chosen_id
@@ -89,7 +90,7 @@ TEXTS = """
 SELECT r.id, c.key, prompt_text.form, prompt_text.body, chosen_text.body, rejected_text.body,
        CASE WHEN r.outcome = 'first' THEN r.soft_label ELSE 1 - r.soft_label END, r.flip_probability, r.p_tie,
        r.confidence, CASE WHEN r.outcome = 'first' THEN -r.strength ELSE r.strength END, r.agreement, r.votes,
-       r.origin, r.method || '/' || r.method_version, r.weight
+       r.origin, r.method || '/' || r.method_version || coalesce(' of group ' || found.number || '-' || g.name, ''), r.weight
 FROM pipelines_preferencerevision r
 JOIN pipelines_preference p ON p.id = r.preference_id
 JOIN annotation_comparison c ON c.id = p.comparison_id
@@ -99,6 +100,7 @@ JOIN annotation_completion chosen ON chosen.id = r.chosen_id
 JOIN annotation_text chosen_text ON chosen_text.sha256 = chosen.text_sha256
 JOIN annotation_completion rejected ON rejected.id = r.rejected_id
 JOIN annotation_text rejected_text ON rejected_text.sha256 = rejected.text_sha256
+LEFT JOIN pipelines_ratergroup g ON g.id = r.group_id LEFT JOIN pipelines_analysis found ON found.id = g.analysis_id
 WHERE r.id = ANY(%s)
 """
 LABELS = """
@@ -122,14 +124,17 @@ WHERE c.project_id = %s AND {IS_PAIR} AND r.outcome IN ('first', 'second') AND r
 """
 
 
-def population_of(*, project: Project, rules: Sequence[Rule], unit: str = PAIRS) -> Population:
+def population_of(
+    *, project: Project, rules: Sequence[Rule], unit: str = PAIRS, source: LabelSource = EVERYBODY
+) -> Population:
     """Counts, candidates and what the rules need of them. Two queries, one for places, and one a model that a rule names."""
     parts = WITH_LENGTHS if any(rule.key.key in LENGTH_KEYS for rule in rules) else WITHOUT_LENGTHS
     with connection.cursor() as cursor:
-        condition = IS_UNIT[unit]
-        cursor.execute(COUNTS.format(unit=condition), {"project": project.pk, "size": 2 if unit == PAIRS else 1})
+        values = {"project": project.pk, "size": 2 if unit == PAIRS else 1, **source_values(source)}
+        which = {"unit": IS_UNIT[unit], "revision": revision_joined(source)}
+        cursor.execute(COUNTS.format(**which), values)
         counts = cursor.fetchone()
-        cursor.execute(CANDIDATES.format(unit=condition, **parts), {"project": project.pk})
+        cursor.execute(CANDIDATES.format(**which, **parts), values)
         columns = _columns(cursor, project)
     comparison, revision = columns["comparison"].astype(np.int64), columns["revision"].astype(np.int64)
     split = columns["split"].astype(np.int8)
@@ -147,7 +152,9 @@ def population_of(*, project: Project, rules: Sequence[Rule], unit: str = PAIRS)
         origin=columns["origin"],
         warnings=columns["warnings"],
         is_train=split == SPLITS.index(TRAIN),
-        scores={rule.model: _scores(project, rule.model, comparison) for rule in rules if rule.key.of_model},
+        scores={
+            rule.model: _scores(project, rule.model, comparison, source) for rule in rules if rule.key.of_model
+        },
         **{name: columns[name].astype(np.float64) for name in names},
         **(_places(project, comparison) if any(rule.key.key in PLACE_KEYS for rule in rules) else {}),
     )
@@ -223,10 +230,12 @@ def scores_model(*, project: Project, name: str) -> LanguageModel:
     )
 
 
-def _scores(project: Project, name: str, comparison: NDArray[np.int64]) -> ScoreColumns:
+def _scores(
+    project: Project, name: str, comparison: NDArray[np.int64], source: LabelSource
+) -> ScoreColumns:
     """One model's scores of the candidates, in their order."""
     model = scores_model(project=project, name=name)
-    table = ches_table(project_id=project.pk, fingerprint=model.fingerprint)
+    table = ches_table(project_id=project.pk, fingerprint=model.fingerprint, source=source)
     place = np.searchsorted(table.comparison, comparison)
     if comparison.size and not np.array_equal(
         table.comparison[np.minimum(place, len(table) - 1)], comparison
@@ -282,11 +291,14 @@ SELECT encode(c.key, 'hex') COLLATE "C", {columns}
 FROM {table} x JOIN annotation_rater rater ON rater.id = x.rater_id
 JOIN annotation_comparison c ON c.id = x.comparison_id
 JOIN pipelines_preference p ON p.comparison_id = c.id
-JOIN pipelines_versionrow w ON w.revision_id = p.current_id AND w.version_id = %(version)s
-{where} ORDER BY 1, 2, 3, 4, 5
+JOIN pipelines_preferencerevision r ON r.preference_id = p.id
+JOIN pipelines_versionrow w ON w.revision_id = r.id AND w.version_id = %(version)s
+WHERE {where} ORDER BY 1, 2, 3, 4, 5
 """
 ANNOTATIONS = EVIDENCE.format(
-    table="annotation_annotation", where="WHERE x.state = 'current' AND x.outcome <> ''",
+    table="annotation_annotation",
+    where="""x.state = 'current' AND x.outcome <> '' AND (r.group_id IS NULL
+  OR x.rater_id IN (SELECT m.rater_id FROM pipelines_groupmember m WHERE m.group_id = r.group_id))""",
     columns="""rater.kind COLLATE "C", x.outcome COLLATE "C", coalesce(x.vote::text, '') COLLATE "C",
   coalesce(x.vote_scale::text, '') COLLATE "C\"""",
 )  # fmt: skip
@@ -306,13 +318,14 @@ JOIN annotation_rater rater ON rater.id = x.rater_id
 ORDER BY 1, 2, 3, 4, 5
 """
 PREDICTIONS = EVIDENCE.format(
-    table="pipelines_prediction", where="",
+    table="pipelines_prediction", where="r.group_id IS NULL",
     columns="""rater.kind COLLATE "C", x.outcome COLLATE "C", coalesce(round(x.p_first::numeric, 6)::text, '') COLLATE "C",
   x.fingerprint COLLATE "C\"""",
 )  # fmt: skip
 IMPORTS = """
 SELECT DISTINCT encode(i.file_sha256, 'hex') FROM pipelines_versionrow w
-JOIN pipelines_preference p ON p.current_id = w.revision_id
+JOIN pipelines_preferencerevision r ON r.id = w.revision_id
+JOIN pipelines_preference p ON p.id = r.preference_id
 JOIN annotation_comparison c ON c.id = p.comparison_id
 JOIN annotation_import i ON i.id = c.source_import_id WHERE w.version_id = %(version)s ORDER BY 1
 """
@@ -321,7 +334,8 @@ SELECT DISTINCT rater.name COLLATE "C", x.fingerprint,
   EXISTS (SELECT FROM pipelines_calibration fit WHERE fit.rater_id = rater.id)
 FROM pipelines_prediction x
 JOIN annotation_rater rater ON rater.id = x.rater_id JOIN pipelines_preference p ON p.comparison_id = x.comparison_id
-JOIN pipelines_versionrow w ON w.revision_id = p.current_id AND w.version_id = %(version)s
+JOIN pipelines_preferencerevision r ON r.preference_id = p.id AND r.group_id IS NULL
+JOIN pipelines_versionrow w ON w.revision_id = r.id AND w.version_id = %(version)s
 WHERE x.fingerprint <> '' ORDER BY 1, 2
 """
 

@@ -25,12 +25,15 @@ SELECT row.position, row.split, encode(row.row_hash, 'hex') AS row_hash, revisio
                OR EXISTS (SELECT FROM annotation_annotation later
                           WHERE later.supersedes_id = a.id AND NOT ({SEEN.format("later")}))
                OR EXISTS (SELECT FROM annotation_annotation later
-                          WHERE later.retracts_id = a.id AND NOT ({SEEN.format("later")})))) AS annotations,
+                          WHERE later.retracts_id = a.id AND NOT ({SEEN.format("later")})))
+          AND (revision.group_id IS NULL
+               OR a.rater_id IN (SELECT m.rater_id FROM pipelines_groupmember m WHERE m.group_id = revision.group_id))
+       ) AS annotations,
        (SELECT array_agg(DISTINCT a.derived_from_id) FROM annotation_annotation a
         WHERE a.comparison_id = comparison.id AND a.derived_from_id IS NOT NULL AND {SEEN.format("a")}
        ) AS edits,
        (SELECT array_agg(p.id ORDER BY p.id) FROM pipelines_prediction p
-        WHERE p.comparison_id = comparison.id AND p.id <= run.predictions_until) AS predictions
+        WHERE p.comparison_id = comparison.id AND p.id <= run.predictions_until AND revision.group_id IS NULL) AS predictions
 FROM pipelines_versionrow row
 JOIN pipelines_datasetversion version ON version.id = row.version_id
 JOIN pipelines_aggregationrun run ON run.id = version.run_id

@@ -15,6 +15,7 @@ from pipelines.models import Score
 from pipelines.scoring import SCORERS
 from pipelines.scoring.ches import PairProducts, ches_scores
 from pipelines.scoring.ranks import percentiles
+from pipelines.selectors.label_source import EVERYBODY, LabelSource, revision_joined, source_values
 
 FloatArray = NDArray[np.float64]
 
@@ -55,7 +56,7 @@ class ChesTable:
 CHES = """
 SELECT p.comparison_id, r.id, r.outcome = 'first', s.values
 FROM pipelines_preference p
-JOIN pipelines_preferencerevision r ON r.id = p.current_id
+JOIN pipelines_preferencerevision r ON {revision}
 LEFT JOIN LATERAL (
   SELECT x.values FROM pipelines_score x
   WHERE x.comparison_id = p.comparison_id AND x.completion_id IS NULL AND x.method = %(method)s
@@ -65,12 +66,15 @@ WHERE p.project_id = %(project)s AND r.outcome <> 'tie' ORDER BY p.comparison_id
 """
 
 
-def ches_table(*, project_id: int, fingerprint: str, method: str = "ches") -> ChesTable:
-    """CHES of all current preferences of a project for the model with these files. One query."""
+def ches_table(
+    *, project_id: int, fingerprint: str, method: str = "ches", source: LabelSource = EVERYBODY
+) -> ChesTable:
+    """CHES of all preferences of a project for the model with these files, in the direction of their labels. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            CHES,
+            CHES.format(revision=revision_joined(source)),
             {
+                **source_values(source),
                 "project": project_id,
                 "method": method,
                 "version": SCORERS[method].version,

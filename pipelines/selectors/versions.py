@@ -119,7 +119,7 @@ def version_row_get(*, project: Project, name: str, position: int) -> RowShown:
     version = version_named(project=project, name=name)
     row = (
         VersionRow.objects.filter(version=version, position=position)
-        .select_related("revision__preference__comparison__source_import", "revision__run")
+        .select_related("revision__preference__comparison__source_import", "revision__run", "revision__group__analysis")
         .first()
     )
     if row is None:

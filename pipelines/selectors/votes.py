@@ -56,8 +56,11 @@ class VoteTable:
 
     def of_people(self) -> VoteTable:
         """The votes given here by people."""
-        columns = {name: getattr(self, name)[self.person] for name in self.__dataclass_fields__}
-        return VoteTable(**columns)
+        return self.where(self.person)
+
+    def where(self, kept: BoolArray) -> VoteTable:
+        """Some of the votes, in the same order."""
+        return VoteTable(**{name: getattr(self, name)[kept] for name in self.__dataclass_fields__})
 
     def votes(self, comparisons: IntArray, raters: IntArray) -> Votes:
         """As indices into these sorted ids; every id of the table must be among them."""

@@ -317,6 +317,17 @@ def _fitted(fit: _Fit) -> Labels | None:
     return _voted(fit.table, fit.comparisons, fit.aggregate.posterior, fit.aggregate.method)
 
 
+def labels_of_votes(project_id: int, method: str, table: VoteTable) -> Labels:
+    """What some of a project's votes would amount to if nobody else had voted; stores nothing."""
+    comparisons, raters = np.unique(table.comparison), np.unique(table.rater)
+    if method != GRADED:
+        found = AGGREGATORS[method].load()(table.votes(comparisons, raters))
+        return _voted(table, comparisons, found.posterior, found.method)
+    last = AggregationRun.objects.filter(project_id=project_id, method=GRADED).order_by("-number").first()
+    refit = graded_refit(project_id, table, comparisons, raters, last.params.get("graded") if last else None)
+    return _voted_graded(table, comparisons, refit.told)
+
+
 def _voted_graded(table: VoteTable, comparisons: NDArray[np.int64], told: Told) -> Labels:
     """Labels from the graded model, which knows strength and what more votes could tell."""
     found = told.preferences

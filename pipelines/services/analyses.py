@@ -30,7 +30,7 @@ class Found:
 
 @dataclass(frozen=True)
 class AnalysisKind:
-    """`path`: a function from the leased item to `Found`. `version`: goes up when its result changes its meaning."""
+    """`path`: module of this package and function, from the leased item to `Found`. `version`: goes up when its result changes its meaning."""
 
     key: str
     label: str
@@ -40,16 +40,17 @@ class AnalysisKind:
 
     def load(self) -> Callable[[Leased], Found]:
         module, name = self.path.split(":")
-        function: Callable[[Leased], Found] = getattr(import_module(module), name)
+        function: Callable[[Leased], Found] = getattr(import_module(f"pipelines.services.{module}"), name)
         return function
 
 
 ANALYSES = {
     entry.key: entry
     for entry in (
-        AnalysisKind("agreement", "how far people and judges agree", "pipelines.services.agreement:agreement_found", "1", True),
-        AnalysisKind("circles", "whether preferences go in circles", "pipelines.services.circles:circles_found", "1", True),
-        AnalysisKind("drivers", "what drives preferences", "pipelines.services.drivers:drivers_found", "1", False),
+        AnalysisKind("agreement", "how far people and judges agree", "agreement:agreement_found", "1", True),
+        AnalysisKind("circles", "whether preferences go in circles", "circles:circles_found", "1", True),
+        AnalysisKind("drivers", "what drives preferences", "drivers:drivers_found", "1", False),
+        AnalysisKind("groups", "whether people want different things", "groups:groups_found", "1", False),
     )
 }
 

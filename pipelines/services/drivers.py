@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from annotation.models import Project
 from pipelines.errors import NothingToDo
 from pipelines.labels.factors import FactorConstant, factor_fit, length_signs
-from pipelines.labels.groups import group_count, group_fit
 from pipelines.models import AggregationRun, Analysis
 from pipelines.queue import Leased
 from pipelines.scoring.text_properties import PROPERTIES, VERSION, properties_of
@@ -23,7 +22,6 @@ KEY = "drivers"
 MOST_PAIRS, BATCH = 4_000, 200
 LEAST_PAIRS = 30
 TOO_MUCH = 0.75
-MOST_VOTES, MOST_GROUPS, LEAST_PEOPLE_IN_ALL = 6_000, 3, 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class Side:
     y: list[float]
 
 
+# Comparison, prompt, then form and text of prompt, first and second, and P(first better) where people judged.
+Pair = tuple[Any, ...]
 # A fixed part of the comparisons, by a hash of their keys, so that a rerun sees the same.
 PAIRS = """
 SELECT c.id, c.prompt_id, prompt.form, left(prompt.body, 100000), a.form, left(a.body, 100000), b.form, left(b.body, 100000),
@@ -60,40 +60,33 @@ ORDER BY p.rater_id, p.comparison_id, p.id DESC
 """
 
 
-PEOPLE = """
-SELECT DISTINCT ON (a.comparison_id, a.rater_id) a.comparison_id, a.rater_id, a.outcome
-FROM annotation_annotation a JOIN annotation_rater r ON r.id = a.rater_id AND r.kind = 'person'
-WHERE a.comparison_id = ANY(%(ids)s::bigint[]) AND a.state = 'current' AND a.outcome IN ('first', 'second')
-ORDER BY a.comparison_id, a.rater_id, a.id
-"""
-
-
 def drivers_found(item: Leased) -> Found:
     """Measure texts and fit; the analysis `drivers`."""
-    rows = _pairs(item.project_id)
-    if not rows:
-        raise NothingToDo("No comparison has a label yet. Aggregate votes or judge first.")
-    item.size = len(rows)
-    measured = _measured(rows, item)
+    rows = pairs_of(item.project_id)
+    measured = signs_of(levels_of(rows, item))
     sides = _sides(item.project_id, rows)
     result = {
         "pairs": len(rows),
         "version": VERSION,
         "sides": [_fitted(side, measured, rows) for side in sides],
-        "groups": _groups(measured, rows, item),
     }
     run = AggregationRun.objects.filter(project_id=item.project_id).order_by("-number").first()
     return Found(result, sum(len(side.rows) for side in sides), run)
 
 
-def _pairs(project_id: int) -> list[tuple[Any, ...]]:
+def pairs_of(project_id: int) -> list[Pair]:
+    """Labelled comparisons with their texts, a fixed part of them. Raises `NothingToDo` where there is none."""
     with connection.cursor() as cursor:
         cursor.execute(PAIRS, {"project": project_id, "most": MOST_PAIRS})
-        return list(cursor.fetchall())
+        rows: list[Pair] = cursor.fetchall()
+    if not rows:
+        raise NothingToDo("No comparison has a label yet. Aggregate votes or judge first.")
+    return rows
 
 
-def _measured(rows: list[tuple[Any, ...]], item: Leased) -> NDArray[np.float64]:
-    """(n, k) signs of first minus second; of length only where it is clear."""
+def levels_of(rows: list[Pair], item: Leased) -> NDArray[np.float64]:
+    """(2, n, k) each property of the first and of the second completion."""
+    item.size = len(rows)
     both = np.zeros((2, len(rows), len(PROPERTIES)))
     for place, row in enumerate(rows):
         prompt = _plain(row[2], row[3])
@@ -101,9 +94,14 @@ def _measured(rows: list[tuple[Any, ...]], item: Leased) -> NDArray[np.float64]:
             both[side, place] = list(properties_of(_plain(form, body), prompt).values())
         if (place + 1) % BATCH == 0:
             item.advance(BATCH)
-    signs: NDArray[np.float64] = np.sign(both[0] - both[1])
+    return both
+
+
+def signs_of(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, k) signs of first minus second; of length only where it is clear."""
+    signs: NDArray[np.float64] = np.sign(levels[0] - levels[1])
     at = list(PROPERTIES).index("words")
-    signs[:, at] = length_signs(both[0, :, at].astype(np.int64), both[1, :, at].astype(np.int64))
+    signs[:, at] = length_signs(levels[0, :, at].astype(np.int64), levels[1, :, at].astype(np.int64))
     return signs
 
 
@@ -118,7 +116,7 @@ def _plain(form: str, body: str) -> str:
     return "\n\n".join(m["content"] for m in messages if isinstance(m.get("content"), str))
 
 
-def _sides(project_id: int, rows: list[tuple[Any, ...]]) -> list[Side]:
+def _sides(project_id: int, rows: list[Pair]) -> list[Side]:
     place = {row[0]: number for number, row in enumerate(rows)}
     people = [(number, float(row[8])) for number, row in enumerate(rows) if row[8] is not None]
     found: dict[str, list[tuple[int, float]]] = {"": people} if people else {}
@@ -129,7 +127,7 @@ def _sides(project_id: int, rows: list[tuple[Any, ...]]) -> list[Side]:
     return [Side(name, [n for n, _ in pairs], [y for _, y in pairs]) for name, pairs in found.items()]
 
 
-def _fitted(side: Side, measured: NDArray[np.float64], rows: list[tuple[Any, ...]]) -> dict[str, Any]:
+def _fitted(side: Side, measured: NDArray[np.float64], rows: list[Pair]) -> dict[str, Any]:
     """One side's fit, by prompts as clusters; properties that never differ among its pairs are named and left out."""
     head = {"name": side.name, "pairs": len(side.rows)}
     if len(side.rows) < LEAST_PAIRS:
@@ -146,41 +144,6 @@ def _fitted(side: Side, measured: NDArray[np.float64], rows: list[tuple[Any, ...
         name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(fit).items()
     }
     return head | numbers | {"constant": [key for key in PROPERTIES if key not in names]}
-
-
-def _groups(measured: NDArray[np.float64], rows: list[tuple[Any, ...]], item: Leased) -> dict[str, Any]:
-    """Groups of people by what they reward, their number by held-out people; and whom the labels serve least."""
-    place = {row[0]: number for number, row in enumerate(rows)}
-    with connection.cursor() as cursor:
-        cursor.execute(PEOPLE, {"ids": list(place)})
-        votes = cursor.fetchall()[:MOST_VOTES]
-    people = {rater: number for number, rater in enumerate(sorted({vote[1] for vote in votes}))}
-    if len(people) < LEAST_PEOPLE_IN_ALL:
-        return {"reason": f"{len(people)} people have voted; {LEAST_PEOPLE_IN_ALL} are the least for groups."}
-    differs = np.ptp(measured, axis=0) > 0
-    keys = [key for key, one in zip(PROPERTIES, differs, strict=True) if one]
-    at = np.array([place[vote[0]] for vote in votes])
-    sign = np.array([1.0 if vote[2] == "first" else -1.0 for vote in votes])
-    difference = measured[at][:, differs] * sign[:, None]
-    rater = np.array([people[vote[1]] for vote in votes], dtype=np.int64)
-    item.check()
-    count, scores = group_count(difference, rater, MOST_GROUPS, seed=0)
-    item.check()
-    fit = group_fit(difference, rater, count, seed=0)
-    labelled = np.array([row[8] is not None and row[8] != 0.5 for row in rows])
-    towards = np.array([1.0 if (row[8] or 0) > 0.5 else -1.0 for row in rows])[labelled]
-    margins = fit.rewards(measured[labelled][:, differs] * towards[:, None])
-    return {
-        "count": count,
-        "scores": [None if np.isnan(score) else float(score) for score in scores],
-        "people": len(people),
-        "votes": len(votes),
-        "share": fit.share.tolist(),
-        "shown": fit.shown.tolist(),
-        "names": keys,
-        "weight": fit.weight.tolist(),
-        "served": [float((margins[:, k] > 0).mean()) for k in range(count)] if labelled.any() else [],
-    }
 
 
 def drivers_newest(*, project: Project) -> Analysis | None:

@@ -61,6 +61,23 @@ INSERT INTO pipelines_preference (comparison_id, project_id)
 SELECT comparison_id, %(project)s FROM label_stage ORDER BY comparison_id ON CONFLICT (comparison_id) DO NOTHING
 """
 
+# A group's labels are whole revisions beside the current one, which stays everybody's.
+GROUP_REVISIONS = """
+INSERT INTO pipelines_preferencerevision (preference_id, run_id, group_id, outcome, chosen_id, rejected_id, origin,
+  p_first, p_second, p_tie, flip_probability, soft_label, strength, confidence, agreement, votes,
+  method, method_version, strength_se, ambiguity, ignorance, weight, created_at)
+SELECT p.id, %(run)s::bigint, %(group)s::bigint, (%(outcomes)s::text[])[s.direction + 1],
+  CASE s.direction WHEN 0 THEN a.completion_id WHEN 1 THEN b.completion_id END,
+  CASE s.direction WHEN 0 THEN b.completion_id WHEN 1 THEN a.completion_id END,
+  s.origin, s.p_first, s.p_second, s.p_tie, s.flip, s.soft, s.strength, s.confidence, s.agreement, s.votes,
+  s.method, s.version, s.strength_se, s.ambiguity, s.ignorance, s.weight, statement_timestamp()
+FROM label_stage s JOIN pipelines_preference p ON p.comparison_id = s.comparison_id
+JOIN annotation_comparisoncompletion a ON a.comparison_id = s.comparison_id AND a.position = 0
+JOIN annotation_comparisoncompletion b ON b.comparison_id = s.comparison_id AND b.position = 1
+ORDER BY s.comparison_id
+ON CONFLICT (group_id, run_id, preference_id) WHERE group_id IS NOT NULL DO NOTHING
+"""
+
 # Only what differs from the current revision becomes a new one; numbers that differ by rounding alone are the same.
 REVISIONS = """
 WITH changed AS (
@@ -107,19 +124,32 @@ def labels_store(labels: Labels, *, project_id: int, run_id: int | None, is_all:
     `is_all`: preferences of comparisons that have no label any more lose their current revision.
     """
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS pg_temp.label_stage")
-        cursor.execute(STAGE)
-        with cursor.copy("COPY label_stage FROM STDIN") as copy:
-            for row in _rows(labels):
-                copy.write_row(row)
-        cursor.execute("ANALYZE label_stage")
-        cursor.execute(PREFERENCES, {"project": project_id})
+        _stage(cursor, labels, project_id)
         outcomes: dict[str, Any] = {"outcomes": list(OUTCOMES), "same": SAME, "run": run_id}
         cursor.execute(REVISIONS, outcomes)
         changed = int(cursor.rowcount)
         if is_all:
             cursor.execute(CLEAR_OTHERS, {"project": project_id})
     return changed
+
+
+def group_labels_store(labels: Labels, *, project_id: int, run_id: int, group_id: int) -> int:
+    """Write the labels that a refit gives one group of raters, in the caller's transaction; returns how many."""
+    with connection.cursor() as cursor:
+        _stage(cursor, labels, project_id)
+        cursor.execute(GROUP_REVISIONS, {"outcomes": list(OUTCOMES), "run": run_id, "group": group_id})
+        return int(cursor.rowcount)
+
+
+def _stage(cursor: Any, labels: Labels, project_id: int) -> None:
+    """The labels in a temporary table, and a preference for each."""
+    cursor.execute("DROP TABLE IF EXISTS pg_temp.label_stage")
+    cursor.execute(STAGE)
+    with cursor.copy("COPY label_stage FROM STDIN") as copy:
+        for row in _rows(labels):
+            copy.write_row(row)
+    cursor.execute("ANALYZE label_stage")
+    cursor.execute(PREFERENCES, {"project": project_id})
 
 
 def labels_clear(comparison_ids: list[int], *, project_id: int) -> None:

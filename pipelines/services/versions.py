@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from annotation.models import Project, User
 from pipelines.errors import Busy, InputRefused, NothingToDo
 from pipelines.extra import ml_reachable
-from pipelines.models import AggregationRun, DatasetVersion, Job, TrainingRun, VersionDrop
+from pipelines.models import AggregationRun, DatasetVersion, Job, RaterGroup, TrainingRun, VersionDrop
 from pipelines.names import name_check
 from pipelines.queue import DEFAULT, TRAIN, Leased, job_start, work_add, work_finishing
 from pipelines.selectors.freezing import (
@@ -36,8 +36,10 @@ from pipelines.selectors.freezing import (
     scores_model,
     sources_of,
 )
+from pipelines.selectors.label_source import EVERYBODY, LabelSource, OfGroup, newest_of
 from pipelines.selectors.pairs import COMPLETIONS, PAIRS, UNITS
 from pipelines.services.aggregation import aggregate_current, aggregate_is_current, preferences_alone
+from pipelines.services.group_labels import group_get, group_labels_refit
 from pipelines.services.import_staging import USE_LZ4
 from pipelines.services.models import model_get_for
 from pipelines.services.training import training_start
@@ -82,12 +84,24 @@ class Selection:
 # Preview and freeze
 
 
-def filter_preview(*, project: Project, filters: Sequence[str], unit: str = PAIRS) -> list[Step]:
-    """What each step would drop now; changes nothing. Uses the preferences as they are, without a refit."""
+def filter_preview(
+    *, project: Project, filters: Sequence[str], unit: str = PAIRS, group: str = ""
+) -> list[Step]:
+    """What each step would drop now; changes nothing. Uses the labels as they are, without a refit."""
     if unit not in UNITS:
         raise InputRefused(f"A version's rows are {' or '.join(UNITS)}; got {unit!r}.")
     rules = [rule_parse(text) for text in filters]
-    return _filtered(project, population_of(project=project, rules=rules, unit=unit), rules)[1]
+    source = _source_previewed(project, group)
+    return _filtered(project, population_of(project=project, rules=rules, unit=unit, source=source), rules)[1]
+
+
+def _source_previewed(project: Project, group: str) -> LabelSource:
+    if not group:
+        return EVERYBODY
+    newest = newest_of(group_get(project=project, key=group))
+    if newest is None:
+        raise NothingToDo(f"Group {group} has no labels yet; the freeze makes them.")
+    return newest
 
 
 def version_freeze(
@@ -98,17 +112,20 @@ def version_freeze(
     form: str | None = None,
     supersedes: str = "",
     unit: str = PAIRS,
+    group: str = "",
     created_by: User | None = None,
     progress: Progress | None = None,
 ) -> DatasetVersion:
     """Freeze in this process. Raises `NothingToFreeze` where no preference is left; nothing is kept then.
 
     `supersedes`: the frozen version that this one is to be used instead of. `unit`: what a row is, a pair, or a single
-    completion with a yes or no.
+    completion with a yes or no. `group`: of raters, like 2-B, whose labels alone to take.
     """
-    version_check(project=project, name=name, filters=filters, form=form, supersedes=supersedes, unit=unit)
+    version_check(
+        project=project, name=name, filters=filters, form=form, supersedes=supersedes, unit=unit, group=group
+    )
     version = _begin(project, name, supersedes, created_by)
-    return _build(version, filters, form, unit, progress, transaction.atomic)
+    return _build(version, filters, form, unit, group, progress, transaction.atomic)
 
 
 def version_freeze_start(
@@ -119,15 +136,19 @@ def version_freeze_start(
     form: str | None = None,
     supersedes: str = "",
     unit: str = PAIRS,
+    group: str = "",
     train: str = "",
     run: str = "",
     created_by: User | None = None,
 ) -> Job:
     """Start the job that freezes; what can be refused at once is refused here.
 
-    `train`: a model that the job then trains on the version, in a run named `run` or by itself.
+    `group`: of raters, whose labels alone to take. `train`: a model that the job then trains on the version, in a run
+    named `run` or by itself.
     """
-    version_check(project=project, name=name, filters=filters, form=form, supersedes=supersedes, unit=unit)
+    version_check(
+        project=project, name=name, filters=filters, form=form, supersedes=supersedes, unit=unit, group=group
+    )
     if train and unit != PAIRS:
         raise InputRefused("Training here takes pairs; freeze single completions without a model to train, and export them.")
     _train_check(project, train, run)
@@ -137,6 +158,7 @@ def version_freeze_start(
         "form": form,
         "supersedes": supersedes,
         "unit": unit,
+        "group": group,
         "train": train,
         "run": run,
         "created_by": created_by and created_by.pk,
@@ -186,8 +208,8 @@ def version_freeze_work(item: Leased) -> None:
             if item.params["train"]:
                 _train_plan(item)
 
-    unit = item.params.get("unit", PAIRS)
-    _build(version, item.params["filters"], item.params["form"], unit, progress, sealing)
+    unit, group = item.params.get("unit", PAIRS), item.params.get("group", "")
+    _build(version, item.params["filters"], item.params["form"], unit, group, progress, sealing)
 
 
 def _train_plan(item: Leased) -> None:
@@ -226,6 +248,7 @@ def version_check(
     form: str | None,
     supersedes: str = "",
     unit: str = PAIRS,
+    group: str = "",
 ) -> list[Rule]:
     """Refuse at once what can never be frozen; returns the parsed filters."""
     if project.archived_at is not None:
@@ -241,6 +264,10 @@ def version_check(
         raise InputRefused(f"The form is plain or messages; got {form!r}.")
     if unit not in UNITS:
         raise InputRefused(f"A version's rows are {' or '.join(UNITS)}; got {unit!r}.")
+    if group and unit != PAIRS:
+        raise InputRefused("A group of raters has labels of pairs alone; freeze single completions of everybody.")
+    if group:
+        group_get(project=project, key=group)
     rules = [rule_parse(text) for text in filters]
     for rule in rules:
         if rule.key.of_model:
@@ -290,17 +317,20 @@ def _build(
     filters: Sequence[str],
     form: str | None,
     unit: str,
+    group: str,
     progress: Progress | None,
     sealing: Callable[[], AbstractContextManager[Any]],
 ) -> DatasetVersion:
     rules = [rule_parse(text) for text in filters]
     try:
+        of = group_get(project=version.project, key=group) if group else None
         for _ in range(SNAPSHOT_TRIES):
             run = _refit(version.project)
+            _group_refit(of, run)
             with _snapshot():
                 # Votes that came after the refit would be seen through old eyes: refit again.
                 if is_current := aggregate_is_current(run):
-                    _fill(version, run, rules, form, unit, progress)
+                    _fill(version, run, rules, form, unit, of, progress)
             if is_current:
                 break
         else:
@@ -308,7 +338,8 @@ def _build(
             # preferences wait meanwhile, since a snapshot may not write over what came after it.
             with preferences_alone(version.project_id), _snapshot():
                 run = _refit(version.project)
-                _fill(version, run, rules, form, unit, progress)
+                _group_refit(of, run)
+                _fill(version, run, rules, form, unit, of, progress)
         with sealing():
             version.state = DatasetVersion.State.FROZEN
             sealed = DatasetVersion.objects.filter(pk=version.pk, state=DatasetVersion.State.BUILDING).update(
@@ -332,12 +363,14 @@ def _fill(
     rules: Sequence[Rule],
     form: str | None,
     unit: str,
+    group: RaterGroup | None,
     progress: Progress | None,
 ) -> None:
     """Rows, recipe and manifest, all of the caller's snapshot."""
-    selection = _select(version.project, rules, form, unit)
+    source = OfGroup(group.pk, run.pk) if group else EVERYBODY
+    selection = _select(version.project, rules, form, unit, source)
     root = _write_rows(version, selection, progress)
-    _describe(version, selection, run, root)
+    _describe(version, selection, run, group, root)
     _unseen_store(version_id=version.pk, until=run.annotations_until)
 
 
@@ -348,6 +381,16 @@ def _refit(project: Project) -> AggregationRun:
         raise NothingToFreeze(
             f"There is nothing to freeze: {project.slug} has no votes and no predictions."
         ) from None
+
+
+def _group_refit(group: RaterGroup | None, run: AggregationRun) -> None:
+    """The group's labels by this refit, made where they are not there yet."""
+    if group is None:
+        return
+    try:
+        group_labels_refit(group=group, run=run)
+    except NothingToDo as error:
+        raise NothingToFreeze(str(error)) from None
 
 
 @contextmanager
@@ -405,8 +448,10 @@ def _filtered(
     return keeps, steps, applied
 
 
-def _select(project: Project, rules: Sequence[Rule], form: str | None, unit: str) -> Selection:
-    population = population_of(project=project, rules=rules, unit=unit)
+def _select(
+    project: Project, rules: Sequence[Rule], form: str | None, unit: str, source: LabelSource
+) -> Selection:
+    population = population_of(project=project, rules=rules, unit=unit, source=source)
     keeps, steps, applied = _filtered(project, population, rules)
     if not keeps.any():
         causes = "; ".join(f"{step.cause}: {step.dropped:,}" for step in steps if step.dropped)
@@ -483,7 +528,9 @@ def _copy(rows: list[bytes]) -> None:
         )
 
 
-def _describe(version: DatasetVersion, selection: Selection, run: AggregationRun, root: str) -> None:
+def _describe(
+    version: DatasetVersion, selection: Selection, run: AggregationRun, group: RaterGroup | None, root: str
+) -> None:
     """Recipe, counts, manifest and drops of a version that is about to be sealed."""
     project, population = version.project, selection.population
     version.root_hash = root
@@ -498,7 +545,8 @@ def _describe(version: DatasetVersion, selection: Selection, run: AggregationRun
             "method": run.method,
             "version": run.method_version,
             # How ratings became pairs, where there are some.
-            **({"ratings": run.params["derived"]["rule"]} if run.params.get("derived") else {}),
+            **({"ratings": run.params["derived"]["rule"]} if run.params.get("derived") and not group else {}),
+            **(_of_group(group) if group else {}),
         },
         "split": {
             "train": project.split_train_percent,
@@ -519,6 +567,21 @@ def _describe(version: DatasetVersion, selection: Selection, run: AggregationRun
         VersionDrop(version=version, step=number, cause=step.cause[:200], dropped=step.dropped, left=step.left)
         for number, step in enumerate(selection.steps)
     ])  # fmt: skip
+
+
+def _of_group(group: RaterGroup) -> dict[str, Any]:
+    """What a manifest says of the group whose labels it holds; nobody is named."""
+    return {
+        "group": {
+            "name": group.name,
+            "analysis": group.analysis.number,
+            "method": group.analysis.result["method"],
+            "version": group.analysis.version,
+            "of": group.analysis.result["count"],
+            "people": group.people,
+            "share": round(group.share, 6),
+        }
+    }
 
 
 def _counts(version: DatasetVersion, selection: Selection) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from workers.loop import drain
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}
 PAGES = [
-    "/", "/account/", "/models/", "/p/ours/", "/p/ours/comparisons/", "/p/ours/raters/", "/p/ours/disagreement/", "/p/ours/drivers/", "/p/ours/circles/", "/p/ours/agreement/",
+    "/", "/account/", "/models/", "/p/ours/", "/p/ours/comparisons/", "/p/ours/raters/", "/p/ours/disagreement/", "/p/ours/drivers/", "/p/ours/circles/", "/p/ours/agreement/", "/p/ours/groups/",
     "/p/ours/leases/",
     "/p/ours/queue/",
     "/p/ours/imports/", "/p/ours/routing/", "/p/ours/filter/", "/p/ours/jobs/", "/p/ours/versions/",

@@ -139,6 +139,7 @@ class VersionIn(Body):
     filters: list[str] = []
     form: str | None = None
     unit: str = Field("pairs", description="what a row is: pairs, or completions with a yes or no")
+    group: str = Field("", description="a group of raters, like 2-B, whose labels alone to take")
     train: str = Field("", description="a model to train on the version; takes the right to start runs")
     run: str = Field("", description="the name of that run")
 

@@ -41,7 +41,7 @@ def num(value: Any, digits: int = 3) -> str:
 
 @register.filter
 def percent(value: Any, digits: int = 0) -> str:
-    return "–" if value is None or value == "" else f"{100 * float(value):.{digits}f}%"
+    return "–" if value is None or value == "" else f"{100 * float(value):.{digits}f}%".replace("-", "−")
 
 
 @register.filter

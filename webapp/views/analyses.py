@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django.http import HttpResponse, JsonResponse
@@ -9,6 +10,7 @@ from django.shortcuts import redirect, render
 
 from annotation.errors import NotFound
 from pipelines.models import Analysis
+from pipelines.scoring.text_properties import PROPERTIES
 from pipelines.selectors.agreement import differing, raters_named
 from pipelines.selectors.recurrence import comparisons_between, model_names, prompts_shown
 from pipelines.services.analyses import analysis_newest, analysis_start
@@ -267,3 +269,68 @@ def _differing(request: Request) -> HttpResponse:
         "rows": [(row, one_line(row.prompt_form, row.prompt, 140)) for row in rows],
     }
     return render(request, "analyses/differing.html", context)
+
+
+# Groups
+
+
+def groups(request: Request, slug: str) -> HttpResponse:
+    """Groups of people who reward different things: what each prefers, whom the labels serve least, and the map."""
+    found = analysis_newest(project=request.project, key="groups")
+    if (answer := _asked(request, slug, "groups", found)) is not None:
+        return answer
+    result = found.result if found else {}
+    heads = [_group_head(group) for group in result.get("groups", [])]
+    shown = [head for head in heads if head["shown"] and head["served"]]
+    worst = min(shown, key=lambda head: head["served"]["share"]) if len(shown) > 1 else None
+    context: dict[str, Any] = {
+        "found": found,
+        "result": result,
+        "heads": heads,
+        "worst": worst,
+        "clear": worst is not None
+        and all(worst["served"]["high"] < head["served"]["low"] for head in shown if head is not worst),
+        "rows": _preference_rows(result["names"], result["groups"]) if heads else [],
+        "drawn": _drawn(result["map"], result["names"]) if heads and result["map"].get("prototypes", 1) > 1 else None,
+        "named": raters_named(
+            request.project, [one["rater"] for one in result["map"].get("people", [])], with_names=False
+        )
+        if heads
+        else {},
+        "may_freeze": may(request, "version_freeze"),
+        "may_start": may(request, "groups", "POST"),
+    }
+    return render(request, "analyses/groups.html", context)
+
+
+def _group_head(group: dict[str, Any]) -> dict[str, Any]:
+    served = group["served"]
+    return group | {"dot": _span_dot(served["share"], served["low"], served["high"]) if served else None}
+
+
+def _preference_rows(names: list[str], groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each property as the chance, in each group, that the completion with more of it is preferred; widest apart first."""
+    rows = []
+    for at, key in enumerate(names):
+        cells = []
+        for group in groups:
+            chance, low, high = (1 / (1 + math.exp(-group[end][at])) for end in ("weight", "low", "high"))
+            cells.append({
+                "chance": chance, "low": low, "high": high, "shown": group["shown"], "clear": not low <= 0.5 <= high,
+                "dot": charts.dot(chance, low, high, span=(0.0, 1.0), width=140, zero=0.5),
+            })  # fmt: skip
+        chances = [cell["chance"] for cell in cells if cell["shown"]] or [0.5]
+        apart = max(chances) - min(chances) if len(chances) > 1 else abs(chances[0] - 0.5)
+        rows.append({"label": PROPERTIES[key].label, "cells": cells, "apart": apart})
+    return sorted(rows, key=lambda row: -row["apart"])
+
+
+def _drawn(found: dict[str, Any], names: list[str]) -> charts.IdealMap:
+    """People as points by group, prototypes, and the four properties that tell directions best."""
+    size = [math.hypot(*direction) for direction in found["directions"]]
+    longest = sorted(range(len(names)), key=lambda at: -size[at])[:4]
+    return charts.ideal_map(
+        [(one["x"], one["y"], one["spread"] or 0.0, one["group"]) for one in found["people"]],
+        [tuple(corner) for corner in found["corners"]],
+        [(PROPERTIES[names[at]].label, *found["directions"][at]) for at in longest if size[at] > 0],
+    )

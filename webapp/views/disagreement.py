@@ -134,23 +134,10 @@ def drivers(request: Request, slug: str) -> HttpResponse:
         "sides": sides,
         "fitted": fitted,
         "rows": [_driver_row(key, entry.label, fitted) for key, entry in PROPERTIES.items()] if fitted else [],
-        "groups": _group_rows(found.result.get("groups", {})) if found else {},
         "may_start": may(request, "drivers", "POST"),
         "strong": drivers_too_strong(found),
     }
     return render(request, "curate/drivers.html", context)
-
-
-def _group_rows(groups: dict[str, Any]) -> dict[str, Any]:
-    """Groups of people side by side: each property as the chance of the side that has more of it."""
-    if "weight" not in groups:
-        return groups
-    rows = [
-        (PROPERTIES[key].label, [1 / (1 + math.exp(-weights[at])) for weights in groups["weight"]])
-        for at, key in enumerate(groups["names"])
-    ]
-    heads = list(zip("ABCDEFGHI", groups["share"], groups["shown"], groups["served"] or [None] * 9, strict=False))
-    return groups | {"rows": rows, "heads": heads}
 
 
 def _driver_row(key: str, label: str, sides: list[dict[str, Any]]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from pipelines.selectors.versions import (
 )
 from pipelines.services.drivers import drivers_newest, drivers_too_strong
 from pipelines.services.exporting import export_start, version_frozen_get
+from pipelines.services.group_labels import groups_offered
 from pipelines.services.versions import Step, filter_preview, version_freeze_start
 from pipelines.versions.filters import FILTERS, PAIR_CHOICES, number_text, rule_parse
 from pipelines.versions.forms import FORMS
@@ -187,6 +188,7 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
             form=fields.get("form") or None,
             supersedes=fields.get("supersedes", ""),
             unit=unit,
+            group=fields.get("group", ""),
             train=train,
             run=fields.get("run", "").strip(),
             created_by=request.user,
@@ -202,9 +204,10 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
         "forms": FORMS,
         "pair_choices": PAIR_CHOICES,
         **answer_kinds(project=request.project),
+        "groups": groups_offered(project=request.project),
         "strong": drivers_too_strong(drivers_newest(project=request.project)),
         "frozen": [v for v in version_list(project=request.project) if v.state == v.State.FROZEN],
-        **_preview(request, filters, unit),
+        **_preview(request, filters, unit, fields.get("group", "")),
     }
     template = "versions/preview.html" if request.headers.get("HX-Request") else "versions/freeze.html"
     return render(request, template, context)
@@ -227,10 +230,10 @@ def recipe_filters(fields: QueryDict) -> list[str]:
     return filters + [line.strip() for line in lines if line.strip()]
 
 
-def _preview(request: Request, filters: list[str], unit: str) -> dict[str, Any]:
+def _preview(request: Request, filters: list[str], unit: str, group: str) -> dict[str, Any]:
     """The steps as they would be now, or the sentence that says why there are none."""
     try:
-        steps = filter_preview(project=request.project, filters=filters, unit=unit)
+        steps = filter_preview(project=request.project, filters=filters, unit=unit, group=group)
     except (InputRefused, NothingToDo) as error:
         return {"nothing": str(error)}
     rows_in = steps[0].dropped + steps[0].left

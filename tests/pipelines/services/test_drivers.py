@@ -93,26 +93,3 @@ def test_a_project_without_labels_says_so():
     drain(queue="default", worker="test")
     job.refresh_from_db()
     assert job.state == "failed" and "No comparison has a label yet" in job.error
-
-
-def test_people_who_want_different_things_are_two_groups(words):
-    """Eight like lists, eight do not; each is steady. Both groups are found, and the labels serve one of them more."""
-    project, draw = cast.project(), random.Random(7)
-    people = [rater(project, f"p{n}") for n in range(16)]
-    for n in range(30):
-        texts = ["".join(f"- {w}\n" for w in draw.choices(words, k=10)), " ".join(draw.choices(words, k=10))]
-        pair = cast.comparison(project, f"Tell me {n}", *texts, wanted=None)
-        first_is_list = pair.places.get(position=0).completion.text.body.startswith("-")
-        for number, person in enumerate(people):
-            likes = number < 9
-            annotate(pair, person, "first" if first_is_list == likes else "second", None)
-    groups = run(project).result["groups"]
-    at = groups["names"].index("lists")
-    assert groups["count"] == 2 and groups["people"] == 16
-    assert groups["weight"][0][at] * groups["weight"][1][at] < 0
-    assert groups["share"][0] == pytest.approx(9 / 16, abs=0.1)
-    assert groups["served"][0] > 0.9 > 0.1 > groups["served"][1]
-
-
-def test_too_few_people_make_no_groups(place):
-    assert "10 are the least for groups" in run(place).result["groups"]["reason"]

@@ -40,6 +40,9 @@ class Command(WinnowCommand):
             "--supersedes", default="", metavar="VERSION", help="the version that this one is used instead of"
         )
         parser.add_argument(
+            "--group", default="", metavar="N-LETTER", help="take the labels of this group of raters alone, like 2-B"
+        )
+        parser.add_argument(
             "--preview", action="store_true", help="say what each filter would drop, and stop"
         )
         parser.add_argument(
@@ -52,7 +55,7 @@ class Command(WinnowCommand):
         project, name, unit = self.project(options), options["name"], options["unit"]
         filters = [*options["filters"], *filter(None, [PAIR_CHOICES[options["pairs"]]])]
         if options["preview"]:
-            return self._preview(project, name, filters, options["form"], unit)
+            return self._preview(project, name, filters, options["form"], unit, options["group"])
         job = version_freeze_start(
             project=project,
             name=name,
@@ -60,6 +63,7 @@ class Command(WinnowCommand):
             form=options["form"],
             supersedes=options["supersedes"],
             unit=unit,
+            group=options["group"],
             train=options["train"],
             run=options["run"],
         )
@@ -84,10 +88,10 @@ class Command(WinnowCommand):
         return {"run": job.result["run"], "model": trained.result["model"]}
 
     def _preview(
-        self, project: Any, name: str, filters: list[str], form: str | None, unit: str
+        self, project: Any, name: str, filters: list[str], form: str | None, unit: str, group: str
     ) -> Mapping[str, Any]:
-        version_check(project=project, name=name, filters=filters, form=form, unit=unit)
-        steps = filter_preview(project=project, filters=filters, unit=unit)
+        version_check(project=project, name=name, filters=filters, form=form, unit=unit, group=group)
+        steps = filter_preview(project=project, filters=filters, unit=unit, group=group)
         for step in steps:
             self.say(f"{step.cause}: {step.dropped:,} would be dropped, {step.left:,} left")
         return {

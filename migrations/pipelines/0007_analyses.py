@@ -12,7 +12,7 @@ FROM pipelines_job WHERE kind = 'drivers' AND state = 'done' AND result ? 'sides
 
 
 class Migration(migrations.Migration):
-    dependencies = [("annotation", "0006_media"), ("pipelines", "0005_derivation")]
+    dependencies = [("annotation", "0006_media"), ("pipelines", "0006_version_unseen")]
 
     operations = [
         migrations.CreateModel(
