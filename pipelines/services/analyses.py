@@ -30,7 +30,10 @@ class Found:
 
 @dataclass(frozen=True)
 class AnalysisKind:
-    """`path`: module of this package and function, from the leased item to `Found`. `version`: goes up when its result changes its meaning."""
+    """`path`: module of this package and function, from the leased item to `Found`.
+
+    `version`: goes up when its result changes its meaning. `follows_refit`: planned with each, as it is quick.
+    """
 
     key: str
     label: str

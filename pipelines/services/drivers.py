@@ -135,6 +135,8 @@ def _fitted(side: Side, measured: NDArray[np.float64], rows: list[Pair]) -> dict
     x, y = measured[side.rows], np.array(side.y)
     differs = np.ptp(x, axis=0) > 0
     names = [key for key, one in zip(PROPERTIES, differs, strict=True) if one]
+    if not names:
+        return head | {"reason": "No countable property differs between the two completions of any pair."}
     cluster = np.array([rows[number][1] for number in side.rows], dtype=np.int64)
     try:
         fit = factor_fit(x[:, differs], y, names, cluster=cluster)

@@ -72,6 +72,9 @@ def groups_found(item: Leased) -> Found:
     levels = levels_of(rows, item)
     signs = signs_of(levels)
     differs = np.ptp(signs, axis=0) > 0
+    if not differs.any():
+        reason = "No countable property differs between the two completions of any comparison."
+        return Found({"pairs": len(rows), "reason": reason}, len(votes), run)
     difference = signs[votes.at][:, differs] * np.where(votes.first, 1.0, -1.0)[:, None]
     count, scores = group_count(difference, votes.rater, MOST_GROUPS, seed=SEED)
     item.check()

@@ -20,6 +20,7 @@ from webapp.rendering import one_line
 from webapp.requests import Request
 from webapp.views.project import whole_number
 
+CLEAR_GAP = 0.05
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -288,6 +289,8 @@ def groups(request: Request, slug: str) -> HttpResponse:
         "result": result,
         "heads": heads,
         "worst": worst,
+        # Of two groups one is the mirror of the other.
+        "apart": [head for head in heads[: 1 if len(heads) == 2 else None] if head["shown"] and head["clear_gaps"]],
         "clear": worst is not None
         and all(worst["served"]["high"] < head["served"]["low"] for head in shown if head is not worst),
         "rows": _preference_rows(result["names"], result["groups"]) if heads else [],
@@ -305,7 +308,10 @@ def groups(request: Request, slug: str) -> HttpResponse:
 
 def _group_head(group: dict[str, Any]) -> dict[str, Any]:
     served = group["served"]
-    return group | {"dot": _span_dot(served["share"], served["low"], served["high"]) if served else None}
+    return group | {
+        "dot": _span_dot(served["share"], served["low"], served["high"]) if served else None,
+        "clear_gaps": [gap for gap in group["gaps"] if gap["q"] < CLEAR_GAP],
+    }
 
 
 def _preference_rows(names: list[str], groups: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -93,3 +93,12 @@ def test_a_project_without_labels_says_so():
     drain(queue="default", worker="test")
     job.refresh_from_db()
     assert job.state == "failed" and "No comparison has a label yet" in job.error
+
+
+def test_texts_of_which_no_property_differs_are_named():
+    project = cast.project()
+    ben = rater(project, "ben")
+    for n in range(40):
+        annotate(cast.comparison(project, f"Tell me {n}", f"word{n}x", f"word{n}y", wanted=None), ben, "first", None)
+    (people,) = run(project).result["sides"]
+    assert "No countable property differs" in people["reason"]
