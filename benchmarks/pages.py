@@ -63,7 +63,7 @@ WITH judge AS (
 INSERT INTO pipelines_prediction (project_id, comparison_id, rater_id, outcome, p_first, method, method_version, fingerprint,
   params_hash, dtype, created_at)
 SELECT %(project)s, c.id, judge.id, CASE WHEN p > 0.5 THEN 'first' ELSE 'second' END, p, 'verdict', '1', 'f', 'f', '', now()
-FROM judge, (SELECT id, 0.5 + (CASE WHEN id %% 2 = 0 THEN -0.4 ELSE 0.4 END) + 0.5 * (random() - 0.5) AS p
+FROM judge, (SELECT id, 0.5 + (CASE WHEN id %% 2 = 0 THEN -0.25 ELSE 0.25 END) + 0.4 * (random() - 0.5) AS p
   FROM annotation_comparison WHERE project_id = %(project)s) c
 """
 FILLED = (
@@ -180,7 +180,7 @@ def main() -> int:
             project_id = project_make(stack, "speed", 0)
             sessions = stack.accounts("speed", PEOPLE)
             say(f"filling up to {wanted.size:,}")
-            fill(stack, project_id, 0, wanted.size)
+            fill(stack, project_id, 0, wanted.size, words="20 + floor(50 * random())::int")
             votes_fill(stack, project_id)
             reader = Reader(stack.address, sessions[0])
             say("aggregating and analysing")

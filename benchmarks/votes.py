@@ -278,13 +278,18 @@ def _up(address: str) -> bool:
         return False
 
 
-def fill(stack: Stack, project_id: int, low: int, high: int, *, own_texts: int = 20_000) -> None:
-    """Comparisons [low, high), below `own_texts` with 4.5 kB of their own; without checks of foreign keys."""
+def fill(
+    stack: Stack, project_id: int, low: int, high: int, *, own_texts: int = 20_000, words: str = "45"
+) -> None:
+    """Comparisons [low, high), below `own_texts` with 4.5 kB of their own; without checks of foreign keys.
+
+    `words`: of each text, as an expression of SQL.
+    """
     with psycopg.connect(Postgres(stack.home).url()) as connection:
         connection.execute("SET session_replication_role = replica")
         for start in range(low, high, 20_000):
             stop = min(start + 20_000, high) - 1
-            statement = FILL.format(words=45) if start < own_texts else FILL_MORE
+            statement = FILL.format(words=words) if start < own_texts else FILL_MORE
             connection.execute(statement, {"low": start, "high": stop, "project": project_id})
             connection.commit()
         # What a trigger does otherwise: cursors are void.

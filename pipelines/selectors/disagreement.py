@@ -13,6 +13,7 @@ from annotation.agreement import Agreement, agreement
 from annotation.errors import NotFound
 from annotation.models import FormRevision, Project, Rater
 from pipelines.models import AggregationRun, RaterEstimate
+from pipelines.selectors.keeping import kept
 from pipelines.selectors.raters import wilson
 
 BLOCKS, LEAST_IN_BLOCK = 10, 20
@@ -215,8 +216,15 @@ ORDER BY (p.comparison_id * 7919) %% 1000003, p.comparison_id LIMIT %(most)s
 """
 
 
-def disagreement(*, project: Project) -> Disagreement:
-    """Counts, lists and points of a project. Four queries."""
+def disagreement(*, project: Project, run: AggregationRun | None = None) -> Disagreement:
+    """Counts, lists and points of a project, in a large one up to a minute old. Four queries.
+
+    `run`: the newest refit, after which nothing older is shown.
+    """
+    return kept(f"disagreement/{project.pk}/{run.pk if run else 0}", lambda: _disagreement(project))
+
+
+def _disagreement(project: Project) -> Disagreement:
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, {"project": project.pk})
         several, unanimous, graded = cursor.fetchone()

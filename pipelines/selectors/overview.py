@@ -22,6 +22,7 @@ from pipelines.models import (
     TrainingRun,
     WorkerHeartbeat,
 )
+from pipelines.selectors.keeping import kept
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,28 @@ class PipelineState:
 
 
 def pipeline_state(*, project: Project) -> PipelineState:
-    preferences = Preference.objects.filter(project=project, current__isnull=False)
-    ties = preferences.filter(current__outcome="tie").count()
+    """How far it is; in a large project the counts are up to a minute old."""
+    counts = kept(f"pipeline_counts/{project.pk}", lambda: _counts(project))
     return PipelineState(
-        derived=Derivation.objects.filter(comparison__project=project).values("comparison").distinct().count(),
-        predictions=Prediction.objects.filter(project=project).values("comparison").distinct().count(),
-        scores=Score.objects.filter(project=project).values("comparison").distinct().count(),
+        **counts,
         plan=RoutingPlan.objects.filter(project=project).exclude(state=RoutingPlan.State.REPLACED).first(),
         refit=AggregationRun.objects.filter(project=project).order_by("-number").first(),
-        preferences=preferences.count() - ties,
-        ties=ties,
         versions=DatasetVersion.objects.filter(project=project).count(),
         runs=TrainingRun.objects.filter(project=project).count(),
     )
+
+
+def _counts(project: Project) -> dict[str, int]:
+    """Five queries, each over the whole project."""
+    preferences = Preference.objects.filter(project=project, current__isnull=False)
+    ties = preferences.filter(current__outcome="tie").count()
+    return {
+        "derived": Derivation.objects.filter(comparison__project=project).values("comparison").distinct().count(),
+        "predictions": Prediction.objects.filter(project=project).values("comparison").distinct().count(),
+        "scores": Score.objects.filter(project=project).values("comparison").distinct().count(),
+        "preferences": preferences.count() - ties,
+        "ties": ties,
+    }
 
 
 def queues_served(*, since: datetime) -> set[str]:

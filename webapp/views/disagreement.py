@@ -101,7 +101,8 @@ def _drift(shares: list[Share]) -> charts.Lines | None:
 
 def disagreement_page(request: Request, slug: str) -> HttpResponse:
     """Comparisons by what their disagreement is: nothing that more votes could settle, or votes that others outweigh."""
-    found, run = disagreement(project=request.project), newest_run(project=request.project)
+    run = newest_run(project=request.project)
+    found = disagreement(project=request.project, run=run)
     told = analysis_newest(project=request.project, key="agreement")
     rates = run.metrics.get("flip_rates", {}) if run else {}
     context: dict[str, Any] = {
