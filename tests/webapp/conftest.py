@@ -13,6 +13,7 @@ from annotation.models import User
 from tests import cast
 
 Opener = Callable[..., Any]
+MOST_WAITS = 200
 
 
 def _session(person: User) -> dict[str, str]:
@@ -25,7 +26,7 @@ def _session(person: User) -> dict[str, str]:
 @pytest.fixture
 def open_page(browser: Any, live_server: Any) -> Iterator[Opener]:
     """Opens an address as a person, in a window of its own; at the end nothing may have gone wrong in any of them."""
-    contexts, wrong = [], []
+    contexts, wrong, flying = [], [], set()
 
     def open_as(person: User, address: str, *, sign_in: bool = False, **options: Any) -> Any:
         context = browser.new_context(
@@ -41,6 +42,9 @@ def open_page(browser: Any, live_server: Any) -> Iterator[Opener]:
                 else None
             ),
         )
+        page.on("request", lambda r: flying.add(r))
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda r: flying.discard(r))
         page.on("pageerror", lambda e: wrong.append(str(e)))
         page.on("dialog", lambda d: wrong.append(f"dialog: {d.message}"))
         page.on(
@@ -60,5 +64,11 @@ def open_page(browser: Any, live_server: Any) -> Iterator[Opener]:
 
     yield open_as
     for context in contexts:
+        # What the server still answers holds locks that emptying the tables would wait for, and it for them.
+        for page in context.pages:
+            for _ in range(MOST_WAITS):
+                if not flying:
+                    break
+                page.wait_for_timeout(20)
         context.close()
     assert wrong == []
