@@ -59,8 +59,7 @@ def programs(bind: str) -> list[Program]:
     """What `up` keeps running, in the order of starting."""
     python = [sys.executable, "-m"]
     web = [*python, "gunicorn", "webapp.wsgi:application", "--bind", bind, "--workers", "2", "--threads", "4"]
-    # Loaded once and forked: a killed worker is back at once, and the pages of the code are shared.
-    web += ["--preload", "--worker-class", "gthread", "--graceful-timeout", "5", "--timeout", "60", "--no-control-socket"]
+    web += ["--worker-class", "gthread", "--graceful-timeout", "5", "--timeout", "60", "--no-control-socket"]
     queues = ["default", "ml", "train"] if importlib.util.find_spec("torch") else ["default"]
     if len(queues) == 1:
         say(f"only the web side is installed{NO_ML}")
@@ -205,8 +204,7 @@ def test_long(words: list[str]) -> int:
 
 def _pytest(*words: str, postgres: Path | None = None) -> int:
     environment = {**os.environ, **({"WINNOW_TEST_POSTGRES_BIN": str(postgres)} if postgres else {})}
-    # Some tests take minutes: whoever has nothing left takes from the other.
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-q", *words]
+    command = [sys.executable, "-m", "pytest", "-n", "2", "-q", *words]
     code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     return 0 if code == NOTHING_SELECTED and postgres else code
 

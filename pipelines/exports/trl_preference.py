@@ -38,6 +38,7 @@ TABLE = Table(
         ("method", pa.string(), "string"),
         ("origin", pa.string(), "string"),
         ("p_tie", pa.float64(), "float64"),
+        ("predictions", pa.int64(), "int64"),
         ("prompt", None, ""),
         ("rejected", None, ""),
         ("soft_label", pa.float64(), "float64"),
@@ -45,12 +46,12 @@ TABLE = Table(
         ("votes", pa.int64(), "int64"),
         ("weight", pa.float64(), "float64"),
     ),
-    repeating=["method", "origin", "votes", "weight", "agreement", "strength"],
+    repeating=["method", "origin", "votes", "predictions", "weight", "agreement", "strength"],
     converted=_converted,
     tags=("preference", "dpo", "trl"),
     title="Preference pairs frozen by Winnow: `prompt`, `chosen` and `rejected`",
     legend="`soft_label` is the probability that chosen is better, `flip_probability` that the direction is wrong, "
-    "`votes` the annotations under the label, `origin` who decided (person, model or source), "
-    "`comparison` the content key of the pair, `weight` is below 1 where several pairs rest on the same rankings or "
-    "ratings.",
+    "`votes` the annotations under the label, `predictions` the judges under it, `origin` who decided (person, model "
+    "or source), `comparison` the content key of the pair, `weight` is below 1 where several pairs rest on the same "
+    "rankings or ratings.",
 )

@@ -86,6 +86,18 @@ AGGREGATORS: dict[str, Aggregator] = {
     )
 }
 
+# What a project can choose: beside these, the graded model on people's votes and judges' predictions at once.
+JOINT = "joint"
+PROJECT_METHODS: dict[str, Aggregator] = AGGREGATORS | {
+    JOINT: Aggregator(
+        JOINT,
+        "People and judges together (graded model)",
+        "pipelines.labels.graded_labels:graded",
+        "1",
+        "the graded model with kinds of raters; combination ours",
+    )
+}
+
 PAIR_MODELS: dict[str, PairModel] = {
     entry.key: entry
     for entry in (

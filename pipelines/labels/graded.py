@@ -6,7 +6,8 @@ A vote on comparison t by rater w, shown with the first completion first (s = 1)
 
 with d ~ N(0, 1) the latent difference of t, a the rater's discrimination (0 a spammer, below 0 an inverter), b the pull
 to whichever side is shown first, kappa = exp(k) the use of the scale. Read `graded_votes.py` (input) and
-`graded_table.py` (the likelihood) first; `graded_readout.py` says what the fit means, `graded_online.py` adds a vote.
+`graded_table.py` (the likelihood) first; `graded_readout.py` says what the fit means, `graded_frozen.py` is the step
+between two fits.
 """
 
 from __future__ import annotations
@@ -297,7 +298,7 @@ class _Fit:
 
     def _counts(self, posterior: AnyFloat) -> list[AnyFloat]:
         flat = self.by_row @ posterior
-        return [flat[block.rows].reshape(block.rater.size, block.n_steps, -1) for block in self.blocks]
+        return [flat[block.rows].reshape(block.rater.size, block.n_steps, flat.shape[1]) for block in self.blocks]
 
     def _move_raters(self, now: _State, cells: list[Cells], counts: list[AnyFloat]) -> None:
         """One Fisher-scoring step of all raters at once."""

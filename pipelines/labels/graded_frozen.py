@@ -1,7 +1,7 @@
 """What a graded fit leaves for the votes that come before the next one: numbers that JSON can hold, and their use.
 
-Between two refits everything about raters, scales and completions is held; the posterior of a comparison from its votes
-is then exact, and does not depend on the order in which votes came.
+Between two refits all but two things are held: a comparison's posterior, which is exact given the raters and does not depend
+on the order in which its votes came (`fit_given`), and the raters who voted, who move a step (`raters_moved`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.labels.errors import VotesMalformed
-from pipelines.labels.graded import GradedFit, GradedOptions, Hyper
+from pipelines.labels.graded import A_LIMIT, K_LIMIT, GradedFit, GradedOptions, Hyper
 from pipelines.labels.graded_table import States, blocks_of, cells_of
 from pipelines.labels.graded_votes import GradedVotes
-from pipelines.labels.votes import FloatArray
+from pipelines.labels.votes import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,47 @@ def fit_given(
         converged=True,
         log_prior=np.array(frozen.log_prior),
     )
+
+
+def raters_moved(fit: GradedFit, new: BoolArray, precision: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Raters after new votes: one step of Fisher scoring on the information of each vote given the others.
+
+    Args:
+        fit: of `fit_given`, on votes that hold the new ones.
+        new: (n,) which votes the raters have not learnt from yet.
+        precision: (n_raters, 3, 3) inverse covariance of theta before these votes.
+
+    Returns:
+        theta (n_raters, 3) and precision after them; raters without a new vote stay.
+
+    Source: ours; one vote of it is the online step of `graded_votes.json`.
+    """
+    votes, d = fit.votes, fit.states.d
+    score, information = np.zeros((votes.n_raters, 3)), np.zeros((votes.n_raters, 3, 3))
+    blocks, row = blocks_of(votes)
+    for number, block in enumerate(blocks):
+        chosen = np.flatnonzero(new & (votes.scales == number))
+        if not chosen.size:
+            continue
+        cells = cells_of(block, fit.theta, fit.cuts[number], fit.states, fit.lapse, np.float64)
+        group, step = np.divmod(row[chosen] - block.rows.start, block.n_steps)
+        p, weight, place = cells.p[group], votes.weights[chosen], np.arange(chosen.size)
+        others = fit.posterior[votes.item[chosen]] / p[place, step] ** weight[:, None]
+        others /= others.sum(axis=1, keepdims=True)
+        slope = cells.slope[group]
+        gradient = np.stack(
+            [-slope * d, -block.side[group][:, None, None] * slope, cells.stretch[group]], axis=1
+        )
+        expected = np.einsum("nks,ns->nk", p, others)
+        pull = np.einsum("njks,ns->njk", gradient, others)
+        told = np.einsum("njk,nlk->njl", pull / expected[:, None], pull) * weight[:, None, None]
+        np.add.at(information, votes.rater[chosen], told)
+        np.add.at(score, votes.rater[chosen], (pull[place, :, step].T / expected[place, step] * weight).T)
+    precision = precision + information
+    theta = fit.theta + np.linalg.solve(precision, score[:, :, None])[:, :, 0]
+    theta[:, 0] = np.clip(theta[:, 0], -A_LIMIT, A_LIMIT)
+    theta[:, 2] = np.clip(theta[:, 2], -K_LIMIT, K_LIMIT)
+    return theta, precision
 
 
 def _log_prior(

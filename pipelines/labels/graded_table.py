@@ -187,7 +187,7 @@ def cut_moments(cells: Cells, counts: AnyFloat) -> tuple[FloatArray, FloatArray]
 
 def by_rater(rater: IntArray, values: FloatArray, n_raters: int) -> FloatArray:
     """(G, ...) values of groups added up to (W, ...)."""
-    flat = values.reshape(values.shape[0], -1)
+    flat = values.reshape(values.shape[0], int(np.prod(values.shape[1:])))
     columns = [np.bincount(rater, column, n_raters).astype(np.float64) for column in flat.T]
     added: FloatArray = np.stack(columns, axis=1).reshape(n_raters, *values.shape[1:])
     return added

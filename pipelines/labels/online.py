@@ -1,4 +1,4 @@
-"""One step between two refits: posteriors of a few comparisons from raters as the last refit estimated them."""
+"""Steps between two refits of Dawid-Skene and its kin: comparisons from their raters, and raters from new votes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.labels.dawid_skene import DIAGONAL, FLOOR, OFF_DIAGONAL
 from pipelines.labels.errors import VotesMalformed
-from pipelines.labels.votes import FloatArray, Votes
+from pipelines.labels.votes import BoolArray, FloatArray, Votes
 
 
 def stranger_confusion(n_labels: int) -> FloatArray:
@@ -15,6 +15,41 @@ def stranger_confusion(n_labels: int) -> FloatArray:
     np.fill_diagonal(confusion, DIAGONAL)
     shares: FloatArray = confusion / confusion.sum(axis=1, keepdims=True)
     return shares
+
+
+def confusions_moved(
+    votes: Votes, posterior: FloatArray, confusion: FloatArray, weight: FloatArray, new: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    """Raters after new votes: each adds to the row of every label by the chance that it is the truth, told by the others.
+
+    Args:
+        votes: of the comparisons at hand, the new ones among them.
+        posterior: (n_items, K) of `posterior_given_raters` on these votes and this confusion.
+        confusion: (n_raters, K truth, K vote), rows sum to 1.
+        weight: (n_raters, K) votes, the prior's among them, that each row rests on; above 0.
+        new: (n,) which votes the raters have not learnt from yet.
+
+    Returns:
+        Confusion and weight after them; raters without a new vote stay.
+
+    Example:
+        >>> votes = Votes(*(np.array([v], dtype=np.int64) for v in (0, 0, 1)), n_items=1, n_raters=1, n_labels=2)
+        >>> before = np.array([[[0.75, 0.25], [0.25, 0.75]]])
+        >>> moved, weight = confusions_moved(votes, np.array([[0.25, 0.75]]), before, np.full((1, 2), 4.0), votes.label == 1)
+        >>> moved.round(3).tolist(), weight.tolist()
+        ([[[0.667, 0.333], [0.222, 0.778]]], [[4.5, 4.5]])
+
+    Source: one vote's part of the M step of Dawid and Skene 1979.
+    """
+    rows = np.flatnonzero(new)
+    item, rater, label = votes.item[rows], votes.rater[rows], votes.label[rows]
+    others = posterior[item] / np.maximum(confusion[rater, :, label], FLOOR)
+    others /= others.sum(axis=1, keepdims=True)
+    by_vote, after = (confusion * weight[:, :, None]).transpose(0, 2, 1).copy(), weight.copy()
+    np.add.at(by_vote, (rater, label), others)
+    np.add.at(after, rater, others)
+    moved: FloatArray = by_vote.transpose(0, 2, 1) / after[:, :, None]
+    return moved, after
 
 
 def posterior_given_raters(votes: Votes, class_prior: FloatArray, confusion: FloatArray) -> FloatArray:

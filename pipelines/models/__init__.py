@@ -2,7 +2,14 @@
 
 from pipelines.models.analyses import Analysis, GroupMember, RaterGroup
 from pipelines.models.judging import Calibration, Prediction, RoutingDecision, RoutingPlan
-from pipelines.models.labels import AggregationRun, Derivation, Preference, PreferenceRevision, RaterEstimate
+from pipelines.models.labels import (
+    AggregationRun,
+    Derivation,
+    Preference,
+    PreferenceRevision,
+    RaterEstimate,
+    RaterStep,
+)
 from pipelines.models.scores import Score
 from pipelines.models.training import Evaluation, TrainingMetric, TrainingRun
 from pipelines.models.versions import DatasetVersion, Export, VersionDrop, VersionRow
@@ -23,6 +30,7 @@ __all__ = [
     "PreferenceRevision",
     "RaterEstimate",
     "RaterGroup",
+    "RaterStep",
     "RoutingDecision",
     "RoutingPlan",
     "Score",

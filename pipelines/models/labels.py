@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -37,6 +38,21 @@ class RaterEstimate(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "rater"], name="rater_estimate_once")]
+
+
+class RaterStep(models.Model):
+    """What the votes since a refit say of a rater; the refit's own estimate stays as it was.
+
+    `state`: theta and precision of the graded model, or confusion and the votes that its rows rest on.
+    """
+
+    run = models.ForeignKey(AggregationRun, models.CASCADE, related_name="rater_steps", db_index=False)
+    rater = models.ForeignKey(Rater, models.CASCADE, related_name="+", db_index=False)
+    annotations = ArrayField(models.BigIntegerField(), help_text="learnt from, all later than the refit")
+    state = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "rater"], name="rater_step_once")]
 
 
 class Preference(models.Model):
@@ -78,10 +94,17 @@ class PreferenceRevision(models.Model):
         SOURCE = "source"
 
     preference = models.ForeignKey(Preference, models.CASCADE, related_name="revisions")
-    run = models.ForeignKey(AggregationRun, models.CASCADE, null=True, related_name="preference_revisions")
+    # Without constraints in the database, see docs/decisions: one statement writes these three, from rows that others hold.
+    run = models.ForeignKey(
+        AggregationRun, models.CASCADE, null=True, related_name="preference_revisions", db_constraint=False
+    )
     outcome = models.CharField(max_length=8)
-    chosen = models.ForeignKey(Completion, models.PROTECT, null=True, related_name="+", db_index=False)
-    rejected = models.ForeignKey(Completion, models.PROTECT, null=True, related_name="+", db_index=False)
+    chosen = models.ForeignKey(
+        Completion, models.PROTECT, null=True, related_name="+", db_index=False, db_constraint=False
+    )
+    rejected = models.ForeignKey(
+        Completion, models.PROTECT, null=True, related_name="+", db_index=False, db_constraint=False
+    )
     origin = models.CharField(max_length=6, choices=Origin.choices)
     p_first = models.FloatField()
     p_second = models.FloatField()
@@ -95,6 +118,7 @@ class PreferenceRevision(models.Model):
     confidence = models.FloatField(help_text="probability of the outcome; for a model's, calibrated where a calibration is")
     agreement = models.FloatField(null=True, help_text="share of votes for the outcome; null without votes")
     votes = models.IntegerField(help_text="annotations under it")
+    predictions = models.IntegerField(default=0, db_default=0, help_text="judges whose predictions are under it")
     method = models.CharField(max_length=40)
     method_version = models.CharField(max_length=20)
     weight = models.FloatField(default=1.0)

@@ -90,7 +90,8 @@ TEXTS = """
 SELECT r.id, c.key, prompt_text.form, prompt_text.body, chosen_text.body, rejected_text.body,
        CASE WHEN r.outcome = 'first' THEN r.soft_label ELSE 1 - r.soft_label END, r.flip_probability, r.p_tie,
        r.confidence, CASE WHEN r.outcome = 'first' THEN -r.strength ELSE r.strength END, r.agreement, r.votes,
-       r.origin, r.method || '/' || r.method_version || coalesce(' of group ' || found.number || '-' || g.name, ''), r.weight
+       r.predictions, r.origin,
+       r.method || '/' || r.method_version || coalesce(' of group ' || found.number || '-' || g.name, ''), r.weight
 FROM pipelines_preferencerevision r
 JOIN pipelines_preference p ON p.id = r.preference_id
 JOIN annotation_comparison c ON c.id = p.comparison_id
@@ -265,13 +266,13 @@ def frozen_rows(
 
 
 def _row(row: tuple[Any, ...]) -> FrozenRow:
-    _, key, form, prompt, chosen, rejected, *numbers, votes, origin, method, weight = row
+    _, key, form, prompt, chosen, rejected, *numbers, votes, predictions, origin, method, weight = row
     texts = PairTexts(content_of(form, prompt), content_of(form, chosen), content_of(form, rejected))
     soft_label, flip_probability, p_tie, confidence, strength, agreement = numbers
     return FrozenRow(
         comparison=bytes(key), texts=texts, soft_label=soft_label, flip_probability=flip_probability, p_tie=p_tie,
-        confidence=confidence, strength=strength, agreement=agreement, votes=votes, origin=origin, method=method,
-        weight=weight,
+        confidence=confidence, strength=strength, agreement=agreement, votes=votes, predictions=predictions,
+        origin=origin, method=method, weight=weight,
     )  # fmt: skip
 
 

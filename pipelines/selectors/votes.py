@@ -12,6 +12,8 @@ from django.db.models import Count, Max, Q
 from numpy.typing import NDArray
 
 from annotation.models import Annotation
+from pipelines.copying import columns_read
+from pipelines.labels.graded_votes import family_weights
 from pipelines.labels.votes import FIRST, SECOND, TIE, Votes
 from pipelines.models import Calibration, Prediction
 from pipelines.routing.calibration import Calibration as CalibrationFit
@@ -23,6 +25,13 @@ BoolArray = NDArray[np.bool_]
 # Completions that stand in one comparison only tell nothing about others.
 LEAST_RECURRING = 0.1
 LABELS = {"first": FIRST, "second": SECOND, "tie": TIE, "both_bad": TIE}
+# Kinds of raters, by number.
+KINDS = ("person", "source", "model")
+PERSON, SOURCE, MODEL = range(3)
+# A judge's strength is how sure it was, in steps on a scale that no project has, hence the sign.
+JUDGE_SURE = (0.75, 0.95)
+JUDGE_SCALE = -(len(JUDGE_SURE) + 1)
+FAMILY_EXPONENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,16 +39,19 @@ class VoteTable:
     """One row a vote that stands: a rater's first current answer to a comparison of two.
 
     Attributes:
+        annotation: (n,) int64 ids; 0 of a prediction.
         comparison, rater: (n,) int64 ids, sorted by comparison, then rater.
         label: (n,) int64, 0 first, 1 second, 2 tie (both bad included).
         both_bad: (n,) bool.
         strength: (n,) signed strength over its scale, -1..1, negative: first is better; NaN without one.
-        vote, scale: (n,) int64, the signed strength -m..m and m; both 0 without one.
+        vote, scale: (n,) int64, the signed strength -m..m and m; both 0 without one; `JUDGE_SCALE` on that of judges.
         first_shown: (n,) int64, +1 the first completion was shown as A, -1 as B, 0 unknown.
         shown_as_a: (n,) 1 the side voted for was shown as A, 0 as B, NaN for ties and unknown sides.
-        person: (n,) bool, voted here by a person; the others come from imports.
+        kind: (n,) int64 of the rater: 0 a person who voted here, 1 a source of imported choices, 2 a judge's prediction.
+        weight: (n,) how much the vote counts; 1 but for what a family of judges says of one comparison.
     """
 
+    annotation: IntArray
     comparison: IntArray
     rater: IntArray
     label: IntArray
@@ -49,18 +61,25 @@ class VoteTable:
     scale: IntArray
     first_shown: IntArray
     shown_as_a: FloatArray
-    person: BoolArray
+    kind: IntArray
+    weight: FloatArray
 
     def __len__(self) -> int:
         return int(self.comparison.size)
 
     def of_people(self) -> VoteTable:
         """The votes given here by people."""
-        return self.where(self.person)
+        return self.kept(self.kind == PERSON)
 
-    def where(self, kept: BoolArray) -> VoteTable:
-        """Some of the votes, in the same order."""
-        return VoteTable(**{name: getattr(self, name)[kept] for name in self.__dataclass_fields__})
+    def kept(self, rows: IntArray | BoolArray) -> VoteTable:
+        """Some of the votes: `rows` is a mask or indices in ascending order."""
+        return VoteTable(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+    def joined(self, other: VoteTable) -> VoteTable:
+        """Both tables' votes as one."""
+        names = self.__dataclass_fields__
+        both = VoteTable(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names})
+        return both.kept(np.lexsort((both.rater, both.comparison)))
 
     def votes(self, comparisons: IntArray, raters: IntArray) -> Votes:
         """As indices into these sorted ids; every id of the table must be among them."""
@@ -74,64 +93,160 @@ class VoteTable:
 
 
 # A rater's second row on a comparison is a repeat: it says how steady the rater is, and is no second vote.
-VOTES = """
-SELECT DISTINCT ON (a.comparison_id, a.rater_id)
-  a.comparison_id, a.rater_id, a.outcome, a.vote, a.vote_scale, (a.shown_order->>0)::int, r.kind = 'person'
+VOTES = f"""
+SELECT a.id, a.comparison_id, a.rater_id, array_position(ARRAY{list(LABELS)}, a.outcome::text)::int2,
+  coalesce(a.vote, 0)::int2, coalesce(a.vote_scale, 0)::int2, coalesce((a.shown_order->>0)::int2, -1::int2),
+  (array_position(ARRAY{list(KINDS)}, r.kind::text) - 1)::int2
 FROM annotation_annotation a
 JOIN annotation_rater r ON r.id = a.rater_id
 JOIN annotation_comparison c ON c.id = a.comparison_id
-WHERE a.project_id = %(project)s AND a.state = 'current' AND a.outcome IN ('first', 'second', 'tie', 'both_bad')
+WHERE a.project_id = %(project)s AND a.state = 'current' AND a.outcome = ANY(ARRAY{list(LABELS)})
   AND c.size = 2 AND (%(ids)s::bigint[] IS NULL OR a.comparison_id = ANY(%(ids)s::bigint[]))
-ORDER BY a.comparison_id, a.rater_id, a.id
 """
+VOTE_KINDS = {
+    "id": "i8", "comparison": "i8", "rater": "i8", "outcome": "i2", "vote": "i2", "scale": "i2", "shown": "i2", "kind": "i2",
+}  # fmt: skip
 
 
 def votes_of(project_id: int, comparison_ids: Sequence[int] | None = None) -> VoteTable:
     """The votes that stand, of a project or of some comparisons. One query, one snapshot."""
+    ids = None if comparison_ids is None else list(comparison_ids)
     with connection.cursor() as cursor:
-        cursor.execute(
-            VOTES, {"project": project_id, "ids": None if comparison_ids is None else list(comparison_ids)}
-        )
-        rows = cursor.fetchall()
+        rows = columns_read(cursor, VOTES, {"project": project_id, "ids": ids}, VOTE_KINDS)
+    order = np.lexsort((rows["id"], rows["rater"], rows["comparison"]))
+    rows = {name: values[order] for name, values in rows.items()}
+    again = (np.diff(rows["comparison"]) == 0) & (np.diff(rows["rater"]) == 0)
+    kept = np.concatenate([[True], ~again])[: order.size]
+    rows = {name: values[kept].astype(np.int64) for name, values in rows.items()}
+    label, shown = np.array(list(LABELS.values()), dtype=np.int64)[rows["outcome"] - 1], rows["shown"]
+    has_scale, has_side = rows["scale"] > 0, shown >= 0
     return VoteTable(
-        comparison=np.array([row[0] for row in rows], dtype=np.int64),
-        rater=np.array([row[1] for row in rows], dtype=np.int64),
-        label=np.array([LABELS[row[2]] for row in rows], dtype=np.int64),
-        both_bad=np.array([row[2] == "both_bad" for row in rows], dtype=bool),
-        strength=np.array([np.nan if row[3] is None else row[3] / row[4] for row in rows], dtype=np.float64),
-        vote=np.array([0 if row[3] is None else row[3] for row in rows], dtype=np.int64),
-        scale=np.array([0 if row[3] is None else row[4] for row in rows], dtype=np.int64),
-        first_shown=np.array([0 if row[5] is None else 1 - 2 * row[5] for row in rows], dtype=np.int64),
-        shown_as_a=np.array([_shown_as_a(row[2], row[5]) for row in rows], dtype=np.float64),
-        person=np.array([row[6] for row in rows], dtype=bool),
+        annotation=rows["id"],
+        comparison=rows["comparison"],
+        rater=rows["rater"],
+        label=label,
+        both_bad=rows["outcome"] - 1 == list(LABELS).index("both_bad"),
+        strength=np.where(has_scale, rows["vote"] / np.maximum(rows["scale"], 1), np.nan),
+        vote=rows["vote"],
+        scale=rows["scale"],
+        first_shown=np.where(has_side, 1 - 2 * shown, 0),
+        shown_as_a=np.where(has_side & (label != TIE), label == shown, np.nan).astype(np.float64),
+        kind=rows["kind"],
+        weight=np.ones(rows["kind"].size),
     )
 
 
-def _shown_as_a(outcome: str, position_of_a: int | None) -> float:
-    if position_of_a is None or outcome not in {"first", "second"}:
-        return float("nan")
-    return float(LABELS[outcome] == position_of_a)
+# The newest readable prediction of each judge on a comparison. Judges on one model are one family.
+JUDGED = """
+SELECT DISTINCT ON (p.comparison_id, p.rater_id) p.comparison_id, p.rater_id, coalesce(r.model_id, -r.id),
+  coalesce(array_position(ARRAY['first', 'second', 'tie'], p.outcome::text), 0)::int2, coalesce(p.p_first, 'NaN'),
+  coalesce(p.p_first_ab, 'NaN'), coalesce(p.p_first_ba, 'NaN'), coalesce(p.p_tie, 0)
+FROM pipelines_prediction p
+JOIN annotation_rater r ON r.id = p.rater_id
+JOIN annotation_comparison c ON c.id = p.comparison_id
+WHERE p.project_id = %(project)s AND c.size = 2 AND p.outcome <> 'unreadable'
+  AND (%(ids)s::bigint[] IS NULL OR p.comparison_id = ANY(%(ids)s::bigint[]))
+ORDER BY p.comparison_id, p.rater_id, p.id DESC
+"""
+JUDGED_KINDS = {
+    "comparison": "i8", "rater": "i8", "family": "i8", "outcome": "i2", "p_first": "f8", "ab": "f8", "ba": "f8",
+    "p_tie": "f8",
+}  # fmt: skip
+
+
+def judge_votes_of(project_id: int, comparison_ids: Sequence[int] | None = None) -> VoteTable:
+    """What judges said, as votes: one for each order in which a comparison was read, its side known.
+
+    The two orders are readings of one rater, and what it got wrong of the texts it got wrong in both: they share one
+    vote. Counted as two, or as n^1/2, they vouch for each other, and the model believes the judge far too much (a test
+    shows it). An `inconsistent` prediction is no vote of its own; its orders stand against each other and tell only the
+    pull to a side. How sure a judge was is its strength, on a scale of its own. Imported ones without numbers are choices.
+    """
+    ids = None if comparison_ids is None else list(comparison_ids)
+    with connection.cursor() as cursor:
+        rows = columns_read(cursor, JUDGED, {"project": project_id, "ids": ids}, JUDGED_KINDS)
+    both = ~np.isnan(rows["ab"]) & ~np.isnan(rows["ba"])
+    bare = np.isnan(rows["p_first"]) & (rows["outcome"] > 0)
+    parts = [
+        _judge_part(rows, both, rows["ab"], 1),
+        _judge_part(rows, both, rows["ba"], -1),
+        _judge_part(rows, ~both & ~np.isnan(rows["p_first"]), rows["p_first"], 0),
+        _judge_part(rows, bare, None, 0),
+    ]
+    votes = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    weight = _judge_weights(votes["comparison"], votes["rater"], votes.pop("family"))
+    label, side = votes["label"], votes["first_shown"]
+    table = VoteTable(
+        annotation=np.zeros(label.size, dtype=np.int64),
+        both_bad=np.zeros(label.size, dtype=bool),
+        # On no scale of the project's.
+        strength=np.full(label.size, np.nan),
+        shown_as_a=np.where((side != 0) & (label != TIE), (label == FIRST) == (side == 1), np.nan).astype(np.float64),
+        kind=np.full(label.size, MODEL),
+        weight=weight,
+        **votes,
+    )
+    return table.kept(np.lexsort((table.rater, table.comparison)))
+
+
+def _judge_weights(comparison: IntArray, rater: IntArray, family: IntArray) -> FloatArray:
+    """Weight of each vote: a judge's orders share one vote, and n judges on one model count as n^1/2."""
+    if not rater.size:
+        return np.ones(0)
+    judges, judge = np.unique(rater, return_inverse=True)
+    own = family_weights(comparison, judge, np.arange(judges.size), np.ones(judges.size))
+    _, group = np.unique(np.stack([comparison, family]), axis=1, return_inverse=True)
+    group = group.ravel()
+    # A judge's own weights sum to 1 on a comparison, so those of a family sum to its judges.
+    n_judges = np.bincount(group, weights=own)[group]
+    return np.asarray(own * n_judges**-FAMILY_EXPONENT)
+
+
+def _judge_part(
+    rows: dict[str, NDArray[Any]], chosen: BoolArray, p_first: FloatArray | None, side: int
+) -> dict[str, NDArray[Any]]:
+    """Votes from one reading of some predictions. `p_first`: P(first better) + P(tie) / 2; None: the outcome alone."""
+    if p_first is None:
+        label = rows["outcome"][chosen].astype(np.int64) - 1
+        vote, scale = np.zeros_like(label), 0
+    else:
+        # A judge of two labels never says tie, however close it is.
+        tie = rows["p_tie"][chosen] >= 0.5
+        first = p_first[chosen] >= 0.5
+        sure = np.where(first, p_first[chosen], 1 - p_first[chosen])
+        steps = 1 + np.searchsorted(JUDGE_SURE, sure, side="right")
+        label = np.where(tie, TIE, np.where(first, FIRST, SECOND)).astype(np.int64)
+        vote, scale = np.where(tie, 0, np.where(first, -steps, steps)).astype(np.int64), JUDGE_SCALE
+    return {
+        "comparison": rows["comparison"][chosen],
+        "rater": rows["rater"][chosen],
+        "family": rows["family"][chosen],
+        "label": label,
+        "vote": vote,
+        "scale": np.full(label.size, scale),
+        "first_shown": np.full(label.size, side),
+    }
 
 
 COMPLETIONS = """
-SELECT a.completion_id, b.completion_id
-FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted(id, place)
-JOIN annotation_comparisoncompletion a ON a.comparison_id = wanted.id AND a.position = 0
-JOIN annotation_comparisoncompletion b ON b.comparison_id = wanted.id AND b.position = 1
-ORDER BY wanted.place
+SELECT a.comparison_id, a.completion_id, b.completion_id
+FROM annotation_comparisoncompletion a
+JOIN annotation_comparisoncompletion b ON b.comparison_id = a.comparison_id AND b.position = 1
+WHERE a.position = 0 AND a.comparison_id = ANY(%(ids)s::bigint[])
 """
 
 
 def completions_of(
     project_id: int, comparisons: IntArray, *, as_ids: bool = False
 ) -> tuple[IntArray, IntArray] | None:
-    """First and second completion of these comparisons, numbered from 0; None where hardly any recurs.
+    """First and second completion of these sorted comparisons, numbered from 0; None where hardly any recurs.
 
     `as_ids`: the database's ids instead, whether any recurs or not.
     """
     with connection.cursor() as cursor:
-        cursor.execute(COMPLETIONS, {"ids": comparisons.tolist()})
-        pairs = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 2)
+        kinds = {"comparison": "i8", "first": "i8", "second": "i8"}
+        rows = columns_read(cursor, COMPLETIONS, {"ids": comparisons.tolist()}, kinds)
+    pairs = np.stack([rows["first"], rows["second"]], axis=1)[np.argsort(rows["comparison"])]
     if as_ids:
         return pairs[:, 0].copy(), pairs[:, 1].copy()
     _, number, counts = np.unique(pairs, return_inverse=True, return_counts=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from annotation.content import comparison_key
 from annotation.models import Comparison, ComparisonCompletion
-from pipelines.labels import AGGREGATORS, ANSWER_MODELS
+from pipelines.labels import AGGREGATORS, ANSWER_MODELS, JOINT
 from pipelines.labels.binary import binary_fit
 from pipelines.labels.online import posterior_given_raters, stranger_confusion
 from pipelines.labels.preference import preferences
@@ -40,7 +40,7 @@ from pipelines.selectors.answered import (
     places_of,
     sources_together,
 )
-from pipelines.services.preference_rows import NO, YES, Labels
+from pipelines.services.preference_rows import NO, YES, Labels, Maker
 
 RANKED, RATED, LABELLED = "plackett_luce", "ratings", "yes_no"
 BATCH = 2_000
@@ -495,7 +495,7 @@ def _labels_fitted(method: str) -> LabelModel:
             )
         return fit.posterior[:, 1], fit.method, said, {"prior": fit.class_prior.tolist(), "method": fit.method}
 
-    return thresholds if method == GRADED else aggregated
+    return thresholds if method in (GRADED, JOINT) else aggregated
 
 
 def _labels_held(run: AggregationRun | None) -> LabelModel:
@@ -559,6 +559,10 @@ def _labels(found: Sequence[_Label]) -> Labels | None:
     direction = np.where(single & (told.direction != TIE), told.direction + YES, told.direction).astype(np.int8)
     votes = np.array([label.votes for label in found], dtype=np.int64)
     unknown = np.full(len(found), np.nan)
+    made = [
+        Maker("person" if label.by_person else "source", label.method, _version(label.method)) for label in found
+    ]
+    makers = tuple(dict.fromkeys(made))
     return Labels(
         comparison=np.array([label.comparison for label in found], dtype=np.int64),
         posterior=posterior,
@@ -568,13 +572,13 @@ def _labels(found: Sequence[_Label]) -> Labels | None:
         strength=np.array([label.strength for label in found]),
         agreement=np.array([label.agreeing for label in found]) / votes,
         votes=votes,
-        origin=np.where([label.by_person for label in found], "person", "source"),
-        method=np.array([label.method for label in found], dtype="<U40"),
-        method_version=np.array([_version(label.method) for label in found], dtype="<U20"),
+        predictions=np.zeros(len(found), dtype=np.int64),
         strength_se=np.array([label.strength_se for label in found]),
         ambiguity=unknown,
         ignorance=unknown,
         weight=np.array([label.weight for label in found]),
+        maker=np.array([makers.index(maker) for maker in made], dtype=np.int64),
+        makers=makers,
     )
 
 

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from pipelines.labels.errors import ScaleUnknown
 from pipelines.labels.graded import GradedFit, graded_fit
-from pipelines.labels.graded_frozen import FrozenGraded, fit_given, frozen_of
+from pipelines.labels.graded_frozen import FrozenGraded, fit_given, frozen_of, raters_moved
 from pipelines.labels.graded_readout import Comparisons, comparisons_of, raters_of
 from pipelines.labels.graded_votes import GradedVotes, steps_of_signed
 from pipelines.labels.preference import Preferences, directed
 from pipelines.labels.votefile.answers import GRADED, VARIANTS, offered
-from pipelines.labels.votefile.choosing import choose
+from pipelines.labels.votefile.choosing import choose, split_count
 from pipelines.labels.votefile.reading import Ballot
 from pipelines.labels.votes import TIE, Aggregate, IntArray, Votes, top_labels
-from pipelines.selectors.votes import VoteTable, completions_of
+from pipelines.selectors.votes import KINDS, MODEL, VoteTable, completions_of
 
 CHOOSE_AGAIN = 2
-SPLITS = 3
+MOST_SPLITS = 3
 WITHOUT_STRENGTH = 0
 
 
@@ -59,8 +59,8 @@ def graded_refit(
     last: Mapping[str, Any] | None,
 ) -> GradedRefit:
     """Fit all votes. `last`: the params of the newest refit, whose variant stays until the votes have doubled."""
-    scales = scales_of(table)
-    votes = graded_votes(table, comparisons, raters, scales, completions_of(project_id, comparisons))
+    scales, kinds = scales_of(table), np.unique(table.kind).tolist()
+    votes = graded_votes(table, comparisons, raters, scales, kinds, completions_of(project_id, comparisons))
     variant, chosen_at, metrics = _variant(votes, table, scales, last)
     fit = graded_fit(votes, VARIANTS[variant])
     return GradedRefit(
@@ -69,6 +69,7 @@ def graded_refit(
         details=_rater_details(fit),
         params={
             "scales": scales,
+            "kinds": [KINDS[kind] for kind in kinds],
             "variant": variant,
             "chosen_at_votes": chosen_at,
             "frozen": frozen_of(fit).as_json(),
@@ -78,34 +79,80 @@ def graded_refit(
     )
 
 
+@dataclass(frozen=True)
+class RaterState:
+    """A rater between refits: (3,) theta, and the (3, 3) inverse of its covariance."""
+
+    theta: NDArray[np.float64]
+    precision: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, details: Mapping[str, Any]) -> RaterState:
+        """Of an estimate's details, or of a step's state."""
+        return cls(np.array(details["theta"]), np.array(details["precision"]))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"theta": self.theta.tolist(), "precision": self.precision.tolist()}
+
+
+@dataclass(frozen=True)
+class GradedStep:
+    """Comparisons, and (in the order of the raters asked for) the raters after the new votes.
+
+    `moved_far`: somebody moved by more than a standard error in one step.
+    """
+
+    told: Told
+    states: list[RaterState]
+    moved_far: bool
+
+
 def graded_between(
     project_id: int,
     table: VoteTable,
     comparisons: IntArray,
     raters: IntArray,
     params: Mapping[str, Any],
-    theta_of: Mapping[int, list[float]],
-) -> Told:
-    """Comparisons with new votes, raters and scales as the last refit saw them.
+    known: Mapping[int, RaterState],
+    new: NDArray[np.bool_],
+) -> GradedStep:
+    """Comparisons with new votes, by scales as the last refit saw them and raters as they are `known`; then the raters.
+
+    A rater who is not known is like the mean of their kind. `new`: (n,) which votes raters have not been known by yet.
 
     Raises:
         ScaleUnknown: votes on a scale that the refit has not seen; a new refit is due.
     """
     frozen, scales = FrozenGraded.from_json(params["frozen"]), params["scales"]
-    votes = graded_votes(table, comparisons, raters, scales, None, steps=frozen.n_steps)
-    populations = np.minimum(_populations(table, raters), len(frozen.mean) - 1)
-    theta = np.array(
-        [theta_of.get(rater, frozen.mean[kind]) for rater, kind in zip(raters.tolist(), populations, strict=True)]
-    )
+    if "kinds" not in params:
+        raise ScaleUnknown("the last refit did not say which kinds of raters it knew")
+    kinds = [KINDS.index(kind) for kind in params["kinds"]]
+    votes = graded_votes(table, comparisons, raters, scales, kinds, None, steps=frozen.n_steps)
+    strangers = [
+        RaterState(np.array(mean), np.diag(np.array(spread) ** -2.0))
+        for mean, spread in zip(frozen.mean, frozen.spread, strict=True)
+    ]
+    before = [known.get(rater, strangers[kind]) for rater, kind in zip(raters.tolist(), votes.populations, strict=True)]
+    theta, precision = (np.array([getattr(state, name) for state in before]) for name in ("theta", "precision"))
     fit = fit_given(
         frozen, votes, theta, prior_mean=_prior_mean(params["values"], project_id, comparisons)
     )
-    return told_of(fit, scales)
+    moved, after = raters_moved(fit, new, precision)
+    error = np.sqrt(np.diagonal(np.linalg.inv(precision), axis1=1, axis2=2))
+    return GradedStep(
+        told_of(fit, scales),
+        [RaterState(*state) for state in zip(moved, after, strict=True)],
+        bool((np.abs(moved - theta) > error).any()),
+    )
 
 
 def scales_of(table: VoteTable) -> list[int]:
-    """The scales in use by their largest strength, the one with most votes first; 0: a choice without strength."""
-    return [m for m, _ in sorted(Counter(table.scale.tolist()).items(), key=lambda one: (-one[1], one[0]))]
+    """The scales in use by their largest strength; 0: a choice without strength, below 0: a judge's.
+
+    The one on which people said most comes first: labels are read on it.
+    """
+    people = Counter(table.scale[table.kind != MODEL].tolist())
+    return sorted(set(table.scale.tolist()), key=lambda m: (-people[m], m < 0, m))
 
 
 def graded_votes(
@@ -113,21 +160,23 @@ def graded_votes(
     comparisons: IntArray,
     raters: IntArray,
     scales: list[int],
+    kinds: list[int],
     completions: tuple[IntArray, IntArray] | None,
     steps: tuple[int, ...] | None = None,
 ) -> GradedVotes:
-    """The votes as the model takes them. `steps`: K of each scale where a refit has fixed it already."""
+    """The votes as the model takes them, kinds of raters as its populations.
+
+    `steps`: K of each scale where a refit has fixed it already.
+    """
     scale = np.array([scales.index(m) if m in scales else -1 for m in table.scale.tolist()], dtype=np.int64)
     if (scale < 0).any():
         raise ScaleUnknown(f"the last refit saw scales of strength {scales}, these votes {set(table.scale.tolist())}")
     ties = table.label == TIE
-    n_steps = steps or tuple(
-        2 if m == WITHOUT_STRENGTH and not ties[table.scale == m].any() else 2 * max(m, 1) + 1 for m in scales
-    )
+    n_steps = steps or tuple(_steps_on(m, bool(ties[table.scale == m].any())) for m in scales)
     step = np.zeros(len(table), dtype=np.int64)
     for number, (m, k) in enumerate(zip(scales, n_steps, strict=True)):
         chosen = scale == number
-        if k == 2 and ties[chosen].any():
+        if k % 2 == 0 and ties[chosen].any():
             raise ScaleUnknown("the last refit saw no tie on a scale that now has one")
         signed = np.where(ties, 0, np.where(table.label == 0, -1, 1)) if m == WITHOUT_STRENGTH else table.vote
         step[chosen] = steps_of_signed(signed[chosen].astype(np.int64), k)
@@ -141,23 +190,36 @@ def graded_votes(
         n_raters=int(raters.size),
         n_steps=n_steps,
         scale=scale,
-        population=_populations(table, raters),
+        weight=None if (table.weight == 1.0).all() else table.weight,
+        population=_populations(table, raters, kinds),
         first=first,
         second=second,
     )
 
 
-def _populations(table: VoteTable, raters: IntArray) -> IntArray:
-    """People are kind 0; files are kind 1 beside people, and kind 0 where nobody else votes."""
-    is_person = np.zeros(raters.size, dtype=bool)
-    is_person[np.searchsorted(raters, table.rater[table.person])] = True
-    return np.where(is_person | ~is_person.any(), 0, 1).astype(np.int64)
+def _steps_on(m: int, has_ties: bool) -> int:
+    """K of a scale: a project's has its middle, a choice and a judge's only where somebody said tie."""
+    return 2 * m + 1 if m > 0 else 2 * max(-m, 1) + has_ties
+
+
+def _populations(table: VoteTable, raters: IntArray, kinds: list[int]) -> IntArray:
+    """Place of each rater's kind among those that a refit knows; the first is the reference, people where there are any."""
+    kind = np.zeros(raters.size, dtype=np.int64)
+    kind[np.searchsorted(raters, table.rater)] = table.kind
+    if unknown := set(kind.tolist()) - set(kinds):
+        raise ScaleUnknown(f"the last refit saw no rater of the kind {KINDS[unknown.pop()]}")
+    return np.searchsorted(kinds, kind).astype(np.int64)
 
 
 def _variant(
     votes: GradedVotes, table: VoteTable, scales: list[int], last: Mapping[str, Any] | None
 ) -> tuple[str, int, dict[str, Any]]:
-    """The variant of least log-loss on held-out votes; how many votes there were then; the trials."""
+    """The variant of least log-loss on held-out votes of people and files; how many there were then; the trials."""
+    given = table.kind != MODEL
+    if not given.any():
+        why = "Only judges answered, and none of their votes is held out."
+        return "plain", 0, {"variant": "plain", "trials": [], "why": why}
+    votes, table = votes.kept(given), table.kept(given)
     known = last and last.get("scales") == scales and len(table) < CHOOSE_AGAIN * last["chosen_at_votes"]
     if last and known and (last["variant"] != "completions" or votes.first is not None):
         return last["variant"], last["chosen_at_votes"], {"variant": last["variant"], "trials": []}
@@ -173,7 +235,8 @@ def _variant(
         notes=[],
     )
     methods = [pair for pair in offered(ballot) if pair[0] == GRADED]
-    choice = choose(ballot, methods, seed=0, splits=SPLITS, progress=lambda name: None)
+    splits = min(MOST_SPLITS, split_count(ballot))
+    choice = choose(ballot, methods, seed=0, splits=splits, progress=lambda name: None)
     trials = [
         {
             "variant": trial.variant,
@@ -192,7 +255,7 @@ def told_of(fit: GradedFit, scales: list[int]) -> Told:
     """Comparisons of a fit, read on the project's main scale, in stored signs."""
     told: Comparisons = comparisons_of(fit)
     m = scales[0]
-    strength, error = (told.strength, told.strength_se) if m else (np.full(fit.votes.n_items, np.nan),) * 2
+    strength, error = (told.strength, told.strength_se) if m > 0 else (np.full(fit.votes.n_items, np.nan),) * 2
     posterior = told.consensus / told.consensus.sum(axis=1, keepdims=True)
     # Sums over the grid pass 1 by rounding.
     first = np.clip(told.p_direction_first, 0.0, 1.0)
@@ -228,11 +291,12 @@ def _aggregate(fit: GradedFit, n_comparisons: int, n_raters: int) -> Aggregate:
 
 
 def _rater_details(fit: GradedFit) -> list[dict[str, Any]]:
-    raters = raters_of(fit)
+    raters, precision = raters_of(fit), np.linalg.inv(fit.covariance).tolist()
     return [
         {
             "theta": fit.theta[w].tolist(),
             "theta_se": raters.se[w].tolist(),
+            "precision": precision[w],
             "side_bias": float(raters.side_bias[w]),
             "side_low": float(raters.side_low[w]),
             "side_high": float(raters.side_high[w]),

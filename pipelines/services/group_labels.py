@@ -26,7 +26,7 @@ def group_labels_refit(*, group: RaterGroup, run: AggregationRun) -> int:
         return known
     members = GroupMember.objects.filter(group=group).values_list("rater_id", flat=True)
     table = votes_of(run.project_id)
-    table = table.where(np.isin(table.rater, list(members)))
+    table = table.kept(np.isin(table.rater, list(members)))
     if not len(table):
         raise NothingToDo(f"No vote of group {group.key} stands any more; look for groups again.")
     labels = labels_of_votes(run.project_id, run.method, table)

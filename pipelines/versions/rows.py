@@ -29,7 +29,7 @@ class FrozenRow:
         p_tie, confidence: 0 to 1; confidence is the probability of this direction.
         strength: how clearly chosen beats rejected, -1 to 1 (negative: the votes' mean points the other way), or None.
         agreement: share of votes for this direction, or None without votes.
-        votes: annotations under it.
+        votes: annotations under it. predictions: judges whose predictions are under it too.
         origin: person, model or source.
         method: how the label was made, with its version.
         weight: for training, 1 unless a method says otherwise.
@@ -44,6 +44,7 @@ class FrozenRow:
     strength: float | None
     agreement: float | None
     votes: int
+    predictions: int
     origin: str
     method: str
     weight: float
@@ -83,6 +84,7 @@ def canonical_bytes(row: FrozenRow | FrozenLabel) -> bytes:
             "method": row.method,
             "origin": row.origin,
             "p_tie": _number(row.p_tie),
+            "predictions": row.predictions,
             "prompt": row.texts.prompt,
             "rejected": row.texts.rejected,
             "soft_label": _number(row.soft_label),

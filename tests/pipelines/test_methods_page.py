@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pipelines.judges import JUDGES
-from pipelines.labels import AGGREGATORS, ANSWER_MODELS
+from pipelines.labels import ANSWER_MODELS, PROJECT_METHODS
 from pipelines.routing import POLICIES
 from pipelines.scoring import SCORERS
 from pipelines.training.job import OBJECTIVES
@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "methods.md").read_text()
 
 def test_every_stored_key_has_a_row() -> None:
     rows = {row.split("|")[1].strip() for row in PAGE.splitlines() if row.startswith("|")}
-    keys = [*AGGREGATORS, *ANSWER_MODELS, *SCORERS, *POLICIES, *JUDGES, *OBJECTIVES]
+    keys = [*PROJECT_METHODS, *ANSWER_MODELS, *SCORERS, *POLICIES, *JUDGES, *OBJECTIVES]
     assert {f"`{key}`" for key in keys} <= rows
 
 

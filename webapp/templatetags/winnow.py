@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import ngettext
 
-from pipelines.labels import AGGREGATORS, ANSWER_MODELS
+from pipelines.labels import ANSWER_MODELS, PROJECT_METHODS
 from webapp import rendering
 
 register = template.Library()
@@ -95,7 +95,7 @@ def words(key: Any) -> str:
 @register.filter
 def aggregator(key: str) -> str:
     """The name of an aggregation method as forms offer it."""
-    known = AGGREGATORS.get(key) or ANSWER_MODELS.get(key)
+    known = PROJECT_METHODS.get(key) or ANSWER_MODELS.get(key)
     return known.label if known else words(key)
 
 

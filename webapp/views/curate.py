@@ -22,7 +22,7 @@ from annotation.services.demand import comparison_hold as comparison_hold_servic
 from annotation.services.demand import comparison_settle as comparison_settle_service
 from annotation.services.demand import comparison_wanted_set
 from pipelines.errors import NothingToDo
-from pipelines.labels import AGGREGATORS
+from pipelines.labels import PROJECT_METHODS
 from pipelines.selectors.answered import rating_aspects
 from pipelines.selectors.ches import ches_drawn
 from pipelines.selectors.comparisons import Row, comparison_counts, comparison_get, comparison_page
@@ -316,7 +316,7 @@ def raters(request: Request, slug: str) -> HttpResponse:
         "may_start": may(request, "aggregate_start", "POST"),
         "may_invite": names,
         "may_see_drivers": may(request, "drivers"),
-        "methods": AGGREGATORS.values(),
+        "methods": PROJECT_METHODS.values(),
         "rule": rule_of(run),
         "aspects": rating_aspects(project=request.project),
         "chosen_method": run.method if run else DEFAULT_METHOD,

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
-from pipelines.labels import AGGREGATORS
+from pipelines.labels import PROJECT_METHODS
 from pipelines.routing import POLICIES
 from pipelines.selectors.routing import decision_page, judges_of, plan_shown, usable_models
 from pipelines.services.routing import route_budget
@@ -40,7 +40,7 @@ def routing(request: Request, slug: str) -> HttpResponse:
         "judges": judges_of(project=request.project),
         "models": usable_models(projects=[request.project]),
         "policies": POLICIES.values(),
-        "methods": AGGREGATORS.values(),
+        "methods": PROJECT_METHODS.values(),
         "may_route": may(request, "routing_plan", "POST"),
         "may_see_comparisons": may(request, "comparison"),
     }

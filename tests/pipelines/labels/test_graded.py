@@ -15,11 +15,12 @@ from pipelines.labels.graded import (
     NO_SHARED_ITEMS,
     ONE_RATER,
     ONE_VOTE_EACH,
+    GradedFit,
     GradedOptions,
     component_count,
     graded_fit,
 )
-from pipelines.labels.graded_online import OnlineGraded
+from pipelines.labels.graded_frozen import fit_given, frozen_of, raters_moved
 from pipelines.labels.graded_readout import comparisons_of, raters_of, vote_probabilities
 from pipelines.labels.graded_votes import GradedVotes, family_weights
 from tests.pipelines.labels.graded_scene import EXACT, VECTOR, graded, vector_votes, world
@@ -77,16 +78,30 @@ def test_its_standard_errors_are_the_vectors(fit) -> None:
     assert se == pytest.approx(np.array(EXPECTED["fixed_hyper"]["theta_se"]), abs=TOLERANCE["se"])
 
 
+def one_more(fit: GradedFit, item: int, rater: int, step: int, side: int) -> tuple[GradedFit, np.ndarray, np.ndarray]:
+    """The comparison with one more vote, raters held, and theta and covariance of the raters after it."""
+    votes = fit.votes
+    own = np.flatnonzero(votes.item == item)
+    columns = [np.append(values[own], more) for values, more in
+               ((votes.rater, rater), (votes.step, step), (votes.side, side))]  # fmt: skip
+    some = GradedVotes(np.zeros(own.size + 1, dtype=np.int64), *columns, 1, votes.n_raters, votes.n_steps)
+    given = fit_given(frozen_of(fit), some, fit.theta)
+    new = np.arange(own.size + 1) == own.size
+    theta, precision = raters_moved(given, new, np.linalg.inv(fit.covariance))
+    return given, theta, np.linalg.inv(precision)
+
+
 def test_one_vote_online_is_the_vectors(fit) -> None:
-    wanted, online = EXPECTED["online"], OnlineGraded(fit)
-    online.add(*wanted["vote"])
-    item, rater = wanted["vote"][:2]
-    posterior, d = online.posterior(item), fit.states.d
+    wanted = EXPECTED["online"]
+    given, theta, covariance = one_more(fit, *wanted["vote"])
+    posterior, d, rater = given.posterior[0], fit.states.d, wanted["vote"][1]
     mean = posterior @ d
     assert mean == pytest.approx(wanted["posterior_d_mean"], abs=1e-5)
     assert np.sqrt(posterior @ d**2 - mean**2) == pytest.approx(wanted["posterior_d_sd"], abs=1e-5)
-    assert online.theta(rater) == pytest.approx(wanted["theta_after"], abs=1e-5)
-    assert online.covariance(rater) == pytest.approx(np.array(wanted["theta_cov_after"]), abs=1e-5)
+    assert theta[rater] == pytest.approx(wanted["theta_after"], abs=1e-5)
+    assert covariance[rater] == pytest.approx(np.array(wanted["theta_cov_after"]), abs=1e-5)
+    others = np.arange(theta.shape[0]) != rater
+    assert theta[others] == pytest.approx(fit.theta[others], abs=1e-12)
 
 
 def test_empirical_bayes_is_the_vectors() -> None:
@@ -165,10 +180,11 @@ def test_order_of_votes_and_names_of_raters_change_nothing(seed: int) -> None:
 def test_a_rater_without_discrimination_moves_nothing() -> None:
     votes = vector_votes()
     fit = graded_fit(votes, replace(EXACT, max_rounds=5))
-    online = OnlineGraded(replace(fit, theta=fit.theta * [0.0, 1.0, 1.0]))
-    before = online.posterior(3)
-    online.add(3, 0, 4, 1)
-    assert online.posterior(3) == pytest.approx(before, abs=1e-12)
+    blind = replace(fit, theta=fit.theta * [0.0, 1.0, 1.0])
+    own = votes.kept(votes.item == 3)
+    before = fit_given(frozen_of(blind), replace(own, item=np.zeros_like(own.item), n_items=1), blind.theta)
+    after, _, _ = one_more(blind, 3, 0, 4, 1)
+    assert after.posterior[0] == pytest.approx(before.posterior[0], abs=1e-12)
 
 
 def test_two_steps_without_sides_ignore_scale_use_and_bias() -> None:
@@ -335,25 +351,30 @@ def test_a_deterministic_rater_is_at_the_limit_or_below() -> None:
 
 
 def test_new_items_and_raters_can_join_online(fit) -> None:
-    online = OnlineGraded(fit)
-    item, rater = online.add_item(), online.add_rater()
-    before = online.posterior(item) @ fit.states.d
-    online.add(item, rater, 4, 1)
-    assert before == pytest.approx(0, abs=1e-12)
-    assert online.posterior(item) @ fit.states.d > 0.3
-    online.remove(item, rater, 4, 1)
-    assert abs(online.posterior(item) @ fit.states.d) < 0.05
+    frozen, ints = frozen_of(fit), lambda *values: np.array(values, dtype=np.int64)
+    votes = GradedVotes(ints(0, 1), ints(0, 0), ints(4, 0), ints(1, -1), 2, 1, fit.votes.n_steps)
+    theta, precision = np.array(frozen.mean), np.diag(np.array(frozen.spread[0]) ** -2.0)[None]
+    given = fit_given(frozen, votes, theta)
+    d = given.posterior @ fit.states.d
+    assert d[0] > 0.3 > -0.3 > d[1]
+    moved, after = raters_moved(given, np.array([True, False]), precision)
+    assert np.abs(moved - theta).max() < 1 and (np.linalg.eigvalsh(after - precision) > -1e-9).all()
     with pytest.raises(VotesMalformed):
-        online.add(item + 1, rater, 4, 1)
+        fit_given(frozen, replace(votes, n_steps=(7,)), theta)
 
 
-def test_a_removed_vote_leaves_its_comparison_as_it_was(fit) -> None:
-    online = OnlineGraded(replace(fit, covariance=fit.covariance * 1e-12))
-    before = online.posterior(0)
-    online.add(0, 1, 4, 1)
-    online.remove(0, 1, 4, 1)
-    assert online.posterior(0) == pytest.approx(before, abs=1e-6)
-    assert not online.refit_due() or online.votes_since > 0
+def test_votes_counted_in_part_teach_in_part(fit) -> None:
+    whole, half = (
+        raters_moved(
+            replace(given, votes=replace(given.votes, weight=np.full(given.votes.item.size, weight))),
+            np.ones(given.votes.item.size, dtype=bool),
+            np.linalg.inv(fit.covariance),
+        )[1]
+        for given in [one_more(fit, 0, 1, 4, 1)[0]]
+        for weight in (1.0, 0.5)
+    )
+    before = np.linalg.inv(fit.covariance)[1]
+    assert np.trace(before) < np.trace(half[1]) < np.trace(whole[1])
 
 
 # A known truth

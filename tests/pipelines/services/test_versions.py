@@ -179,7 +179,7 @@ def test_frozen_bytes_hold_no_time_host_path_id_or_user(project, tmp_path):
         assert word not in text
     assert set(json.loads(bytes(VersionRow.objects.first().payload))) == {
         "agreement", "chosen", "comparison", "confidence", "flip_probability", "method", "origin", "p_tie", "prompt",
-        "rejected", "soft_label", "strength", "votes", "weight",
+        "predictions", "rejected", "soft_label", "strength", "votes", "weight",
     }  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def row(**fields) -> FrozenRow:
     given = {
         "comparison": b"\x01" * 32, "texts": PairTexts("p", "caf\u00e9", "b"), "soft_label": 2 / 3,
         "flip_probability": 0.25,
-        "p_tie": 0.0, "confidence": 0.75, "strength": -0.0, "agreement": None, "votes": 3, "origin": "person",
+        "p_tie": 0.0, "confidence": 0.75, "strength": -0.0, "agreement": None, "votes": 3, "predictions": 0, "origin": "person",
         "method": "majority/1", "weight": 1.0,
     }  # fmt: skip
     return FrozenRow(**{**given, **fields})

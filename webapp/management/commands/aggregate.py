@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from pipelines.labels import AGGREGATORS
+from pipelines.labels import PROJECT_METHODS
 from pipelines.pairs.answers import rule_parse
 from pipelines.services.aggregation import DEFAULT_METHOD, aggregate_start
 from webapp.management.base import WinnowCommand
@@ -18,7 +18,7 @@ class Command(WinnowCommand):
     help = "Refit all preferences of a project from its votes and predictions."
 
     def options(self, parser: CommandParser) -> None:
-        parser.add_argument("--method", default=DEFAULT_METHOD, metavar="METHOD", help=", ".join(AGGREGATORS))
+        parser.add_argument("--method", default=DEFAULT_METHOD, metavar="METHOD", help=", ".join(PROJECT_METHODS))
         parser.add_argument(
             "--aspect", action="append", default=[], dest="aspects", metavar="ASPECT=WEIGHT",
             help="weight of an aspect where ratings become pairs; may repeat (default: all weigh the same)",
