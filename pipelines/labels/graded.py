@@ -7,7 +7,8 @@ A vote on comparison t by rater w, shown with the first completion first (s = 1)
 with d ~ N(0, 1) the latent difference of t, a the rater's discrimination (0 a spammer, below 0 an inverter), b the pull
 to whichever side is shown first, kappa = exp(k) the use of the scale. Read `graded_votes.py` (input) and
 `graded_table.py` (the likelihood) first; `graded_readout.py` says what the fit means, `graded_frozen.py` is the step
-between two fits.
+between two fits. Parts of the fit: `graded_values.py` (completions that recur), `graded_information.py` (intervals),
+`graded_known.py` (what cannot be told).
 """
 
 from __future__ import annotations
@@ -16,23 +17,22 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse import csgraph
-from scipy.sparse.linalg import splu
 
 from pipelines.labels.errors import ObjectiveFell, VotesMalformed
+from pipelines.labels.graded_information import batches_of, left_out_information
+from pipelines.labels.graded_known import identified, unidentified_reason
 from pipelines.labels.graded_table import (
     AnyFloat,
-    Block,
     Cells,
     States,
     blocks_of,
-    by_rater,
     cells_of,
     cut_map,
     cut_moments,
     rater_moments,
     states_of,
 )
+from pipelines.labels.graded_values import Ridge, design_of
 from pipelines.labels.graded_votes import GradedVotes
 from pipelines.labels.votes import BoolArray, FloatArray
 
@@ -45,13 +45,7 @@ PRIOR_STRENGTH = 4.0
 A_START, A_SPREAD, B_SPREAD, K_SPREAD = 1.5, 0.7, 0.5, 0.4
 HYPER_SPREADS = np.array([0.7, 0.3, 0.3])
 PSEUDO_NORMAL = 20.0
-MIN_VOTES_AN_ITEM = 1.5
 EXACT_BELOW_VOTES = 20_000
-DENSE_COMPLETIONS = 2_000
-
-ONE_RATER = "one_rater"
-ONE_VOTE_EACH = "one_vote_an_item"
-NO_SHARED_ITEMS = "no_shared_items"
 
 
 @dataclass(frozen=True)
@@ -203,13 +197,15 @@ class _Fit:
         )
         self.by_item = sparse.csr_array((weights, places), shape=(votes.n_items, rows))
         self.by_row = self.by_item.T.tocsr()
-        self.batches = [_batches(votes, block, self.row) for block in self.blocks]
+        self.batches = [batches_of(votes, block, self.row) for block in self.blocks]
         self.voted_items = votes.item_counts() > 0
         self.voted_raters = votes.rater_counts() > 0
         self.rater_weight = np.bincount(votes.rater, weights=votes.weights, minlength=votes.n_raters)
-        self.design = _design(votes, options, self.voted_items)
-        self.ridge = None if self.design is None else _Ridge(self.design)
-        self.reason = _unidentified_reason(votes, options)
+        self.design = design_of(
+            votes, completions=options.completions, mean=options.mean, voted=self.voted_items
+        )
+        self.ridge = None if self.design is None else Ridge(self.design)
+        self.reason = unidentified_reason(votes, completions=options.completions)
         self.holds = options.fixed or self.reason is not None
         self.maps = [cut_map(steps) for steps in votes.n_steps]
 
@@ -436,7 +432,7 @@ class _Fit:
             posterior=posterior,
             values=now.values,
             value_spread=now.value_spread,
-            identified=_identified(self.votes, self.options, self.reason),
+            identified=identified(self.votes, completions=self.options.completions, reason=self.reason),
             reason=self.reason,
             converged=converged,
             log_prior=self._with_shares(now, now.log_d),
@@ -450,7 +446,7 @@ class _Fit:
         precision = 1.0 / now.hyper.spread[self.votes.populations] ** 2
         information = precision[:, :, None] * np.eye(3)
         for block, batches, cell in zip(self.blocks, self.batches, cells, strict=True):
-            information += _left_out_information(self.votes, block, batches, cell, posterior, now.states)
+            information += left_out_information(self.votes, block, batches, cell, posterior, now.states)
         return np.asarray(np.linalg.inv(information))
 
 
@@ -461,50 +457,6 @@ def _check(votes: GradedVotes, options: GradedOptions) -> None:
         )
     if options.free_prior + options.completions + options.mean > 1:
         raise VotesMalformed("of free_prior, completions and mean one at most can be asked for")
-
-
-def _design(votes: GradedVotes, options: GradedOptions, voted: BoolArray) -> sparse.csr_array | None:
-    """(T, C) +1 for the first completion and -1 for the second, or (T, 1) ones; rows of items voted on."""
-    if options.mean:
-        return sparse.csr_array(voted.astype(np.float64)[:, None])
-    if not options.completions or votes.first is None or votes.second is None:
-        return None
-    columns = int(max(votes.first.max(), votes.second.max())) + 1
-    parts = []
-    for sign, completion in ((1.0, votes.first), (-1.0, votes.second)):
-        rows = np.flatnonzero(voted & (completion >= 0))
-        parts.append((np.full(rows.size, sign), rows, completion[rows]))
-    values, rows, places = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return sparse.csr_array((values, (rows, places)), shape=(votes.n_items, columns))
-
-
-class _Ridge:
-    """The regression of E[d] on completions, prepared once: components small enough are diagonalised."""
-
-    def __init__(self, design: sparse.csr_array) -> None:
-        self.design = design
-        gram = (design.T @ design).tocsr()
-        _, component = csgraph.connected_components(gram, directed=False)
-        order = np.argsort(component, kind="stable")
-        parts = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
-        small = [part for part in parts if part.size <= DENSE_COMPLETIONS]
-        self.parts = [(part, *np.linalg.eigh(gram[part][:, part].toarray())) for part in small]
-        self.large = [(part, gram[part][:, part].tocsc()) for part in parts if part.size > DENSE_COMPLETIONS]
-
-    def solve(self, target: FloatArray, spread: float) -> tuple[FloatArray, float]:
-        """Posterior mean of the values, and the trace of their covariance."""
-        right = self.design.T @ target
-        values, trace, precision = np.zeros(right.size), 0.0, spread**-2
-        for part, eigenvalues, vectors in self.parts:
-            shrunk = 1.0 / (eigenvalues + precision)
-            values[part] = vectors @ (shrunk * (vectors.T @ right[part]))
-            trace += float(shrunk.sum())
-        for part, gram in self.large:
-            penalised = (gram + precision * sparse.eye_array(part.size, format="csc")).tocsc()
-            values[part] = splu(penalised).solve(right[part])
-            # The trace would need the inverse; this bound is close where completions meet several others.
-            trace += float((1.0 / penalised.diagonal()).sum())
-        return values, trace
 
 
 def _moved_gaps(gaps: FloatArray, cuts: FloatArray, score: FloatArray, information: FloatArray) -> FloatArray:
@@ -534,115 +486,6 @@ def _moved_gaps(gaps: FloatArray, cuts: FloatArray, score: FloatArray, informati
     if falling.any():
         step = step * min(1.0, float(((gaps[falling] - GAP_FLOOR) / -step[falling]).min()))
     return np.maximum(gaps + step, GAP_FLOOR)
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Groups of like size: their votes (B, width), padded, and which are real."""
-
-    groups: np.ndarray
-    vote: np.ndarray
-    real: BoolArray
-
-
-def _batches(votes: GradedVotes, block: Block, row: np.ndarray) -> list[_Batch]:
-    """The votes of a block by group, at most 2**16 places a batch."""
-    inside = np.flatnonzero((row >= block.rows.start) & (row < block.rows.stop))
-    group = (row[inside] - block.rows.start) // block.n_steps
-    sizes = np.bincount(group, minlength=block.rater.size)
-    # Numbers of 16 bits are sorted in one pass.
-    chosen = inside[np.argsort(group.astype(np.uint16 if sizes.size < 2**16 else np.int64), kind="stable")]
-    starts = np.cumsum(sizes) - sizes
-    order = np.argsort(sizes, kind="stable")
-    by_size, batches, start = sizes[order], list[_Batch](), 0
-    while start < order.size:
-        end = int(np.searchsorted(by_size, by_size[start] * 1.3 + 2, side="right"))
-        end = min(end, start + max(1, 2**16 // int(by_size[end - 1])))
-        groups, width = order[start:end], int(by_size[end - 1])
-        real = np.arange(width) < sizes[groups][:, None]
-        place = np.where(real, starts[groups][:, None] + np.arange(width), 0)
-        batches.append(_Batch(groups, chosen[place], real))
-        start = end
-    return batches
-
-
-def _left_out_information(
-    votes: GradedVotes, block: Block, batches: list[_Batch], cells: Cells, posterior: AnyFloat, states: States
-) -> FloatArray:
-    """(W, 3, 3) expected information of each vote given the OTHER votes on its comparison, added up by rater.
-
-    The information of the complete data acts as if d were known; its intervals are far too short.
-    """
-    n_steps = block.n_steps
-    # Columns of one product a group: P, d slope, slope, stretch.
-    sides = np.concatenate(
-        [cells.p, cells.slope * states.d.astype(cells.p.dtype), cells.slope, cells.stretch], axis=1
-    ).transpose(0, 2, 1)
-    inverse = 1 / cells.p
-    total = np.zeros((block.rater.size, 3, 3))
-    for batch in batches:
-        count, width = batch.vote.shape
-        step = np.where(batch.real, votes.step[batch.vote], 0)
-        own = inverse[batch.groups[:, None], step]
-        if votes.weight is not None:
-            own = own ** votes.weight[batch.vote][:, :, None].astype(own.dtype)
-        others = posterior[votes.item[batch.vote]] * own
-        found = (others @ sides[batch.groups]).reshape(count, width, 4, n_steps)
-        found /= others.sum(axis=2)[:, :, None, None]
-        weight = np.where(batch.real, votes.weights[batch.vote], 0.0).astype(found.dtype)
-        scale = np.sqrt(weight[:, :, None] / found[:, :, 0])
-        gradient = np.empty((count, 3, width, n_steps), dtype=found.dtype)
-        np.multiply(found[:, :, 1], -scale, out=gradient[:, 0])
-        np.multiply(
-            found[:, :, 2],
-            -block.side[batch.groups][:, None, None].astype(found.dtype) * scale,
-            out=gradient[:, 1],
-        )
-        np.multiply(found[:, :, 3], scale, out=gradient[:, 2])
-        flat = gradient.reshape(count, 3, -1)
-        total[batch.groups] = flat @ flat.transpose(0, 2, 1)
-    return by_rater(block.rater, total, votes.n_raters)
-
-
-def _unidentified_reason(votes: GradedVotes, options: GradedOptions) -> str | None:
-    """Why no rater's reliability can be told from the others' votes, or None."""
-    if np.count_nonzero(votes.rater_counts()) < 2:
-        return ONE_RATER
-    if options.completions:
-        return None
-    if not _shares_an_item(votes).any():
-        counts = votes.item_counts()
-        return ONE_VOTE_EACH if counts.max() == 1 else NO_SHARED_ITEMS
-    if votes.item.size / np.count_nonzero(votes.item_counts()) < MIN_VOTES_AN_ITEM:
-        return ONE_VOTE_EACH
-    return None
-
-
-def _identified(votes: GradedVotes, options: GradedOptions, reason: str | None) -> BoolArray:
-    if reason is not None:
-        return np.zeros(votes.n_raters, dtype=bool)
-    if options.completions:
-        return votes.rater_counts() > 0
-    return _shares_an_item(votes)
-
-
-def _shares_an_item(votes: GradedVotes) -> BoolArray:
-    """(W,) whether somebody else voted on one of the rater's items."""
-    one_rater = np.zeros(votes.n_items, dtype=np.int64)
-    one_rater[votes.item] = votes.rater
-    shared = np.zeros(votes.n_items, dtype=bool)
-    shared[votes.item[one_rater[votes.item] != votes.rater]] = True
-    return np.bincount(votes.rater[shared[votes.item]], minlength=votes.n_raters) > 0
-
-
-def component_count(votes: GradedVotes) -> int:
-    """Number of groups of raters that no shared item connects; more than 1 are tied by the prior alone."""
-    graph = sparse.coo_array(
-        (np.ones(votes.item.size), (votes.item, votes.n_items + votes.rater)),
-        shape=(votes.n_items + votes.n_raters,) * 2,
-    )
-    _, component = csgraph.connected_components(graph, directed=False)
-    return int(np.unique(component[votes.n_items + votes.rater]).size)
 
 
 def _mirror(fit: GradedFit) -> GradedFit:

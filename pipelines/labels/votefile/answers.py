@@ -10,7 +10,8 @@ import numpy as np
 
 from pipelines.labels import AGGREGATORS, PAIR_MODELS
 from pipelines.labels.errors import VotesMalformed
-from pipelines.labels.graded import GradedFit, GradedOptions, component_count, graded_fit
+from pipelines.labels.graded import GradedFit, GradedOptions, graded_fit
+from pipelines.labels.graded_known import component_count
 from pipelines.labels.graded_readout import (
     comparisons_of,
     outcomes_of_steps,

@@ -12,15 +12,12 @@ from scipy.special import expit
 
 from pipelines.labels.errors import NoVotes, VotesMalformed
 from pipelines.labels.graded import (
-    NO_SHARED_ITEMS,
-    ONE_RATER,
-    ONE_VOTE_EACH,
     GradedFit,
     GradedOptions,
-    component_count,
     graded_fit,
 )
 from pipelines.labels.graded_frozen import fit_given, frozen_of, raters_moved
+from pipelines.labels.graded_known import NO_SHARED_ITEMS, ONE_RATER, ONE_VOTE_EACH, component_count
 from pipelines.labels.graded_readout import comparisons_of, raters_of, vote_probabilities
 from pipelines.labels.graded_votes import GradedVotes, family_weights
 from tests.pipelines.labels.graded_scene import EXACT, VECTOR, graded, vector_votes, world
