@@ -37,6 +37,7 @@ FILTERS: dict[str, str] = {
     "warning": "%(warning)s = ANY(c.warnings)",
     "routed": "EXISTS (SELECT 1 FROM pipelines_routingdecision x JOIN pipelines_routingplan y ON y.id = x.plan_id"
     " AND y.state <> 'replaced' WHERE x.comparison_id = c.id AND x.destination = %(routed)s)",
+    "derived": "EXISTS (SELECT 1 FROM pipelines_derivation z WHERE z.comparison_id = c.id) = (%(derived)s = 'yes')",
     "import": "c.source_import_id = %(import)s",
 }
 # A judge whose side differs from that of the people, whatever became the preference.

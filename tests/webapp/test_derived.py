@@ -88,6 +88,8 @@ def test_a_set_and_what_is_derived_from_it_lead_to_each_other(client: Client) ->
     link = Derivation.objects.order_by("pk").first()
     assert f"c-{link.comparison_id}</a>" in client.get(f"/p/ours/comparisons/{link.source_id}/").content.decode()
     assert f"c-{link.source_id}</a>" in client.get(f"/p/ours/comparisons/{link.comparison_id}/").content.decode()
+    for derived, count in (("no", 4), ("yes", 24)):
+        assert f"{count} shown of {count}" in client.get(f"/p/ours/comparisons/?derived={derived}").content.decode()
     for outcome in ("yes", "no", "first"):
         assert client.get(f"/p/ours/comparisons/?outcome={outcome}").status_code == 200
 

@@ -40,6 +40,7 @@ from webapp.views.project import number, whole_number
 OUTCOMES = {"first": "first better", "second": "second better", "tie": "tie", "yes": "desirable", "no": "not desirable"}
 ORIGINS = {"person": "people", "model": "a model", "source": "an imported source"}
 WARNINGS = {"identity_leak": "names its maker", "control_characters": "invisible characters"}
+DERIVED = {"yes": "yes", "no": "no"}
 ROUTED = {"person": "people", "model": "the judge"}
 from webapp.requests import Request
 
@@ -49,6 +50,7 @@ SELECTS = [
     ("origin", "Label from", ORIGINS),
     ("warning", "Warning", WARNINGS),
     ("routed", "Routed to", ROUTED),
+    ("derived", "Derived from a set", DERIVED),
 ]
 
 
@@ -81,6 +83,7 @@ READERS: dict[str, tuple[Callable[[str], Any], Callable[[Any], tuple[str, str]]]
     "differs": (lambda text: text == "1", lambda value: ("Judge differs is", "yes" if value else "no")),
     "warning": (_choice(WARNINGS), lambda value: ("Warning is", WARNINGS[value])),
     "routed": (_choice(ROUTED), lambda value: ("Routed to", ROUTED[value])),
+    "derived": (_choice(DERIVED), lambda value: ("Derived is", DERIVED[value])),
     "import": (lambda text: whole_number(text, "Import"), lambda value: ("Import is", str(value))),
 }
 
