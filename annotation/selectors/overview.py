@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from django.db import connection
 
 from annotation.feedback import sizes_taken
 from annotation.models import Comparison, FormRevision, Import, Project
+from annotation.selectors.keeping import kept
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,19 @@ WHERE j.id = ANY(%s)
 
 
 def progress_of(projects: Sequence[Project]) -> dict[int, Progress]:
-    """The progress of these projects by id. One query."""
+    """The progress of these projects by id; of large ones up to a minute old. One query."""
+    ids = sorted(project.pk for project in projects)
+    named = hashlib.sha256(",".join(map(str, ids)).encode()).hexdigest()
+    return kept(
+        f"progress/{named}",
+        lambda: _progress(ids),
+        size=lambda found: max((one.comparisons for one in found.values()), default=0),
+    )
+
+
+def _progress(ids: list[int]) -> dict[int, Progress]:
     with connection.cursor() as cursor:
-        cursor.execute(PROGRESS, [[project.pk for project in projects]])
+        cursor.execute(PROGRESS, [ids])
         return {row[0]: Progress(*row[1:]) for row in cursor.fetchall()}
 
 

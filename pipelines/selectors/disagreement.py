@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from annotation.agreement import Agreement, agreement
 from annotation.errors import NotFound
 from annotation.models import FormRevision, Project, Rater
+from annotation.selectors.keeping import kept
 from pipelines.models import AggregationRun, RaterEstimate
-from pipelines.selectors.keeping import kept
 from pipelines.selectors.raters import wilson
 
 BLOCKS, LEAST_IN_BLOCK = 10, 20
@@ -221,7 +221,8 @@ def disagreement(*, project: Project, run: AggregationRun | None = None) -> Disa
 
     `run`: the newest refit, after which nothing older is shown.
     """
-    return kept(f"disagreement/{project.pk}/{run.pk if run else 0}", lambda: _disagreement(project))
+    key = f"disagreement/{project.pk}/{run.pk if run else 0}"
+    return kept(key, lambda: _disagreement(project), size=lambda found: found.several)
 
 
 def _disagreement(project: Project) -> Disagreement:

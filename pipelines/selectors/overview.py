@@ -10,6 +10,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from annotation.models import Project
+from annotation.selectors.keeping import kept
 from pipelines.models import (
     AggregationRun,
     DatasetVersion,
@@ -22,7 +23,6 @@ from pipelines.models import (
     TrainingRun,
     WorkerHeartbeat,
 )
-from pipelines.selectors.keeping import kept
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,9 @@ class PipelineState:
 
 def pipeline_state(*, project: Project) -> PipelineState:
     """How far it is; in a large project the counts are up to a minute old."""
-    counts = kept(f"pipeline_counts/{project.pk}", lambda: _counts(project))
+    counts = kept(
+        f"pipeline_counts/{project.pk}", lambda: _counts(project), size=lambda found: max(found.values())
+    )
     return PipelineState(
         **counts,
         plan=RoutingPlan.objects.filter(project=project).exclude(state=RoutingPlan.State.REPLACED).first(),

@@ -8,8 +8,8 @@ from math import sqrt
 from django.db.models import Avg, Count
 
 from annotation.models import Annotation, Project, Rater
+from annotation.selectors.keeping import kept
 from pipelines.models import AggregationRun, RaterEstimate
-from pipelines.selectors.keeping import kept
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,11 @@ def rater_list(*, project: Project, run: AggregationRun | None, sees_models: boo
     raters = Rater.objects.filter(project=project).select_related("participation__annotator", "model")
     if not sees_models:
         raters = raters.exclude(kind=Rater.Kind.MODEL)
-    said = kept(f"said/{project.pk}", lambda: _said(project))
+    said = kept(
+        f"said/{project.pk}",
+        lambda: _said(project),
+        size=lambda found: sum(count for count, _ in found.values()),
+    )
     estimates = {e.rater_id: e for e in RaterEstimate.objects.filter(run=run)} if run else {}
     rows = [
         _shown(rater, estimates.get(rater.pk), *said.get(rater.pk, (0, None)))

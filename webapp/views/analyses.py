@@ -20,7 +20,7 @@ from webapp.rendering import one_line
 from webapp.requests import Request
 from webapp.views.project import whole_number
 
-CLEAR_GAP = 0.05
+CLEAR_GAP, LEAST_DIRECTION = 0.05, 0.25
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -335,8 +335,9 @@ def _drawn(found: dict[str, Any], names: list[str]) -> charts.IdealMap:
     """People as points by group, prototypes, and the four properties that tell directions best."""
     size = [math.hypot(*direction) for direction in found["directions"]]
     longest = sorted(range(len(names)), key=lambda at: -size[at])[:4]
+    told = [at for at in longest if size[at] > LEAST_DIRECTION * max(size)]
     return charts.ideal_map(
         [(one["x"], one["y"], one["spread"] or 0.0, one["group"]) for one in found["people"]],
         [tuple(corner) for corner in found["corners"]],
-        [(PROPERTIES[names[at]].label, *found["directions"][at]) for at in longest if size[at] > 0],
+        [(PROPERTIES[names[at]].label, *found["directions"][at]) for at in told],
     )
