@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from annotation.models import Comparison, Import
+from annotation.services.people import user_invite
+from tests import cast
 from tests.webapp.conftest import Opener
 from tests.webapp.test_curate import Scene, scene  # noqa: F401 - a fixture
 from workers.loop import drain
@@ -76,3 +79,19 @@ def test_what_cannot_be_undone_is_asked_first(open_page: Opener, scene: Scene) -
     page.get_by_role("button", name="Archive…").click()
     page.locator("dialog[open]").get_by_role("button", name="Archive").click()
     page.get_by_text("The project is archived.").wait_for()
+
+
+def test_a_one_time_link_lets_somebody_in_whose_browser_was_never_here(browser: Any, live_server: Any) -> None:
+    place = cast.project("ours")
+    _, token = user_invite(email="new@example.org", role="annotator", project=place)
+    context = browser.new_context(base_url=live_server.url)
+    try:
+        page = context.new_page()
+        page.goto(f"/welcome/{token}/")
+        page.fill("[name=password]", "a long enough passphrase")
+        page.fill("[name=again]", "a long enough passphrase")
+        page.keyboard.press("Enter")
+        page.wait_for_url(live_server.url + "/")
+        assert page.locator("h1").count() == 1
+    finally:
+        context.close()

@@ -81,7 +81,7 @@ def test_a_link_sets_a_password_once() -> None:
     user, token = user_invite(email="new@example.org", role="annotator", project=place)
     client, address = Client(), f"/welcome/{token}/"
     assert client.get(address).status_code == 200
-    assert client.get(address)["Referrer-Policy"] == "no-referrer"
+    assert client.get(address)["Referrer-Policy"] == "same-origin"
     assert client.post(address, {"password": "short", "again": "short"}).status_code == 400
     password = "a long enough passphrase"
     assert client.post(address, {"password": password, "again": password}).status_code == 302

@@ -54,8 +54,9 @@ def welcome(request: Request, token: str) -> HttpResponse:
 
 
 def _private(response: HttpResponse) -> HttpResponse:
-    """The address is the secret: it is not stored and not told to other pages."""
-    response.headers["Referrer-Policy"] = "no-referrer"
+    """The address is the secret: it is not stored, and not told to other sites. With `no-referrer` a browser would not say
+    either where this page's own form comes from, and the form would be refused."""
+    response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cache-Control"] = "no-store"
     return response
 
