@@ -42,6 +42,8 @@ def _rating(title: str, low: int, high: int, aspects: Mapping[str, str], **more:
 
 SEVERITIES = ["minor", "major"]
 REASONS = ["Follows the request", "Correct", "Clear", "Complete", "Right length", "Safe"]
+# Of one completion, which may be good or bad for it.
+GROUNDS = ["The request", "The facts", "The writing", "Completeness", "Length", "Safety"]
 
 TEMPLATES: dict[str, Template] = {
     "pairwise": Template("Pairwise: which of two is better", [pairwise()]),
@@ -80,7 +82,7 @@ TEMPLATES: dict[str, Template] = {
         [
             _question(
                 "thumb", "binary", "Is this answer what was wanted?", "completion",
-                words="thumbs", reasons=REASONS, cannot_judge=True,
+                words="thumbs", reasons=GROUNDS, cannot_judge=True,
             )
         ],
         (1, 9),

@@ -27,12 +27,14 @@ def shown(page) -> str:
 
 
 def answer_by_key(page, key: str) -> str:
-    """Press a key and wait until another comparison stands there."""
+    """Press a key as soon as one is taken, and wait until another comparison stands there and takes keys."""
     before = shown(page)
+    page.wait_for_function("() => !('rests' in document.getElementById('stage').dataset)")
     page.keyboard.press(key)
     page.wait_for_function(
         "id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=before
     )
+    page.wait_for_function("() => !('rests' in document.getElementById('stage').dataset)")
     return before
 
 
@@ -140,6 +142,45 @@ def test_a_refused_answer_is_explained_over_the_next_comparison(
     answer_by_key(other, "6")
     other.wait_for_timeout(500)
     assert other.locator("[data-toast-slot] .warn").inner_text()
+
+
+def test_a_key_too_many_does_not_answer_what_nobody_has_seen(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 3)
+    page = open_page(ben, PAGE)
+    answer_by_key(page, "1")
+    page.evaluate("document.getElementById('stage').dataset.rests = ''")
+    for key in ("5", "Enter"):
+        page.keyboard.press(key)
+    assert page.locator("[data-answer] input:checked").count() == 0
+    page.evaluate("delete document.getElementById('stage').dataset.rests")
+    answer_by_key(page, "5")
+    wait_saved(page, 2)
+
+
+def test_undo_after_a_skip_takes_no_earlier_answer_back(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 4)
+    page = open_page(ben, PAGE)
+    answer_by_key(page, "1")
+    wait_saved(page, 1)
+    page.keyboard.press("s")
+    answer_by_key(page, "1")
+    page.get_by_text("Skipped.").first.wait_for()
+    page.keyboard.press("z")
+    page.wait_for_timeout(300)
+    assert [a.state for a in Annotation.objects.all()] == ["current"]
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_key_of_a_flag_leads_into_its_field(open_page: Opener, place: Project, ben: User, width: int) -> None:
+    cast.comparisons(place, 2)
+    page = open_page(ben, PAGE)
+    page.set_viewport_size({"width": width, "height": 740})
+    page.keyboard.press("f")
+    page.wait_for_function("() => document.activeElement.matches('input[form=flag-form]')")
+    page.keyboard.type("2 is wrong")
+    page.keyboard.press("Enter")
+    page.get_by_text("Flagged for the curator").first.wait_for()
+    assert Flag.objects.get().reason == "2 is wrong"
 
 
 @pytest.mark.parametrize("width", [360, 1280])

@@ -80,7 +80,7 @@ CASES = {
     "thumbs": Case(
         "thumbs", ["1", "2", "w", "Enter"],
         lambda a: [c["label"] for c in a["thumb"]["completions"]] == ["yes", "no"]
-        and a["thumb"]["completions"][1]["reasons"] == ["Correct"],
+        and a["thumb"]["completions"][1]["reasons"] == ["The facts"],
     ),
     "principles": Case(
         "principles", ["1", "2", "3", "1", "Enter"],
@@ -232,6 +232,39 @@ def test_a_draft_survives_a_reload(open_page: Opener, name: str) -> None:
     answers = stored_soon(page).answers
     assert case.said(answers), answers
     assert page.evaluate("localStorage.length") == 0
+
+
+def test_marks_without_a_category_are_not_done_after_a_reload(open_page: Opener) -> None:
+    page, _, _ = opened(open_page, CASES["spans"])
+    for key in ["m", "Shift+ArrowRight", "Enter"]:
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    page.reload()
+    page.locator("body[data-ready]").wait_for()
+    assert page.locator(".mark-body").first.is_visible()
+    page.keyboard.press("Enter")
+    page.get_by_text("Still to answer").first.wait_for()
+    assert Annotation.objects.count() == 0
+
+
+def test_a_refused_answer_comes_back_as_it_was(open_page: Opener) -> None:
+    """The server's word against the page's: what it does not take is a draft again."""
+    case = CASES["listwise"]
+    page, ben, place = opened(open_page, case)
+    lend(ben, comparison_of(place, ["What else?"], FIVE[:3]))
+    first = page.locator("[data-item]").get_attribute("data-assignment")
+    refusal = {"status": 400, "json": {"error": "That does not fit."}}
+    page.route("**/submit", lambda route: route.fulfill(**refusal))
+    for key in case.keys:
+        page.keyboard.press(key)
+    page.get_by_text("That does not fit.").first.wait_for()
+    page.unroute("**/submit")
+    page.goto(page.url)
+    page.locator("body[data-ready]").wait_for()
+    page.wait_for_function("id => document.querySelector('[data-item]').dataset.assignment === id", arg=first)
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('[data-count]').textContent === '1'")
+    assert case.said(Annotation.objects.get(state="current").answers)
 
 
 def test_an_undone_answer_comes_back_as_it_was(open_page: Opener) -> None:

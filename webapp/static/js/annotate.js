@@ -21,6 +21,7 @@ const drafts = new Drafts(kept("draft"));
 const measure = new Measure(stage, `winnow.stretch.${body.dataset.person}`, () => { document.querySelector("[data-break]").hidden = false; });
 const keys = new Keys(document.querySelector("[data-key-settings]"), token);
 const ADVANCE_MS = 280;
+const REST_MS = 300;
 const UNDO_MS = 10_000;
 const AHEAD = 2;
 const DRAFT_MS = 300;
@@ -84,7 +85,9 @@ const sender = new Sender(outbox, token, {
     if (!reply.replay) { count.textContent = Number(count.textContent) + 1; countDown(-1); }
     offerUndo(reply.late);
   },
-  refused(entry, why) {
+  refused(entry, why, status) {
+    // What does not fit is not lost: it is back when this comparison comes again, and that is soon, since nobody else has it.
+    if (status === 400 || status === 422) drafts.set(entry.assignment, entry.fields.form, entry.fields);
     toast([element("span", { class: "warn" }, why)], why, 20_000, true);
   },
   waiting: showWaiting,
@@ -193,14 +196,26 @@ const formId = () => stage.querySelector("[data-answer] [name=form]").value;
 
 function keepDraft() {
   clearTimeout(drafting);
+  stage.querySelector("[data-toast-slot] [data-complaint]")?.remove();
   const assignment = item().dataset.assignment, sent = form;
   drafting = setTimeout(() => { if (form === sent && !form.element.dataset.sent) drafts.set(assignment, formId(), form.fields()); }, DRAFT_MS);
 }
 addEventListener("pagehide", () => { if (form?.element && !form.element.dataset.sent && item()) drafts.set(item().dataset.assignment, formId(), form.fields()); });
 
+// A key pressed before anybody can have seen the next comparison was meant for the last one.
+let resting = 0;
+function rest() {
+  clearTimeout(resting);
+  stage.dataset.rests = "";
+  resting = setTimeout(() => { delete stage.dataset.rests; }, REST_MS);
+}
+
 async function goOn() {
   if (!held.length) await lookAhead();
-  if (held.length) return place(held.shift());
+  if (held.length) {
+    await place(held.shift());
+    return rest();
+  }
   await sender.flush();
   if (outbox.all().length) {
     // This one is sent; it stands here until the connection is back, and takes no other answer meanwhile.
@@ -216,7 +231,7 @@ function submit() {
   const complaint = form.complaint();
   if (complaint) {
     form.mark(form.missing() ?? form.current);
-    return toast([element("span", { class: "warn" }, complaint)], complaint, 5_000);
+    return toast([element("span", { class: "warn", "data-complaint": "" }, complaint)], complaint, 5_000);
   }
   const unplayed = unplayedWords(item());
   if (unplayed && !form.isUnable) return toast([element("span", { class: "warn" }, unplayed)], unplayed, 5_000);
@@ -280,6 +295,7 @@ async function sideDoor(door, submitter) {
     return toast([element("span", {}, flagged)], flagged, 10_000);
   }
   drafts.drop(item().dataset.assignment);
+  lastSaved = null; // Undo means what was done last, and a skip is not undone.
   await goOn();
   toast([element("span", {}, t("Skipped."))], t("Skipped."), 5_000);
 }
@@ -340,12 +356,14 @@ document.addEventListener("click", (event) => {
   if (tool) { event.preventDefault(); tools[tool.dataset.do](); }
   if (!event.target.closest("details.more")) closeMenus();
 });
+let opensFlag = false; // The narrow page has one menu for both: F means its field.
 function closeMenus() { for (const menu of stage.querySelectorAll("details.more[open]")) menu.open = false; }
 stage.addEventListener("winnow:played", ({ detail }) => { Object.assign(measure.exposure, { [`played_${detail.side.toLowerCase()}`]: detail.seconds, [`share_${detail.side.toLowerCase()}`]: detail.share }); });
 stage.addEventListener("toggle", (event) => {
   if (event.target.matches("details.more") && event.target.open) {
     for (const other of stage.querySelectorAll("details.more[open]")) if (other !== event.target) other.open = false;
-    event.target.querySelector("button, input")?.focus();
+    event.target.querySelector(opensFlag ? "input" : "button, input")?.focus();
+    opensFlag = false;
   }
 }, true);
 
@@ -358,10 +376,12 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") return escape(event);
   if ((event.repeat && !event.key.startsWith("Arrow")) || typing(event) || advancing || !form) return;
   const isSent = Boolean(form.element?.dataset.sent);
-  if (!isSent && formKey(event, form)) return;
+  const rests = "rests" in stage.dataset;
+  if (!isSent && !rests && formKey(event, form)) return;
   if (event.key === "Enter") {
     if (event.target.closest("button, a, summary")) return;
     event.preventDefault();
+    if (rests) return;
     // One Enter too many after a submit is no question; it would take the place of "Saved, Undo".
     if (form.rows().some((row) => form.answered(row)) || !stage.querySelector("[data-toast-slot]")?.childElementCount) submit();
     return;
@@ -373,7 +393,7 @@ document.addEventListener("keydown", (event) => {
   if (menu) return menuKey(menu, pressedKey, event);
   const key = form.letters.includes(pressedKey) ? pressedKey : keys.shipped(pressedKey);
   if (key === null) return;
-  if (!isShifted && !isSent && form.pick(key)) {
+  if (!isShifted && !isSent && !rests && form.pick(key)) {
     event.preventDefault();
     const label = form.takePressed();
     if (label?.matches("[data-goes]") && "goesOnKey" in item().dataset) submit();
@@ -405,6 +425,7 @@ function toolKey(key) {
   // One that can be seen, else what the narrow page hides: its key still works.
   const targets = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]:not(label)`)];
   const target = targets.find((one) => one.offsetParent) ?? targets[0];
+  opensFlag = key === "f";
   target?.click();
   return Boolean(target);
 }

@@ -38,7 +38,7 @@ export class Outbox {
 }
 
 export class Sender {
-  // `on` has saved(entry, reply), refused(entry, sentence), waiting(count, why) and idle().
+  // `on` has saved(entry, reply), refused(entry, sentence, status), waiting(count, why) and idle().
   constructor(outbox, token, on) {
     Object.assign(this, { outbox, token, on, busy: null, failures: 0, timer: 0 });
     addEventListener("online", () => this.flush());
@@ -75,7 +75,7 @@ export class Sender {
     }
     if (REFUSALS.has(reply.status) && typeof body?.error === "string") {
       this.outbox.remove(entry);
-      this.on.refused(entry, body.error);
+      this.on.refused(entry, body.error, reply.status);
       return true;
     }
     return this.#later(reply.status === 401 ? "signed-out" : "server");

@@ -191,7 +191,7 @@ export function attach(block, data, form) {
     return make("li", { class: `mark${at === open ? " open" : ""}`, "data-mark": mark.id }, make("div", { class: "mark-head" }, edit, away), body);
   }
 
-  const isDone = (mark) => (!data.categories.length || mark.category) && (!data.severities.length || mark.severity) && data.questions.every((q) => !q.needed || q.rows.every((one) => at(mark.answers[q.key], one.path) !== undefined));
+  const isDone = (mark) => Boolean((!data.categories.length || mark.category) && (!data.severities.length || mark.severity) && data.questions.every((q) => !q.needed || q.rows.every((one) => at(mark.answers[q.key], one.path) !== undefined)));
 
   function at(answer, path) { return path.reduce((value, key) => value?.[key], answer); }
 
