@@ -257,7 +257,7 @@ def _replay(rater_id: int, key: UUID, body_hash: bytes) -> Submitted | None:
 
 
 def _surplus_sentence() -> str:
-    return "Other annotators completed this comparison meanwhile; yours is kept under History and is not counted."
+    return "Other annotators completed this comparison meanwhile; yours is kept under My answers and is not counted."
 
 
 def assignment_submit(
@@ -344,7 +344,7 @@ def _submit_without_lease(
     """Late: counted if a place is free, kept as surplus otherwise. The person's lock is held."""
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=assignment_id)
     if assignment.state == Assignment.State.SUBMITTED:
-        raise AlreadyAnswered("You answered this comparison in another tab. You can correct that answer under History.")
+        raise AlreadyAnswered("You answered this comparison in another tab. You can correct that answer under My answers.")
     counts = assignment.counted and not valid.gives_place_back
     done = rows_of(sql.COUNT_LATE, {"comparison": comparison_id}) if counts else [(0,)]
     annotation = Annotation.objects.create(

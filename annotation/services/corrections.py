@@ -62,10 +62,10 @@ def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None 
         .first()
     )
     if latest is None or latest.pk != annotation.pk:
-        raise Conflict("Only your latest answer can be undone. Correct earlier ones under History.")
+        raise Conflict("Only your latest answer can be undone. Correct earlier ones under My answers.")
     oldest = Now() - timedelta(seconds=settings.UNDO_SECONDS)
     if not Annotation.objects.filter(pk=annotation.pk, created_at__gte=oldest).exists():
-        raise Conflict("The time to undo this answer is over. You can correct it under History.")
+        raise Conflict("The time to undo this answer is over. You can correct it under My answers.")
     gave_back = annotation.gave_back
     _withdraw(annotation)
     edits_withdraw(annotation_id=annotation.pk)

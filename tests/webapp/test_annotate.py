@@ -102,7 +102,7 @@ def test_a_vote_that_came_too_late_is_told_so(client: Client, place: Project) ->
     Demand.objects.update(leased=0, done=1)
     reply = send(client, item, "1")
     assert reply.status_code == 409
-    assert "kept under History" in reply.json()["error"]
+    assert "kept under My answers" in reply.json()["error"]
     assert Annotation.objects.get().state == "surplus"
 
 

@@ -143,12 +143,13 @@ class Parted:
 def parted(prompt: StoredText, completions: Sequence[StoredText]) -> Parted:
     """The prompt and the turns with which all completions begin, once; and the rest of each.
 
-    The last turn of a completion is never shared: one completion may be the beginning of another.
+    The last turn of a completion is never shared: one completion may be the beginning of another. One alone shares nothing:
+    all of it is to be judged.
     """
     before = turns(prompt.form, prompt.body)
     role = "assistant" if before[0].role else ""
     answers = [turns(text.form, text.body, role) for text in completions]
-    most = min((len(answer) for answer in answers), default=1) - 1
+    most = min(len(answer) for answer in answers) - 1 if len(answers) > 1 else 0
     common = next((at for at in range(most) if len({answer[at] for answer in answers}) > 1), max(most, 0))
     shared = [*before, *(answers[0][:common] if answers else [])]
     kept = len(shared)
