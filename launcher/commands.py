@@ -204,7 +204,8 @@ def test_long(words: list[str]) -> int:
 
 def _pytest(*words: str, postgres: Path | None = None) -> int:
     environment = {**os.environ, **({"WINNOW_TEST_POSTGRES_BIN": str(postgres)} if postgres else {})}
-    command = [sys.executable, "-m", "pytest", "-n", "2", "-q", *words]
+    # Some tests take minutes: whoever has nothing left takes from the other.
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-q", *words]
     code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     return 0 if code == NOTHING_SELECTED and postgres else code
 

@@ -12,7 +12,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -186,7 +185,10 @@ def _holder_lock(
 
 
 class _Missed(Exception):
-    """What was left was in somebody's hands, and went to them; rolls the attempt back, and its one lock with it."""
+    """What was left is in somebody's hands this instant. Rolls the attempt back, and every lock with it."""
+
+    def __init__(self, comparison_id: int) -> None:
+        self.comparison_id = comparison_id
 
 
 def assignment_next(*, project_id: int, user_id: int, prefetch: int = 1) -> list[AssignmentRow]:
@@ -194,15 +196,22 @@ def assignment_next(*, project_id: int, user_id: int, prefetch: int = 1) -> list
 
     A second tab, a reload and a lost answer get the same assignments. Empty: nothing waits for this person.
     """
+    wait_for: int | None = None
     for _ in range(MOST_WAITS):
-        with suppress(_Missed):
-            return _next(project_id, user_id, prefetch)
+        try:
+            return _next(project_id, user_id, prefetch, wait_for)
+        except _Missed as missed:
+            wait_for = missed.comparison_id
     raise Busy("Others are taking what is left this instant. Ask again in a moment.")
 
 
 @transaction.atomic
-def _next(project_id: int, user_id: int, prefetch: int) -> list[AssignmentRow]:
+def _next(project_id: int, user_id: int, prefetch: int, wait_for: int | None) -> list[AssignmentRow]:
     person, place = _person_lock(project_id, user_id)
+    if wait_for is not None:
+        # Before any other place is locked: looking for one locks also what turns out to be taken, and two who wait while
+        # they hold such places would wait for each other.
+        rows_of(sql.WAIT, {"comparison": wait_for})
     held = [AssignmentRow(*row) for row in rows_of(sql.HELD, {"me": person.participation_id})]
     missing = prefetch - len(held)
     if missing <= 0:
@@ -220,12 +229,7 @@ def _next(project_id: int, user_id: int, prefetch: int) -> list[AssignmentRow]:
     candidate = rows_of(sql.CANDIDATE, values)
     if not candidate:
         return []
-    # It is locked this instant. Waiting for this row alone keeps to the lock order.
-    rows_of(sql.WAIT, {"comparison": candidate[0][0]})
-    lent = _lend(place, values, 1)
-    if not lent:
-        raise _Missed
-    return lent
+    raise _Missed(candidate[0][0])
 
 
 def _lend(place: _Place, values: Mapping[str, Any], k: int) -> list[AssignmentRow]:
