@@ -150,8 +150,7 @@ class Supervisor:
         if process is None:
             return
         signal_group(process.pid, signal.SIGKILL)  # What it may have left in its session.
-        self._drain(child)
-        child.process = None
+        self._let_go(child)
         # What ran for a while does not fail at its start, so waiting would only keep people from their work.
         child.failures = 0 if now - child.since > STEADY_SECONDS else child.failures + 1
         wait = BACK_OFF_SECONDS[min(child.failures, len(BACK_OFF_SECONDS) - 1)]
@@ -196,21 +195,27 @@ class Supervisor:
             chunk = os.read(stream.fileno(), 65536)
         except BlockingIOError:
             return False
+        more = bool(chunk)
         if not chunk:
-            self._selector.unregister(stream)
-            stream.close()
-            if child.process:
-                child.process.stdout = None
-            chunk, more = (b"\n" if child.rest else b""), False
-        else:
-            more = True
+            self._close(child)
+            chunk = b"\n" if child.rest else b""
         *lines, child.rest = (child.rest + chunk).split(b"\n")
         self._print(child, [line.decode(errors="replace").rstrip("\r") for line in lines])
         return more
 
-    def _drain(self, child: Child) -> None:
+    def _let_go(self, child: Child) -> None:
+        """Take what an ended process still said, and close its pipe, which children of its own may hold open: one that
+        nobody reads would wake the launcher for ever once they end."""
         while self._take(child):
             continue
+        self._close(child)
+        child.process = None
+
+    def _close(self, child: Child) -> None:
+        if child.process and child.process.stdout:
+            self._selector.unregister(child.process.stdout)
+            child.process.stdout.close()
+            child.process.stdout = None
 
     def _print(self, child: Child, lines: list[str]) -> None:
         if not lines:
@@ -251,8 +256,7 @@ class Supervisor:
             say(f"{child.program.name} did not stop in {child.program.grace_seconds:g} s and is ended")
         signal_group(child.process.pid, signal.SIGKILL)
         child.process.wait()
-        self._drain(child)
-        child.process = None
+        self._let_go(child)
 
 
 def reclaim(home: Home) -> None:

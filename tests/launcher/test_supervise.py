@@ -94,6 +94,34 @@ def test_a_killed_program_comes_back(home: Home, capfd: pytest.CaptureFixture[st
     assert "web was killed by SIGKILL" in capfd.readouterr().err
 
 
+def test_the_pipe_of_a_killed_program_does_not_keep_the_launcher_awake(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); {SLEEP}"
+    monkeypatch.setattr(supervise, "BACK_OFF_SECONDS", (0.1, 0.1))
+    supervisor = Supervisor(home, [program("web", parent)], [])
+    first: list[int] = []
+    woken: list[float] = []
+    take = supervisor._take
+
+    def counted(child: supervise.Child) -> bool:
+        woken.append(time.monotonic())
+        return take(child)
+
+    monkeypatch.setattr(supervisor, "_take", counted)
+
+    def quiet_after_a_kill() -> bool:
+        now = pids(home).get("web")
+        log = home.log / "web.log"
+        if now and not first and log.exists() and log.read_text().count("ready") == 2:
+            first.append(now)
+            os.kill(now, signal.SIGKILL)
+        return bool(first) and now != first[0] and log.read_text().count("ready") == 4 and woken[-1] < time.monotonic() - 0.5
+
+    supervisor.run(until(quiet_after_a_kill, supervisor))  # type: ignore[arg-type]
+    assert first and len(woken) < 30
+
+
 def test_only_a_program_that_ends_at_its_start_waits_longer_each_time(
     home: Home, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
