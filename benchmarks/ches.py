@@ -1,11 +1,12 @@
-"""CHES tokens per second on a CPU, beside the pair-by-pair shape and the matmul peak, as ratios in one run.
+"""CHES tokens per second, beside the pair-by-pair shape and the matmul peak, as ratios in one run.
 
-    python -m benchmarks.ches [--pairs 40] [--rounds 3] [--vocabulary 32000]
+    python -m benchmarks.ches [--pairs 40] [--rounds 3] [--vocabulary 32000] [--body 3m] [--device cpu]
 
 `sorted`: ours, length-sorted batches of the body, sums at once. `pair by pair`: the shape of the published script, one
 sequence a pass, all hidden states kept, head included; how much the head costs depends on the vocabulary. `peak`: tokens
 per second if nothing but the body's matrix products were done, at the rate of a large matrix product measured in the
-same run. Rounds alternate; medians are shown. Set OMP_NUM_THREADS to choose the cores.
+same run. Rounds alternate; medians are shown. Set OMP_NUM_THREADS to choose the cores. With `--device cuda` weights are
+bfloat16 and `--body 1b` or `8b` is a shape that fills the accelerator; pair by pair then runs on the first 40 pairs.
 """
 
 from __future__ import annotations
@@ -28,27 +29,42 @@ from pipelines.engine.models import LoadedModel
 from pipelines.engine.passes import TokenSequence, hidden_sums
 
 GOAL_PAIR_BY_PAIR, GOAL_PEAK = 3.0, 0.40
-HIDDEN, LAYERS, MLP = 256, 4, 688
 VOCABULARY = 32000
-MATRIX = 2048
+# Hidden size, layers, width of the MLP, heads, heads of keys and values.
+BODIES = {
+    "3m": (256, 4, 688, 4, 4),
+    "1b": (2048, 16, 8192, 32, 8),
+    "8b": (4096, 32, 14336, 32, 8),
+}
+MATRIX = {"cpu": 2048, "cuda": 8192}
+PAIRS_OF_THE_SLOW = 40
 
 
-def model_of_3m(vocabulary: int) -> LoadedModel:
-    """A Llama whose body, without embeddings, has 3.2 million parameters."""
+def model_of(body: str, vocabulary: int, device: str) -> LoadedModel:
+    """A Llama with random weights; "3m", without its embeddings, has 3.2 million parameters."""
     torch.manual_seed(0)
+    hidden, layers, mlp, heads, key_heads = BODIES[body]
     config = LlamaConfig(
         vocab_size=vocabulary,
-        hidden_size=HIDDEN,
-        num_hidden_layers=LAYERS,
-        intermediate_size=MLP,
-        num_attention_heads=4,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        intermediate_size=mlp,
+        num_attention_heads=heads,
+        num_key_value_heads=key_heads,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
     )
-    model: Any = LlamaForCausalLM(config)
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    usual = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(dtype)
+        with torch.device(device):
+            model: Any = LlamaForCausalLM(config)
+    finally:
+        torch.set_default_dtype(usual)
     model.eval()
     # The passes take token ids alone, so the tokenizer is never asked.
-    return LoadedModel(model, None, torch.device("cpu"), "float32", Path())
+    return LoadedModel(model, None, torch.device(device), str(dtype).removeprefix("torch."), Path())
 
 
 def sequences_of(pairs: int, vocabulary: int, seed: int = 0) -> list[TokenSequence]:
@@ -71,43 +87,48 @@ def pair_by_pair(loaded: LoadedModel, sequences: list[TokenSequence]) -> np.ndar
     """Sums as the published script computes them."""
     sums = []
     for sequence in sequences:
-        ids = torch.tensor([sequence.prompt_ids + sequence.completion_ids])
+        ids = torch.tensor([sequence.prompt_ids + sequence.completion_ids], device=loaded.device)
         states = loaded.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[-1][0]
-        sums.append(states[len(sequence.prompt_ids) - 1 : -1].sum(dim=0).numpy())
+        sums.append(states[len(sequence.prompt_ids) - 1 : -1].float().sum(dim=0).cpu().numpy())
     return np.stack(sums)
 
 
 def seconds_of(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
-def matmul_rate() -> float:
-    """Floating-point operations per second of one large product in float32."""
-    left, right = torch.rand(MATRIX, MATRIX), torch.rand(MATRIX, MATRIX)
-    return 2 * MATRIX**3 / min(seconds_of(lambda: left @ right) for _ in range(5))
+def matmul_rate(device: str) -> float:
+    """Floating-point operations per second of one large product, in the model's dtype."""
+    size = MATRIX[device]
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    return 2 * size**3 / min(seconds_of(lambda: left @ right) for _ in range(8))
 
 
-def measure(pairs: int, rounds: int, vocabulary: int) -> dict[str, Any]:
+def measure(pairs: int, rounds: int, vocabulary: int, body: str, device: str) -> dict[str, Any]:
     """Medians over rounds of all three, and the agreement of both shapes."""
-    loaded, sequences = model_of_3m(vocabulary), sequences_of(pairs, vocabulary)
-    tokens = sum(map(len, sequences))
-    body = sum(weight.numel() for name, weight in loaded.model.named_parameters() if "embed" not in name)
-    warm = sequences[:4]
-    hidden_sums(loaded, warm)
-    pair_by_pair(loaded, warm)
+    loaded, sequences = model_of(body, vocabulary, device), sequences_of(pairs, vocabulary)
+    some = sequences if device == "cpu" else sequences[: 2 * PAIRS_OF_THE_SLOW]
+    tokens, tokens_of_some = (sum(map(len, each)) for each in (sequences, some))
+    parameters = sum(weight.numel() for name, weight in loaded.model.named_parameters() if "embed" not in name)
+    hidden_sums(loaded, sequences if device == "cuda" else sequences[:4])
+    pair_by_pair(loaded, sequences[:4])
     ours, official, peak = [], [], []
     for _ in range(rounds):
         ours.append(tokens / seconds_of(lambda: hidden_sums(loaded, sequences)))
-        official.append(tokens / seconds_of(lambda: pair_by_pair(loaded, sequences)))
-        peak.append(matmul_rate() / (2 * body))
-    sums, expected = hidden_sums(loaded, sequences).sums.astype(np.float64), pair_by_pair(loaded, sequences)
+        official.append(tokens_of_some / seconds_of(lambda: pair_by_pair(loaded, some)))
+        peak.append(matmul_rate(device) / (2 * parameters))
+    sums, expected = hidden_sums(loaded, some).sums.astype(np.float64), pair_by_pair(loaded, some)
     return {
         "benchmark": "ches",
         "machine": machine("torch", "transformers"),
         "threads": torch.get_num_threads(),
-        "body_parameters": body,
+        "dtype": loaded.dtype,
+        "body_parameters": parameters,
         "vocabulary": vocabulary,
         "pairs": pairs,
         "tokens": tokens,
@@ -118,6 +139,7 @@ def measure(pairs: int, rounds: int, vocabulary: int) -> dict[str, Any]:
         "times_pair_by_pair": statistics.median(a / b for a, b in zip(ours, official, strict=True)),
         "share_of_peak": statistics.median(a / b for a, b in zip(ours, peak, strict=True)),
         "disagreement": _disagreement(sums, expected.astype(np.float64)),
+        "peak_memory_gib": torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else None,
     }
 
 
@@ -150,8 +172,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY)
+    parser.add_argument("--body", choices=BODIES, default="3m")
+    parser.add_argument("--device", choices=MATRIX, default="cpu")
     arguments = parser.parse_args()
-    found = measure(arguments.pairs, arguments.rounds, arguments.vocabulary)
+    found = measure(arguments.pairs, arguments.rounds, arguments.vocabulary, arguments.body, arguments.device)
     print(table(found), file=sys.stderr)
     print(json.dumps(found))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 
 
@@ -15,7 +16,19 @@ def machine(*packages: str) -> dict[str, object]:
         "date": datetime.now(UTC).date().isoformat(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(pages * size / 2**30),
-        "accelerator": "none",
+        "accelerator": _accelerator(),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("django", "psycopg", *packages)},
+        **{name: _version(name) for name in ("django", "psycopg", *packages)},
     }
+
+
+def _accelerator() -> str:
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "none"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -207,4 +207,5 @@ def test_an_accelerator_in_bfloat16_agrees_with_float32_on_the_cpu() -> None:
     rough = ches_pass(gpu, pairs, config=TokenConfig())
     for one, other in zip(exact, rough, strict=True):
         assert one.values is not None and other.values is not None
-        assert abs(one.values.s12 - other.values.s12) < 2e-2 * one.values.s11
+        # A long completion's sum outweighs a short one's, so the error is measured on the scale of both.
+        assert abs(one.values.s12 - other.values.s12) < 2e-2 * np.sqrt(one.values.s11 * one.values.s22)
