@@ -114,7 +114,9 @@ def measure(pairs: int, rounds: int, vocabulary: int, body: str, device: str) ->
     loaded, sequences = model_of(body, vocabulary, device), sequences_of(pairs, vocabulary)
     some = sequences if device == "cpu" else sequences[: 2 * PAIRS_OF_THE_SLOW]
     tokens, tokens_of_some = (sum(map(len, each)) for each in (sequences, some))
-    parameters = sum(weight.numel() for name, weight in loaded.model.named_parameters() if "embed" not in name)
+    parameters = sum(
+        weight.numel() for name, weight in loaded.model.named_parameters() if "embed" not in name
+    )
     hidden_sums(loaded, sequences if device == "cuda" else sequences[:4])
     pair_by_pair(loaded, sequences[:4])
     ours, official, peak = [], [], []
