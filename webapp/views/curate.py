@@ -123,7 +123,8 @@ def comparisons(request: Request, slug: str) -> HttpResponse:
         "sort_words": SORT_WORDS[sort],
         "counts": counts,
         "agree": _agree(counts.agree, counts.both_spoke),
-        "outcomes": OUTCOMES.items(),
+        # Pairs know no "desirable", single completions no "first better": what never came up is not listed.
+        "outcomes": [(key, words) for key, words in OUTCOMES.items() if counts.outcomes.get(key)],
         "origins": ORIGINS.items(),
         "warnings": WARNINGS.items(),
         "selects": [(name, label, known.items()) for name, label, known in SELECTS],
