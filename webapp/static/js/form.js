@@ -93,6 +93,7 @@ export class AnswerForm {
     row.classList.add("here");
     this.blockOf(row).classList.add("here");
     row.closest(".step")?.classList.add("here");
+    for (const one of this.rows()) if (one.dataset.jump) one.classList.toggle("reached", this.#jump(one.dataset.jump) === one);
     if (focus) row.focus({ preventScroll: true });
     if (scroll) this.#show(row);
     this.#progress();
@@ -140,11 +141,17 @@ export class AnswerForm {
     const block = this.blockOf(this.current);
     const beside = [...block.querySelectorAll("[data-outcome], .chip")].find((label) => label.dataset.key.split(" ").includes(key));
     if (beside) { this.#press(beside); return true; }
-    const jump = this.rows().find((row) => row.dataset.jump === key);
+    const jump = this.#jump(key);
     if (!jump) return false;
     this.mark(jump);
     this.controller(jump)?.open?.(jump);
     return true;
+  }
+
+  // The row that a key leads to: of several, that of the question at the cursor.
+  #jump(key) {
+    const rows = this.rows().filter((row) => row.dataset.jump === key), here = this.blockOf(this.current);
+    return rows.find((row) => this.blockOf(row) === here) ?? rows[0];
   }
 
   #pickIn(row, key) {
@@ -279,7 +286,7 @@ export class AnswerForm {
     }
     for (const one of this.attached.values()) one.filled?.();
     this.refresh();
-    this.mark(this.missing() ?? this.rows().at(-1), { focus: false, scroll: false });
+    this.mark(this.missing() ?? this.rows()[0], { focus: false, scroll: false });
   }
 
   // One sentence about what is missing, or nothing.
