@@ -45,7 +45,8 @@ class Row:
     """`name`: the form's field. `group`: rows of which one answer settles all. `jump`: the key that goes to this row.
 
     `look`: `scale` (steps side by side), `choices` (words), `place` (a select), `slider`, `spans`, `segments`, `edit`.
-    `text`: the step of a completion that is judged, shown in the completion and not in the panel.
+    `text`: the step of a completion that is judged, shown in the completion and not in the panel; `is_message`: it is a
+    message of a chat, as JSON.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Row:
     group: str = ""
     jump: str = ""
     text: str | None = None
+    is_message: bool = False
     value: str = ""
     ends: Sequence[str] = ()
     low: int = 0

@@ -154,14 +154,14 @@ TEMPLATES: dict[str, Template] = {
         [
             _question(
                 "steps", "stepwise", "Is each step right?", "completion",
-                mode="each", cut="lines", labels=["right", "neutral", "wrong"], cannot_judge=True,
+                mode="each", cut="auto", labels=["right", "neutral", "wrong"], cannot_judge=True,
             )
         ],
         (1, 9),
     ),  # fmt: skip
     "first-bad-step": Template(
         "Stepwise: the first bad step",
-        [_question("steps", "stepwise", "Where does it go wrong?", "completion", mode="first_bad", cut="lines")],
+        [_question("steps", "stepwise", "Where does it go wrong?", "completion", mode="first_bad", cut="auto")],
         (1, 9),
     ),
     "siblings": Template(

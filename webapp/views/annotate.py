@@ -421,7 +421,7 @@ def _exact(text: TextShown) -> list[dict[str, Any]]:
 
 def _steps(block: Block, at: int) -> list[dict[str, Any]]:
     cut, rows = block.question.get("cut"), [row for row in block.rows if row.text is not None]
-    code = inside_fences([row.text or "" for row in rows])
+    code = inside_fences(["" if row.is_message else row.text or "" for row in rows])
     return [
         {"row": row, "block": block, "at": at, "turn": _step_turn(cut, row), "is_code": is_code}
         for row, is_code in zip(rows, code, strict=True)
@@ -429,12 +429,11 @@ def _steps(block: Block, at: int) -> list[dict[str, Any]]:
 
 
 def _step_turn(cut: str | None, row: Row) -> Turn:
-    """A step that is a message is drawn as one; `steps_of` gives it as JSON, and of a plain text as paragraphs."""
     text = row.text or ""
-    if cut == "messages" and text.startswith('{"'):
+    if row.is_message:
         return turns("messages", f"[{text}]")[0]
     # The indent of a line alone would read as a block of code.
-    return Turn("", text.strip() if cut == "lines" else text)
+    return Turn("", text.strip() if cut in {"lines", "auto"} else text)
 
 
 def _as_json(item: Judgeable) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 Answer by the question's `mode`: `each`: `{"labels": [word, ...]}`, one of the form's labels a step; `first_bad`:
 `{"first_bad": step from 0, or None: no step is bad, "steps": n}`; `siblings` (of the comparison): a ranking as in
-`listwise`. `cut` says how a text falls into steps: `lines`, `paragraphs` or `messages`. Also `{"outcome":
-"cannot_judge"}`.
+`listwise`. `cut` says how a text falls into steps: `lines`, `paragraphs`, `messages`, or `auto`: the turns of a chat of
+several, else lines. Also `{"outcome": "cannot_judge"}`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from annotation.errors import FormRefused
@@ -29,7 +30,7 @@ SUBJECTS = ("completion", "comparison")
 NEEDS_TEXTS = True
 SIZES = (1, 9)
 MODES = ("each", "first_bad", "siblings")
-CUTS = ("lines", "paragraphs", "messages")
+CUTS = ("auto", "lines", "paragraphs", "messages")
 
 
 def question_check(question: Mapping[str, Any]) -> None:
@@ -46,16 +47,44 @@ def question_check(question: Mapping[str, Any]) -> None:
     return None
 
 
-def steps_of(cut: str, form: str, body: str) -> list[str]:
-    """A completion's steps in order; empty ones are none. Messages of a plain text: its paragraphs."""
-    if form == "messages":
-        messages = json.loads(body)
-        if cut == "messages":
-            return [json.dumps(message, ensure_ascii=False) for message in messages]
-        contents = [message.get("content") for message in messages]
-        body = "\n\n".join(content for content in contents if isinstance(content, str))
-    parts = body.split("\n") if cut == "lines" else _paragraphs(body)
-    return [part.strip("\n") for part in parts if part.strip()]
+@dataclass(frozen=True)
+class Step:
+    """A piece of a completion. `is_message`: `text` is one message of a chat as JSON."""
+
+    text: str
+    is_message: bool = False
+
+
+def steps_of(cut: str, form: str, body: str) -> list[Step]:
+    """A completion's steps in order; empty ones are none. Messages of a plain text: its paragraphs.
+
+    Cut by lines or paragraphs, what a message holds beyond its words (tool calls, media) and what a tool answered stay
+    steps of their own, so that nothing of a chat goes unseen.
+
+    Example:
+        >>> chat = '[{"role": "assistant", "content": "a\\nb"}, {"role": "tool", "content": "c"}]'
+        >>> [step.is_message for step in steps_of("lines", "messages", chat)]
+        [False, False, True]
+        >>> len(steps_of("auto", "messages", chat))
+        2
+    """
+    if form != "messages":
+        return _pieces("lines" if cut == "auto" else cut, body)
+    messages = json.loads(body)
+    by = ("messages" if len(messages) > 1 else "lines") if cut == "auto" else cut
+    return [step for message in messages for step in _steps_of_message(by, message)]
+
+
+def _steps_of_message(cut: str, message: Mapping[str, Any]) -> list[Step]:
+    content, beyond = message.get("content"), {key for key, value in message.items() if value} - {"role", "content"}
+    if cut == "messages" or beyond or not isinstance(content, str) or message.get("role") == "tool":
+        return [Step(json.dumps(message, ensure_ascii=False), is_message=True)]
+    return _pieces(cut, content)
+
+
+def _pieces(cut: str, text: str) -> list[Step]:
+    parts = text.split("\n") if cut == "lines" else _paragraphs(text)
+    return [Step(part.strip("\n")) for part in parts if part.strip()]
 
 
 def _paragraphs(body: str) -> list[str]:

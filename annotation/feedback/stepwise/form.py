@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge
 from annotation.feedback.listwise.form import question_drawn as ranking_drawn
-from annotation.feedback.stepwise.answer import steps_of
+from annotation.feedback.stepwise.answer import Step, steps_of
 
 
 def question_drawn(
@@ -19,26 +19,27 @@ def question_drawn(
         return ranking_drawn(question, name, side, shown, fields)
     steps = steps_of(question["cut"], *shown.texts[shown.sides.index(side)])
     row = _label_row if question["mode"] == "each" else _first_bad_row
-    rows = [row(question, name, at, text, fields) for at, text in enumerate(steps, start=1)]
+    rows = [row(question, name, at, step, fields) for at, step in enumerate(steps, start=1)]
     if question["mode"] == "first_bad":
         rows.append(_none_row(question, name, fields))
     return Drawn(rows, cannot_judge(question, name, fields))
 
 
-def _label_row(question: Mapping[str, Any], name: str, at: int, text: str, fields: Mapping[str, str]) -> Row:
+def _label_row(question: Mapping[str, Any], name: str, at: int, step: Step, fields: Mapping[str, str]) -> Row:
     field = f"{name}.step.{at}"
     choices = [
         Choice(str(label), str(key), str(label), chosen=fields.get(field) == label, cap=str(key))
         for key, label in enumerate(question["labels"], start=1)
     ]
-    return Row(field, _("Step {n}").format(n=at), "choices", choices, bool(question.get("required")), text=text)
+    needed, label = bool(question.get("required")), _("Step {n}").format(n=at)
+    return Row(field, label, "choices", choices, needed, text=step.text, is_message=step.is_message)
 
 
-def _first_bad_row(question: Mapping[str, Any], name: str, at: int, text: str, fields: Mapping[str, str]) -> Row:
+def _first_bad_row(question: Mapping[str, Any], name: str, at: int, step: Step, fields: Mapping[str, str]) -> Row:
     field = f"{name}.first_bad"
     choice = Choice(str(at), "1", _("Goes wrong here"), chosen=fields.get(field) == str(at), cap="1")
-    needed = bool(question.get("required"))
-    return Row(field, _("Step {n}").format(n=at), "choices", [choice], needed, group=field, text=text)
+    needed, label = bool(question.get("required")), _("Step {n}").format(n=at)
+    return Row(field, label, "choices", [choice], needed, field, text=step.text, is_message=step.is_message)
 
 
 def _none_row(question: Mapping[str, Any], name: str, fields: Mapping[str, str]) -> Row:

@@ -23,6 +23,7 @@ from annotation.feedback import (
     questions_check,
     sizes_taken,
 )
+from annotation.feedback.stepwise.answer import steps_of
 from annotation.feedback.templates import TEMPLATES
 
 TEXTS = ["One line.\nAnother line.\n\nA third, after a gap.", "Only one line here.", "Alpha\nbeta", "Gamma", "Delta"]
@@ -379,3 +380,30 @@ def test_answers_about_another_order_are_stored_as_if_they_were_shown_so(name, s
     stored = answers_validate(questions, posted, About(size, texts, SECONDS))
     assert answers_placed(questions, given, places) == stored.answers
     assert answers_summary(questions, stored.answers) == stored.summary
+
+
+AGENT = json.dumps(
+    [
+        {"role": "assistant", "content": "I look it up.\nThen I answer.", "tool_calls": [{"function": {"name": "find"}}]},
+        {"role": "tool", "content": "Nothing\nwas found."},
+        {"role": "assistant", "content": [{"type": "image", "image": "sha256:ab"}]},
+        {"role": "assistant", "content": "It is four.\n\nI am sure.", "tool_calls": None},
+    ]
+)
+
+
+def test_nothing_of_a_chat_is_lost_however_it_is_cut():
+    for cut, words in {"lines": 2, "paragraphs": 2, "messages": 0, "auto": 0}.items():
+        steps = steps_of(cut, "messages", AGENT)
+        assert [step.is_message for step in steps] == [True] * (len(steps) - words) + [False] * words, cut
+        assert len(steps) == (5 if words else 4)
+        for piece in ("find", "Nothing", "sha256:ab", "It is four.", "I am sure."):
+            assert sum(piece in step.text for step in steps) == 1, (cut, piece)
+
+
+def test_presets_cut_a_chat_by_its_turns_and_a_solution_by_its_lines():
+    lines = "First 2 + 2 = 4.\n\nSo it is 4."
+    alone = json.dumps([{"role": "assistant", "content": lines}])
+    assert {TEMPLATES[name].questions[0]["cut"] for name in ("steps", "first-bad-step")} == {"auto"}
+    for form, body in (("plain", lines), ("messages", alone)):
+        assert [step.text for step in steps_of("auto", form, body)] == ["First 2 + 2 = 4.", "So it is 4."]
