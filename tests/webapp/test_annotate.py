@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import uuid
 
@@ -10,8 +12,19 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from annotation.models import Annotation, Assignment, Completion, Demand, LanguageModel, Project, User
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Completion,
+    Demand,
+    LanguageModel,
+    Membership,
+    Project,
+    Text,
+    User,
+)
 from tests import cast
+from tests.webapp.lending import comparison_of, lend, project_with
 
 pytestmark = pytest.mark.django_db
 JSON = {"Accept": "application/json"}
@@ -269,3 +282,16 @@ def test_joint_prompts_are_shown_with_their_completions(client: Client, place: P
     assert [item["prompts"][side][0]["content"] for side in "AB"] == ["Prompt two?", "Prompt one?"]
     page = client.get("/p/ours/annotate/").content.decode()
     assert page.index("Prompt two?") < page.index("Answer two.") < page.index("Prompt one?") < page.index("Answer one.")
+
+
+def test_the_steps_of_a_chat_show_calls_and_results_unfolded(client: Client, ben: User) -> None:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": {"name": "find", "arguments": "{}"}}]}
+    body = json.dumps([call, {"role": "tool", "tool_call_id": "c", "content": "Four."}])
+    text = Text.objects.create(sha256=hashlib.sha256(body.encode()).digest(), form="messages", body=body)
+    steps = project_with("steps", slug="steps")
+    Membership.objects.create(project=steps, user=ben, role="annotator")
+    lend(ben, comparison_of(steps, ["What is 2 + 2?"], [text]))
+    page = client.get("/p/steps/annotate/").content.decode()
+    shown = page.split('<ol class="steps">')[1].split("</ol>")[0]
+    assert shown.count('<details class="tool" open>') == 2 and "find" in shown and "Four." in shown
+    assert shown.count('name="steps.A.step.') == 6, "two steps of three labels"
