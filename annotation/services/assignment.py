@@ -43,6 +43,10 @@ MOST_EXPIRED = 3
 MOST_GIVEN_BACK = 3
 MOST_FLAGS = 3
 MOST_WAITS = 20
+# What one page may hold at once, the comparison that it shows among them: few when little is left, so that nobody is told
+# that nothing waits while others hold what they will come to later; more, for the time without network, while plenty is.
+FEW_HELD, MOST_HELD = 3, 6
+PLENTY_OPEN = 200
 HOLDING = (Assignment.State.LEASED, Assignment.State.OFFERED)
 QUEUE_START = (0, -(2**63))
 SKIP_REASONS = {
@@ -182,6 +186,12 @@ def _holder_lock(
     participation_id, state, rater_id, lease_seconds, archived, *about = rows[0]
     _person_checked(state, archived)
     return _Holder(participation_id, rater_id, lease_seconds, *about)
+
+
+def most_held(*, project_id: int) -> int:
+    """How many comparisons one page may hold now. One query, over some entries of the index of what is open."""
+    rows = rows_of(sql.PLENTY, {"project": project_id, "most": PLENTY_OPEN})
+    return MOST_HELD if rows[0][0] else FEW_HELD
 
 
 class _Missed(Exception):

@@ -66,6 +66,14 @@ SELECT id, token, comparison_id, option_order, lease_until FROM annotation_assig
 WHERE participation_id = %(me)s AND state = 'leased' ORDER BY id
 """
 
+# Whether so many comparisons are open to everybody, counted no further, and from the queue's end: its beginning is where
+# rows come and go, and their dead entries would be walked past.
+PLENTY = """
+SELECT count(*) = %(most)s FROM (
+  SELECT 1 FROM annotation_demand WHERE project_id = %(project)s AND reserved_for = 0 AND is_open
+  ORDER BY pool DESC, ord DESC LIMIT %(most)s) few
+"""
+
 # What this person had and lost, if a place is free; offered ones hold theirs already.
 RESUME = """
 WITH mine AS (

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from annotation.models import Annotation, Project, User
+from annotation.models import Annotation, Assignment, Project, User
 from tests import cast
 from tests.webapp.conftest import Opener
-from tests.webapp.lending import comparison_of, lend, project_with
+from tests.webapp.lending import chat, comparison_of, lend, project_with
 from tests.webapp.test_browser_types import CASES, PAGE
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -77,3 +77,79 @@ def test_a_draft_comes_back_with_its_first_question_at_the_cursor(open_page: Ope
     ready(page)
     assert page.locator("[data-row].here").get_attribute("data-row") == "overall"
     assert page.locator("[data-row] input:checked").count() == 3
+
+
+def saved(page: Any, n: int) -> None:
+    page.wait_for_function("n => document.querySelector('[data-count]').textContent === String(n)", arg=n)
+
+
+def moved_on(page: Any, before: str) -> None:
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=before)
+    page.locator("#stage:not([data-rests])").wait_for()
+
+
+def held_ahead(page: Any, n: int, user: User) -> None:
+    """Until the page asked for all that it may hold: one shown and the others."""
+    for _ in range(200):
+        if Assignment.objects.filter(participation__annotator=user, state="leased").count() == n:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"The page never held {n} comparisons.")
+
+
+@pytest.mark.parametrize(("plenty", "answers"), [(8, 6), (100, 3)])
+def test_more_is_held_for_the_time_without_network_while_plenty_is_open(
+    open_page: Opener, monkeypatch: pytest.MonkeyPatch, plenty: int, answers: int
+) -> None:
+    monkeypatch.setattr("annotation.services.assignment.PLENTY_OPEN", plenty)
+    place = cast.project("ours")
+    ben = cast.person("Ben", place, "annotator")
+    cast.comparisons(place, 14)
+    page = ready(open_page(ben, PAGE))
+    held_ahead(page, answers, ben)
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    for _ in range(answers - 1):
+        before = shown(page)
+        page.keyboard.press("5")
+        moved_on(page, before)
+    page.keyboard.press("5")
+    page.get_by_text("Nothing more to judge until").first.wait_for()
+    page.context.set_offline(False)
+    saved(page, answers)
+    assert Annotation.objects.count() == answers
+
+
+def test_what_was_answered_is_not_asked_again_after_going_back(open_page: Opener) -> None:
+    place = cast.project("ours")
+    ben = cast.person("Ben", place, "annotator")
+    cast.comparisons(place, 4)
+    page = ready(open_page(ben, PAGE))
+    first = shown(page)
+    page.keyboard.press("5")
+    moved_on(page, first)
+    saved(page, 1)
+    second = shown(page)
+    page.keyboard.press("h")
+    page.wait_for_url("**/history/")
+    page.go_back()
+    ready(page)
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment === id", arg=second)
+    assert Annotation.objects.count() == 1
+
+
+def test_a_page_out_of_the_browsers_memory_goes_on_where_one_is(open_page: Opener) -> None:
+    """The same tab's memory is kept by some browsers only, so the event is sent here; the other tab's answer is real."""
+    place = cast.project("ours")
+    ben = cast.person("Ben", place, "annotator")
+    cast.comparisons(place, 4)
+    page, other = ready(open_page(ben, PAGE)), ready(open_page(ben, PAGE))
+    first = shown(page)
+    assert shown(other) == first
+    other.keyboard.press("5")
+    saved(other, 1)
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    moved_on(page, first)
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    page.wait_for_load_state("networkidle")
+    assert page.locator("[data-answer]").get_attribute("data-sent") is None, "one's own is asked as before"

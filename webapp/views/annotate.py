@@ -37,6 +37,8 @@ from annotation.selectors.judging import (
 )
 from annotation.selectors.sessions import leases_of, rest_of
 from annotation.services.assignment import (
+    FEW_HELD,
+    MOST_HELD,
     SKIP_REASONS,
     Shown,
     assignment_heartbeat,
@@ -44,6 +46,7 @@ from annotation.services.assignment import (
     assignment_skip,
     assignment_submit,
     comparison_flag,
+    most_held,
 )
 from annotation.services.corrections import annotation_undo
 from annotation.services.people import keys_of
@@ -56,7 +59,6 @@ from webapp.rendering import Turn, inside_fences, turns
 from webapp.rendering.turns import parted
 from webapp.requests import Request
 
-MOST_AHEAD = 3
 # What single keys do besides answering; a person may change each (`annotation.services.people.keys_change`).
 KEYS = {
     "x": gettext_lazy("Both bad"),
@@ -111,7 +113,7 @@ def annotate_next(request: Request, slug: str) -> HttpResponse:
     if again := request.GET.get("assignment", ""):
         wanted = [_integer("assignment", again)]
     else:
-        have = _integers("have", request.GET.get("have", ""))[: MOST_AHEAD - 1]
+        have = _integers("have", request.GET.get("have", ""))[: MOST_HELD - 1]
         rest = rest_of(project=project, user_id=user.pk)
         wanted = [id_ for id_ in _to_judge(request, rest, len(have) + 1) if id_ not in have][:1]
     found = judgeable_list(project_id=project.pk, user_id=user.pk, assignment_ids=wanted)
@@ -130,6 +132,8 @@ def _to_judge(request: Request, rest: Rest, most: int) -> list[int]:
     project_id, user_id = request.project.pk, request.user.pk
     if rest.left == 0:
         return leases_of(project_id=project_id, user_id=user_id)[:most]
+    if most > FEW_HELD:
+        most = min(most, most_held(project_id=project_id))
     k = most if rest.left is None else min(most, rest.left)
     return [row.id for row in assignment_next(project_id=project_id, user_id=user_id, prefetch=k)]
 
@@ -192,7 +196,7 @@ def annotate_heartbeat(request: Request, slug: str) -> HttpResponse:
         id_, _, token = pair.partition(":")
         leases.append((_integer("lease", id_), _integer("token", token)))
     held = assignment_heartbeat(
-        project_id=request.project.pk, user_id=request.user.pk, leases=leases[:MOST_AHEAD]
+        project_id=request.project.pk, user_id=request.user.pk, leases=leases[:MOST_HELD]
     )
     return JsonResponse({"held": held})
 

@@ -23,7 +23,8 @@ const keys = new Keys(document.querySelector("[data-key-settings]"), token);
 const ADVANCE_MS = 280;
 const REST_MS = 300;
 const UNDO_MS = 10_000;
-const AHEAD = 2;
+const AGAIN_MS = 10_000;
+const AHEAD = 5; // the server lends fewer when little is left
 const DRAFT_MS = 300;
 
 let held = []; // fragments fetched ahead, in the order in which they come
@@ -87,7 +88,10 @@ const sender = new Sender(outbox, token, {
   },
   refused(entry, why, status) {
     // What does not fit is not lost: it is back when this comparison comes again, and that is soon, since nobody else has it.
-    if (status === 400 || status === 422) drafts.set(entry.assignment, entry.fields.form, entry.fields);
+    if (status === 400 || status === 422) {
+      drafts.set(entry.assignment, entry.fields.form, entry.fields);
+      settled.note(entry.assignment, false);
+    }
     toast([element("span", { class: "warn" }, why)], why, 20_000, true);
   },
   waiting: showWaiting,
@@ -141,7 +145,7 @@ function opinionWords(opinion) {
 async function fetchItem(query) {
   const reply = await fetch(`${body.dataset.next}?${query}`, { headers: { Accept: "text/html", "HX-Request": "true" }, credentials: "same-origin", redirect: "manual" });
   if (reply.status === 204) return null;
-  if (!reply.ok) throw new Error(`next answered ${reply.status}`);
+  if (!reply.ok) throw Object.assign(new Error(`next answered ${reply.status}`), { status: reply.status });
   const parsed = new DOMParser().parseFromString(await reply.text(), "text/html");
   return document.adoptNode(parsed.querySelector("[data-item]"));
 }
@@ -151,17 +155,19 @@ function known() {
   return [...new Set(ids.filter(Boolean))];
 }
 
-// Look two ahead, so that a lost network does not stop anybody at once; one request at a time.
+// Look some ahead, so that a lost network does not stop anybody at once; one request at a time.
+let isUnreachable = false;
 function lookAhead() {
   fetching ??= (async () => {
     while (held.length < AHEAD) {
       const have = known();
       if (have.length > AHEAD) return;
       const next = await fetchItem(`have=${have.join(",")}`);
+      isUnreachable = false;
       if (!next || known().includes(next.dataset.assignment)) return;
       held.push(next);
     }
-  })().catch(() => {}).finally(() => { fetching = null; });
+  })().catch((error) => { isUnreachable = error instanceof TypeError || error.status >= 500; }).finally(() => { fetching = null; });
   return fetching;
 }
 
@@ -210,21 +216,56 @@ function rest() {
   resting = setTimeout(() => { delete stage.dataset.rests; }, REST_MS);
 }
 
-async function goOn() {
+let going = null;
+function goOn() {
+  going ??= toNext().finally(() => { going = null; });
+  return going;
+}
+
+async function toNext() {
   if (!held.length) await lookAhead();
   if (held.length) {
     await place(held.shift());
     return rest();
   }
   await sender.flush();
-  if (outbox.all().length) {
-    // This one is sent; it stands here until the connection is back, and takes no other answer meanwhile.
-    item().dataset.waits = "";
-    for (const part of item().querySelectorAll("[data-row]:not(.docked), [data-block], .docked :is(.scale, .reasons, .outcome), button.primary")) part.inert = true;
-    return showWaiting(outbox.all().length, waitsFor);
-  }
-  location.assign(body.dataset.page + (lastSaved ? `?saved=${lastSaved.annotation}` : ""));
+  if (!outbox.all().length && !isUnreachable) return location.assign(body.dataset.page + (lastSaved ? `?saved=${lastSaved.annotation}` : ""));
+  // This one is sent; it stands here until the connection is back, and takes no other answer meanwhile.
+  item().dataset.waits = "";
+  for (const part of item().querySelectorAll("[data-row]:not(.docked), [data-block], .docked :is(.scale, .reasons, .outcome), button.primary")) part.inert = true;
+  if (outbox.all().length) return showWaiting(outbox.all().length, waitsFor);
+  const words = t("There is no connection; the next comparison comes when it is back.");
+  toast([element("span", { class: "warn" }, words)], words, 0);
+  setTimeout(() => { if (form?.element?.dataset.sent) goOn(); }, AGAIN_MS);
 }
+
+// --- coming back to a page that the browser kept ---
+
+// What was answered or skipped in this tab: a page out of the browser's memory may still show it as if new.
+const settled = {
+  all() { try { return JSON.parse(sessionStorage.getItem(kept("settled"))) ?? []; } catch { return []; } },
+  has(assignment) { return this.all().includes(assignment); },
+  note(assignment, isSettled = true) {
+    const others = this.all().filter((one) => one !== assignment);
+    try { sessionStorage.setItem(kept("settled"), JSON.stringify([...(isSettled ? [assignment] : []), ...others].slice(0, 100))); } catch { /* then the server alone knows */ }
+  },
+};
+
+// On with what is this person's now, where the comparison shown was settled meanwhile.
+async function catchUp() {
+  if (!form?.element || form.element.dataset.sent) return;
+  const shown = form, now = item().dataset.assignment, isSettled = settled.has(now);
+  if (isSettled) shown.element.dataset.sent = "1"; // takes no answer until the server was asked
+  const alive = await beat();
+  if (shown !== form) return;
+  const isMine = alive?.includes(Number(now)) ?? !isSettled;
+  delete shown.element.dataset.sent;
+  // What was begun here is kept: late, it still counts if an answer is wanted.
+  if (isMine || (!isSettled && form.rows().some((row) => form.answered(row)))) return;
+  form.element.dataset.sent = "1";
+  await goOn();
+}
+addEventListener("pageshow", (event) => { if (event.persisted) { sender.flush(); catchUp(); } });
 
 function submit() {
   if (!form || advancing || form.element.dataset.sent) return;
@@ -238,6 +279,7 @@ function submit() {
   form.element.dataset.sent = "1";
   clearTimeout(drafting);
   const fields = { ...form.fields(), ...measure.fields(), person: body.dataset.person };
+  settled.note(item().dataset.assignment);
   outbox.add({ url: form.element.action, assignment: item().dataset.assignment, word: form.word, fields });
   drafts.drop(item().dataset.assignment);
   state(t("Sending"), "mute ring");
@@ -267,6 +309,7 @@ async function undoLast() {
     const gone = t("Undone: {answer}. Somebody else has this comparison now.", { answer: word });
     return toast([element("span", {}, gone)], gone, 10_000);
   }
+  settled.note(String(assignment), false);
   const again = await fetchItem(`assignment=${assignment}`);
   const now = item()?.dataset.assignment;
   if (now && now !== String(assignment)) {
@@ -295,6 +338,7 @@ async function sideDoor(door, submitter) {
     return toast([element("span", {}, flagged)], flagged, 10_000);
   }
   drafts.drop(item().dataset.assignment);
+  settled.note(item().dataset.assignment);
   lastSaved = null; // Undo means what was done last, and a skip is not undone.
   await goOn();
   toast([element("span", {}, t("Skipped."))], t("Skipped."), 5_000);
@@ -437,15 +481,16 @@ function menuKey(menu, key, event) {
 
 // --- leases stay while the page is in use ---
 
-setInterval(async () => {
-  if (measure.isIdle || !item()) return;
-  const all = [item(), ...held];
-  const leases = all.map((x) => `${x.dataset.assignment}:${x.dataset.token}`).join(",");
+// Which of them are this person's still; null where nobody says.
+async function beat() {
+  const leases = [item(), ...held].map((x) => `${x.dataset.assignment}:${x.dataset.token}`).join(",");
   const reply = await post(body.dataset.heartbeat, { leases }, token()).catch(() => null);
-  if (!reply?.ok) return;
+  if (!reply?.ok) return null;
   const { held: alive } = await reply.json();
   held = held.filter((x) => alive.includes(Number(x.dataset.assignment)));
-}, 60_000);
+  return alive;
+}
+setInterval(() => { if (!measure.isIdle && item()) beat(); }, 60_000);
 
 for (const button of document.querySelectorAll("[data-do][hidden]")) button.hidden = button.dataset.do === "differences" && !differences.supported;
 if (document.querySelector("button[data-do=source]")) document.querySelector("button[data-do=source]").hidden = !stage.querySelector("[data-drawn]");
@@ -460,4 +505,5 @@ if (item()) {
   settle();
 }
 body.dataset.ready = "";
+if (performance.getEntriesByType("navigation")[0]?.type === "back_forward") catchUp();
 sender.flush();
