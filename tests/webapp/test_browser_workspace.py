@@ -153,3 +153,38 @@ def test_a_page_out_of_the_browsers_memory_goes_on_where_one_is(open_page: Opene
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     page.wait_for_load_state("networkidle")
     assert page.locator("[data-answer]").get_attribute("data-sent") is None, "one's own is asked as before"
+
+
+def test_without_network_one_stays_on_the_page(open_page: Opener) -> None:
+    _, ben = place_of("pairwise")
+    page = ready(open_page(ben, PAGE))
+    page.context.set_offline(True)
+    page.keyboard.press("h")
+    page.get_by_text("There is no connection").first.wait_for()
+    assert page.url.endswith(PAGE)
+    page.context.set_offline(False)
+
+
+def test_the_key_sheet_says_what_the_keys_of_this_form_answer(open_page: Opener) -> None:
+    _, ben = place_of(BOTH_UNSURE)
+    page = ready(open_page(ben, PAGE))
+    page.keyboard.press("?")
+    sheet = page.locator("#keys[open]")
+    assert sheet.locator("h3").all_inner_texts() == ["Which is better?", "Usable?", "All questions", "Tools"]
+    said = [" ".join(one.split()) for one in sheet.locator("[data-sheet] .keys div").all_inner_texts()]
+    assert said == [
+        *("1 A better", "2 A slightly", "3 0 Equally good", "4 B slightly", "5 B better", "U Cannot judge"),
+        *("1 Desirable", "2 Not desirable", "U Cannot judge"),
+    ]
+
+
+def test_a_key_opens_the_earlier_turns_of_a_long_chat(open_page: Opener) -> None:
+    prompt = chat(*[(role, f"Turn {n} of it.") for n in range(3) for role in ("user", "assistant")], ("user", "And now?"))
+    _, ben = place_of("pairwise", prompts=[prompt])
+    page = ready(open_page(ben, PAGE))
+    assert page.get_by_text("Turn 1 of it.").first.is_hidden()
+    page.keyboard.press("o")
+    page.get_by_text("Turn 1 of it.").first.wait_for()
+    assert page.evaluate("document.activeElement.matches('details.older > summary')")
+    page.keyboard.press("o")
+    assert page.get_by_text("Turn 1 of it.").first.is_hidden()

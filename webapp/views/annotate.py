@@ -71,6 +71,7 @@ KEYS = {
     "z": gettext_lazy("Undo, for 10 seconds"),
     "d": gettext_lazy("Show differences"),
     "n": gettext_lazy("Next difference"),
+    "o": gettext_lazy("Open or fold the earlier turns"),
     "l": gettext_lazy("Lock or free scrolling"),
     "v": gettext_lazy("Show the source"),
     "g": gettext_lazy("Guidelines"),

@@ -384,6 +384,14 @@ const tools = {
     if (isFree) measure.use("free_scroll");
     say(isFree ? t("Each side scrolls on its own.") : t("Both sides scroll together."));
   },
+  // The earlier turns of a long chat: from their beginning, with the focus there.
+  older() {
+    const older = stage.querySelector("details.older");
+    if (!older) return;
+    older.open = !older.open;
+    older.querySelector("summary").focus({ preventScroll: true });
+    older.scrollIntoView({ block: "nearest" });
+  },
   guide() {
     const drawer = document.getElementById("guide");
     drawer.hidden = !drawer.hidden;
@@ -391,11 +399,32 @@ const tools = {
     opener.setAttribute("aria-expanded", String(!drawer.hidden));
     (drawer.hidden ? opener : drawer).focus({ preventScroll: true });
   },
-  keys() { const sheet = document.getElementById("keys"); sheet.open ? sheet.close() : sheet.showModal(); },
+  keys() {
+    const sheet = document.getElementById("keys");
+    if (sheet.open) return sheet.close();
+    sheet.querySelector("[data-sheet]").replaceChildren(...questionKeys());
+    keys.print();
+    sheet.showModal();
+  },
 };
+// The keys of the questions on the page in their own words; what is asked of each completion stands there once.
+function questionKeys() {
+  const by = new Map();
+  for (const { title, cap, name, word } of form?.keys() ?? []) {
+    const lines = by.get(title) ?? by.set(title, new Map()).get(title);
+    lines.set(`${cap} ${word}`, element("div", {}, element("dt", {}, element("kbd", { "data-cap": name }, cap)), element("dd", {}, element("bdi", {}, word))));
+  }
+  return [...by].flatMap(([title, lines]) => [element("h3", {}, element("bdi", {}, title)), element("dl", { class: "keys" }, ...lines.values())]);
+}
 const pressedNow = (name) => document.querySelector(`button[data-do="${name}"]`)?.getAttribute("aria-pressed") === "true";
 
 document.addEventListener("click", (event) => {
+  // Without network the browser would put a page of its own in the place of this one.
+  if (event.target.closest("a[data-key=h]") && !navigator.onLine) {
+    event.preventDefault();
+    const words = t("There is no connection; your answers are shown when it is back.");
+    toast([element("span", { class: "warn" }, words)], words, 10_000);
+  }
   const tool = event.target.closest("[data-do]");
   if (tool) { event.preventDefault(); tools[tool.dataset.do](); }
   if (!event.target.closest("details.more")) closeMenus();
@@ -464,7 +493,7 @@ function escape(event) {
 
 function toolKey(key) {
   if (key === "z") { if (lastSaved) undoLast(); return Boolean(lastSaved); }
-  const own = { l: () => tools.lock(), n: () => tools.next(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
+  const own = { l: () => tools.lock(), n: () => tools.next(), o: () => tools.older(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
   if (own) { own(); return true; }
   // One that can be seen, else what the narrow page hides: its key still works.
   const targets = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]:not(label)`)];

@@ -131,6 +131,18 @@ export class AnswerForm {
     slot.textContent = groups.size ? t("{done} of {all} answered", { done, all: groups.size }) : "";
   }
 
+  // What each printed key answers: the question, the cap, the shipped key where a person may have changed it, the words.
+  keys() {
+    const rows = this.rows().flatMap((row) => [...row.querySelectorAll("label[data-key]")].map((label) => [row, label]));
+    const beside = [...this.root.querySelectorAll("[data-block] :is([data-outcome], .chip)")].map((label) => [label, label]);
+    return [...rows, ...beside].filter(([, label]) => label.dataset.key).map(([part, label]) => ({
+      title: this.blockOf(part).querySelector(".block-title bdi")?.textContent ?? part.dataset.label ?? this.blockOf(part).getAttribute("aria-label"),
+      cap: label.dataset.key.split(" ").map((key) => key.toUpperCase()).join(" "),
+      name: label.matches("[data-outcome]") ? label.dataset.key : null,
+      word: label.dataset.word ?? label.querySelector("bdi").textContent,
+    }));
+  }
+
   // --- answering ---
 
   // Whether the key was taken: by the row at the cursor, its question, or a row that it leads to.
