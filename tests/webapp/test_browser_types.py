@@ -194,10 +194,12 @@ def test_the_best_is_not_the_worst(open_page: Opener) -> None:
     ("name", "keys", "word"),
     [
         ("thumbs", "u1", "A Cannot judge, B Desirable"),
-        ("best-worst", "ac", "Best A, Worst C"),
+        ("best-worst", "ac", "Best: A, Worst: C"),
         ("listwise-arrows", "213", "A 2nd, B 1st, C 3rd"),
         ("first-bad-step", "0", "A No step is wrong"),
-        ("helpsteer2", "4321004321", "10 answers"),
+        ("helpsteer2", "4321004321", "A 4 3 2 1 0, B 0 4 3 2 1"),
+        ("pairwise-aspects", "2321412", "A slightly, More helpful: Equally good, More correct: A slightly, 4 more"),
+        ("mixed", "3152", "B better, A Yes, A Overall: 5, 1 more"),
         ("pairwise-tie", "x", "Both bad"),
     ],
 )

@@ -14,6 +14,7 @@ export function load(root) {
 }
 
 const POINTER_MS = 800;
+const MOST_SAID = 3;
 
 export class AnswerForm {
   // `on`: changed() after every change; say(text) for the live region.
@@ -308,20 +309,41 @@ export class AnswerForm {
     return this.isComplete ? "" : t("Nothing is answered yet.");
   }
 
-  // What was answered, for "Saved: …": each answer while they are few, else how many.
+  // What was answered, for "Saved: …": the first answers, then how many more. Steps of a scale without words stand in a
+  // row beside their completion's letter.
   get word() {
     const of = new Map();
     for (const row of this.rows().filter((one) => this.answered(one))) {
       const key = this.outcome(row) ? this.blockOf(row) : row.dataset.group;
       if (!of.has(key) || row.querySelector("input[type=radio]:checked")) of.set(key, row);
     }
-    const said = [...of.values()].map((row) => this.#wordOf(row));
-    return said.length <= 3 && said.every(Boolean) ? said.join(", ") : tn("{n} answer", "{n} answers", said.length);
+    const isWhole = (row) => !this.blockOf(row).dataset.side && !this.#labelOf(row);
+    const rows = [...of.values()].sort((a, b) => isWhole(b) - isWhole(a)), shown = rows.length > MOST_SAID && this.#asDigits(rows) || rows.map((row) => this.#wordOf(row)).filter(Boolean).slice(0, MOST_SAID).map((word) => [word, 1]);
+    const more = rows.length - shown.reduce((sum, [, count]) => sum + count, 0);
+    const said = shown.map(([word]) => word);
+    if (more) said.push(said.length ? tn("{n} more", "{n} more", more) : tn("{n} answer", "{n} answers", more));
+    return said.join(", ");
+  }
+
+  // "A 4 3 2, B 1 0 2", each with how many answers it says; nothing where an answer is no digit.
+  #asDigits(rows) {
+    const by = new Map();
+    for (const row of rows) {
+      const word = this.#choiceOf(row), side = this.blockOf(row).dataset.side;
+      if (!side || !/^\d{1,2}$/.test(word ?? "")) return null;
+      by.set(side, [...(by.get(side) ?? []), word]);
+    }
+    return [...by].slice(0, MOST_SAID).map(([side, words]) => [`${side} ${words.join(" ")}`, words.length]);
+  }
+
+  #choiceOf(row) {
+    return (this.outcome(row) ?? row.querySelector("input[type=radio]:checked"))?.closest("label").dataset.word ?? [...(row.querySelector("select")?.selectedOptions ?? [])].map((option) => option.text)[0];
   }
 
   #wordOf(row) {
-    const block = this.blockOf(row), outcome = this.outcome(row);
-    const word = (outcome ?? row.querySelector("input[type=radio]:checked"))?.closest("label").dataset.word ?? [...(row.querySelector("select")?.selectedOptions ?? [])].map((option) => option.text)[0];
-    return word && [block.dataset.side, outcome ? "" : row.querySelector(".q-label b")?.textContent, word].filter(Boolean).join(" ");
+    const word = this.#choiceOf(row), label = this.#labelOf(row);
+    return word && [this.blockOf(row).dataset.side, label && `${label}${label.length > 1 ? ":" : ""}`, word].filter(Boolean).join(" ");
   }
+
+  #labelOf(row) { return this.outcome(row) ? "" : row.querySelector(".q-label b")?.textContent ?? ""; }
 }
