@@ -188,3 +188,43 @@ def test_a_key_opens_the_earlier_turns_of_a_long_chat(open_page: Opener) -> None
     assert page.evaluate("document.activeElement.matches('details.older > summary')")
     page.keyboard.press("o")
     assert page.get_by_text("Turn 1 of it.").first.is_hidden()
+
+
+def test_finished_marks_are_come_back_to_by_key(open_page: Opener) -> None:
+    _, ben = place_of("spans", "One wrong word and another.")
+    page = ready(open_page(ben, PAGE))
+    for key in ("m", "Enter", "1", "1", "k", "k", "k", "m", "ArrowRight", "Enter", "2", "2"):
+        page.keyboard.press(key)
+    assert page.locator(".mark-body:visible").count() == 1, "the first mark is finished and put away"
+    for _ in range(3):
+        page.keyboard.press("k")
+    assert page.locator(".mark.open .mark-head").inner_text().startswith("One")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    spans = Annotation.objects.get().answers["errors"]["completions"][0]["spans"]
+    assert [(span["quote"], span["category"], span["severity"]) for span in spans] == [
+        ("One", "style", "minor"), ("wrong", "fluency", "major"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_the_field_of_an_edit_is_as_wide_as_the_text_and_grows_with_it(open_page: Opener, width: int) -> None:
+    _, ben = place_of("edit", "The first answer.", "The second answer.")
+    page = ready(open_page(ben, PAGE))
+    page.set_viewport_size({"width": width, "height": 900})
+    page.keyboard.press("7")
+    page.keyboard.press("e")
+    field = page.locator("textarea:focus")
+    before = field.bounding_box()
+    if width == 1440:
+        side = page.locator("#side-B").bounding_box()
+        assert side["x"] <= before["x"] and before["width"] > 0.9 * (side["width"] - 60)
+        page.keyboard.insert_text("A line.\n" * 30)
+        page.wait_for_function("least => document.activeElement.offsetHeight > least", arg=before["height"] + 200)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.keyboard.insert_text("It is better now. ")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    assert "It is better now." in Annotation.objects.get(assignment__isnull=False).answers["edit"]["text"]

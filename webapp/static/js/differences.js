@@ -15,7 +15,7 @@ function wordsOf(side) {
   const walker = document.createTreeWalker(side, NodeFilter.SHOW_TEXT);
   const words = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    if (node.parentElement.closest("[hidden], header")) continue;
+    if (node.parentElement.closest("[hidden], header, .edit")) continue;
     words.push(...wordsIn(node.data).map((word) => ({ node, ...word })));
   }
   return words.slice(0, MOST_WORDS);

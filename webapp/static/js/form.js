@@ -46,9 +46,9 @@ export class AnswerForm {
     for (const one of this.attached.values()) one.leave?.();
   }
 
-  // Rows in the order of the form's questions, those inside completions among them.
-  rows() {
-    const all = [...this.root.querySelectorAll("[data-row]")].filter((row) => !row.closest("[hidden]"));
+  // Rows in the order of the form's questions, those inside completions among them; `all`: also those put away.
+  rows(isAll = false) {
+    const all = [...this.root.querySelectorAll("[data-row]")].filter((row) => !row.closest(isAll ? "[hidden]:not([data-away])" : "[hidden]"));
     return all.map((row, place) => [row, place]).sort(([a, p], [b, q]) => Number(a.dataset.at) - Number(b.dataset.at) || p - q).map(([row]) => row);
   }
 
@@ -109,9 +109,11 @@ export class AnswerForm {
     else if (box.bottom > frame.bottom - 8) panel.scrollTop += box.bottom - frame.bottom + 24;
   }
 
+  // Rows that are put away until somebody comes back to them (those of finished marks) are opened on the way.
   step(by) {
-    const rows = this.rows(), at = rows.indexOf(this.current);
-    this.mark(rows[Math.max(0, Math.min(rows.length - 1, at + by))]);
+    const rows = this.rows(true), at = rows.findIndex((row) => row.dataset.row === this.current?.dataset.row);
+    const row = rows[Math.max(0, Math.min(rows.length - 1, at + by))];
+    this.mark(this.controller(row)?.reveal?.(row) ?? row);
   }
 
   // To the next row without an answer; when none is left the cursor stays and the page says so.
@@ -206,8 +208,14 @@ export class AnswerForm {
     this.on.changed();
   }
 
+  // The row of an element, also of a part that stands elsewhere on the page.
+  #rowOf(target) {
+    const away = target.closest("[data-row-of]");
+    return away ? this.root.querySelector(`[data-row="${CSS.escape(away.dataset.rowOf)}"]`) : target.closest("[data-row]");
+  }
+
   #changed(event) {
-    const row = event.target.closest("[data-row]");
+    const row = this.#rowOf(event.target);
     // One answers a question or says that it cannot be judged, not both.
     if (row && !event.target.closest("[data-outcome], .chip, .sentence")) {
       for (const input of this.blockOf(row).querySelectorAll("[data-outcome] input[type=checkbox]:checked")) input.checked = false;
@@ -232,7 +240,7 @@ export class AnswerForm {
   }
 
   #focused(event) {
-    const row = event.target.closest("[data-row]");
+    const row = this.#rowOf(event.target);
     if (row && row !== this.current) this.mark(row, { focus: false, scroll: false });
   }
 

@@ -1,5 +1,6 @@
 // Writing the better completion: E opens a field that begins with the words of the better side, Escape comes back to the
-// keys, and below stands what would change.
+// keys, and below stands what would change. Where the form stands beside the completions, the field stands in its own, as
+// wide as what it repairs; it grows with its text.
 
 import { sharedPairs, wordsIn } from "../differences.js";
 import { make, t } from "../words.js";
@@ -8,8 +9,10 @@ export function attach(block, data, form) {
   const row = block.querySelector("[data-look=edit]"), field = row.querySelector("textarea"), preview = row.querySelector("[data-preview]");
   const radios = [...row.querySelectorAll("input[type=radio]")];
   const source = () => radios.find((radio) => radio.checked)?.value;
+  const box = row.querySelector(".edit"), isWide = matchMedia("(min-width: 961px)");
   const isChanged = () => Boolean(source()) && field.value.trim() !== "" && field.value !== data.sources[source()];
   let begun = source() ?? "";
+  box.dataset.rowOf = row.dataset.row;
   row.querySelector("[data-edit-tools]").hidden = false;
   row.querySelector("[data-edit-drop]").addEventListener("click", () => { drop(); form.mark(row); });
   field.addEventListener("input", () => { if (!source()) choose(better()); show(); form.refresh(); form.on.changed(); });
@@ -49,8 +52,27 @@ export function attach(block, data, form) {
     form.on.changed();
   }
 
+  // A field that is moved loses the focus, so only when its place changes.
+  function put() {
+    const header = isWide.matches && row.closest(".panel-form") && source() ? document.querySelector(`#side-${source()} > header`) : null;
+    const place = header?.parentElement ?? row;
+    if (box.parentElement === place) return;
+    if (header) header.after(box);
+    else row.append(box);
+  }
+
+  // As the style sheet has it, where the browser knows how.
+  function grow() {
+    if (CSS.supports("field-sizing", "content")) return;
+    field.style.height = "auto";
+    if (field.offsetParent) field.style.height = `${field.scrollHeight + 2}px`;
+  }
+
   function show() {
     row.classList.toggle("open", Boolean(source()));
+    box.hidden = !source();
+    put();
+    grow();
     preview.hidden = !isChanged();
     if (preview.hidden) return;
     const a = wordsIn(data.sources[source()]), b = wordsIn(field.value), pairs = sharedPairs(a, b), parts = [];
@@ -77,7 +99,8 @@ export function attach(block, data, form) {
     },
     open() {
       if (!source()) choose(better());
-      field.focus();
+      field.focus({ preventScroll: true });
+      box.scrollIntoView({ block: "nearest" });
       form.refresh();
     },
     answered: () => isChanged(),

@@ -187,7 +187,7 @@ export function attach(block, data, form) {
     edit.addEventListener("click", () => { open = open === at ? -1 : at; draw(); form.refresh(); form.mark(ownRows().find((one) => !form.answered(one)) ?? ownRows()[0] ?? row, { scroll: false }); });
     const away = make("button", { class: "btn quiet", type: "button", "aria-label": t("Remove the mark on “{quote}”", { quote: quoted(mark).slice(0, 60) }) }, "×");
     away.addEventListener("click", () => remove(mark));
-    const body = make("div", { class: "mark-body", hidden: at !== open && isDone(mark) }, ...asked(mark));
+    const body = make("div", { class: "mark-body", "data-away": "", hidden: at !== open && isDone(mark) }, ...asked(mark));
     return make("li", { class: `mark${at === open ? " open" : ""}`, "data-mark": mark.id }, make("div", { class: "mark-head" }, edit, away), body);
   }
 
@@ -346,6 +346,15 @@ export function attach(block, data, form) {
       return true;
     },
     open: begin,
+    // A row of a finished mark is put away; to step onto it opens its mark.
+    reveal(one) {
+      const place = marks.findIndex((mark) => one.closest(`[data-mark="${mark.id}"]`));
+      if (place < 0 || place === open) return one;
+      open = place;
+      draw();
+      form.refresh();
+      return list.querySelector(`[data-row="${CSS.escape(one.dataset.row)}"]`);
+    },
     answered: (one) => (one === row ? field.value !== "" : undefined),
     clear(one) {
       if (one === row) { none.setAttribute("aria-pressed", "false"); if (!marks.length) store(); return; }
