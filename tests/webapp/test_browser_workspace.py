@@ -10,7 +10,7 @@ from annotation.models import Annotation, Assignment, Project, User
 from tests import cast
 from tests.webapp.conftest import Opener
 from tests.webapp.lending import chat, comparison_of, lend, project_with
-from tests.webapp.test_browser_types import CASES, PAGE
+from tests.webapp.test_browser_types import PAGE
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 BOTH_UNSURE = [
@@ -228,3 +228,17 @@ def test_the_field_of_an_edit_is_as_wide_as_the_text_and_grows_with_it(open_page
     page.keyboard.press("Enter")
     saved(page, 1)
     assert "It is better now." in Annotation.objects.get(assignment__isnull=False).answers["edit"]["text"]
+
+
+def test_a_short_latin_prompt_stands_under_its_heading_in_arabic(open_page: Opener) -> None:
+    _, ben = place_of("pairwise", prompts=["Which city?"])
+    User.objects.filter(pk=ben.pk).update(interface_language="ar")
+    page = ready(open_page(ben, PAGE))
+    ends = """() => [document.querySelector("[data-heading]"), document.querySelector(".ask .text")].map((it) => {
+      const range = document.createRange();
+      range.selectNodeContents(it);
+      return range.getBoundingClientRect().right;
+    })"""
+    heading, words = page.evaluate(ends)
+    assert abs(heading - words) < 2
+    assert page.locator(".scale .word bdi").first.evaluate("it => getComputedStyle(it).direction") == "rtl"
