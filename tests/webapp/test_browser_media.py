@@ -102,6 +102,25 @@ def test_a_section_is_loaded_where_it_stands(open_page: Opener) -> None:
     assert last.locator("a").count() == 0
 
 
+def test_a_reload_forgets_nothing_that_was_played(open_page: Opener, place: Project) -> None:
+    page = open_page(cast.person("Ben", place, "annotator"), PAGE)
+    page.locator("body[data-ready]").wait_for()
+    page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => it.readyState > 0)")
+    for at, side in enumerate("AB"):
+        page.locator("audio").nth(at).evaluate("it => it.play()")
+        page.locator(f"#side-{side}[data-share='1']").wait_for()
+    page.reload()
+    page.locator("body[data-ready]").wait_for()
+    page.locator("#side-A[data-share='1'][data-played]").wait_for()
+    page.locator("#side-B[data-share='1'][data-played]").wait_for()
+    assert page.locator("[data-gate]").inner_text() == ""
+    assert "rain" not in page.evaluate("JSON.stringify(sessionStorage)").lower()
+    page.keyboard.press("6")
+    page.get_by_text("You have judged all").wait_for()
+    exposure = Annotation.objects.get(assignment__isnull=False).exposure
+    assert (exposure["share_a"], exposure["share_b"]) == (1, 1) and exposure["played_b"] >= 2
+
+
 def test_an_answer_waits_until_both_sides_were_played(open_page: Opener, place: Project) -> None:
     page = open_page(cast.person("Ben", place, "annotator"), PAGE)
     page.locator("body[data-ready]").wait_for()

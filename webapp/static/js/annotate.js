@@ -5,7 +5,7 @@ import * as differences from "./differences.js";
 import { Drafts } from "./drafts.js";
 import { AnswerForm, load } from "./form.js";
 import { Keys, formKey, latin, typing } from "./keys.js";
-import { unplayedWords } from "./media.js";
+import { recall, unplayedWords } from "./media.js";
 import { Measure } from "./measure.js";
 import { Outbox, Sender, post, sentence } from "./outbox.js";
 import { make as element, t, tn } from "./words.js";
@@ -188,6 +188,7 @@ async function place(next) {
 
 function settle() {
   measure.restart();
+  recall(item());
   const ask = stage.querySelector(".ask");
   if (ask) new IntersectionObserver(([seen]) => ask.parentElement.classList.toggle("scrolled", !seen.isIntersecting), { rootMargin: "-49px 0px 0px" }).observe(ask);
   form = new AnswerForm(item(), { changed: keepDraft, say });

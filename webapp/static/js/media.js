@@ -2,7 +2,9 @@
 //
 // Each [data-side] with a player gets `data-played` (whole seconds of different material that were seen or heard, of its
 // least played medium) and fires `winnow:played` ({side, seconds, share}) when that grows. Where [data-item] says how much
-// must be played before an answer (`data-gate-seconds`, `-percent`), `unplayed(root)` names the sides that lack some. `Together` is the shared time line: the first player of each side.
+// must be played before an answer (`data-gate-seconds`, `-percent`), `unplayed(root)` names the sides that lack some; what was
+// played is kept in this tab by assignment, so that a reload forgets none of it (`recall(root)`). `Together` is the shared
+// time line: the first player of each side.
 
 import { make, t, tn } from "./words.js";
 
@@ -30,6 +32,29 @@ function ran(player) {
   const touching = record.stretches.filter(([from, to]) => from <= now && to >= before);
   const merged = [Math.min(before, ...touching.map(([from]) => from)), Math.max(now, ...touching.map(([, to]) => to))];
   record.stretches = [...record.stretches.filter((one) => !touching.includes(one)), merged];
+}
+
+// --- what a reload of this tab does not forget: by assignment the stretches of each player, in their order ---
+
+const KEPT = "winnow.played", MOST_KEPT = 12;
+function keptPlays() { try { return JSON.parse(sessionStorage.getItem(KEPT)) ?? {}; } catch { return {}; } }
+
+function keep(root) {
+  const { assignment } = root.dataset;
+  if (!assignment) return;
+  const { [assignment]: _, ...others } = keptPlays(), plays = players(root).map((player) => of(player).stretches);
+  const newest = [[assignment, { at: Date.now(), plays }], ...Object.entries(others).sort(([, a], [, b]) => b.at - a.at)].slice(0, MOST_KEPT);
+  try { sessionStorage.setItem(KEPT, JSON.stringify(Object.fromEntries(newest))); } catch { /* full or forbidden: a reload begins anew */ }
+}
+
+// Takes up what was played before; told to the page like what is played now.
+export function recall(root) {
+  const before = keptPlays()[root.dataset.assignment]?.plays ?? [];
+  players(root).forEach((player, at) => {
+    if (!before[at]?.length || of(player).stretches.length) return;
+    of(player).stretches = before[at];
+    tell(player);
+  });
 }
 
 const seconds = (player) => of(player).stretches.reduce((sum, [from, to]) => sum + to - from, 0);
@@ -73,7 +98,10 @@ function tell(player) {
   side.dataset.played = now;
   side.dataset.share = String(part);
   const root = side.closest("[data-item]");
-  if (root) showGate(root);
+  if (root) {
+    showGate(root);
+    keep(root);
+  }
   side.dispatchEvent(new CustomEvent("winnow:played", { bubbles: true, detail: { side: side.dataset.side, seconds: Number(now), share: part } }));
 }
 
@@ -204,7 +232,14 @@ export function offer(root) {
   showGate(root);
   return bar;
 }
-for (const kind of ["loadedmetadata", "durationchange"]) document.addEventListener(kind, (event) => { const root = event.target.closest?.("[data-item]"); if (root) showGate(root); }, true);
+for (const kind of ["loadedmetadata", "durationchange"]) {
+  document.addEventListener(kind, ({ target }) => {
+    const root = target.closest?.("[data-item]");
+    if (!root) return;
+    if (of(target).stretches.length) tell(target); // now that its share is known
+    showGate(root);
+  }, true);
+}
 
 // A sound has no picture in which a browser would show its captions: they stand below it.
 function showCues(sound) {
