@@ -67,14 +67,14 @@ AGGREGATORS: dict[str, Aggregator] = {
             "dawid_skene_one_coin",
             "Weighted by reliability, one parameter a rater",
             "pipelines.labels.dawid_skene:dawid_skene_one_coin",
-            "1",
+            "2",
             "Dawid and Skene 1979, one accuracy a rater",
         ),
         Aggregator(
-            "mace", "Honest or by habit (MACE)", "pipelines.labels.mace:mace", "1", "Hovy et al. 2013"
+            "mace", "Honest or by habit (MACE)", "pipelines.labels.mace:mace", "2", "Hovy et al. 2013"
         ),
         Aggregator(
-            "glad", "Skill and ease (GLAD)", "pipelines.labels.glad:glad", "1", "Whitehill et al. 2009"
+            "glad", "Skill and ease (GLAD)", "pipelines.labels.glad:glad", "2", "Whitehill et al. 2009"
         ),
         Aggregator(
             "graded",

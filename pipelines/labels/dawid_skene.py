@@ -49,8 +49,8 @@ def dawid_skene(
 
     Args:
         votes: item, rater and label, each (n,) int64.
-        one_coin: one accuracy a rater, the wrong labels equally likely; for raters with fewer than about 50
-            votes.
+        one_coin: one accuracy a rater, and wrong votes equally likely, but for rare labels (`label_weights`); for raters
+            with fewer than about 50 votes.
         diagonal, off_diagonal: votes added beforehand to right and wrong cells of each rater (a Dirichlet
             prior), 0 or more; both 0 is maximum likelihood.
         tolerance: stop when the objective rises by less than this a vote.
@@ -71,8 +71,8 @@ def dawid_skene(
         >>> dawid_skene(lone).fallback_reason
         'one_rater'
 
-    Source: Dawid and Skene 1979. Ours: the Dirichlet prior on the confusion, one-coin, the stop rule on the
-    maximised objective (log-likelihood plus log prior).
+    Source: Dawid and Skene 1979. Ours: the Dirichlet prior on the confusion, one-coin and its rare labels, the stop rule
+    on the maximised objective (log-likelihood plus log prior).
     """
     if min(diagonal, off_diagonal) < 0:
         raise SmoothingNegative(min(diagonal, off_diagonal))
@@ -83,6 +83,7 @@ def dawid_skene(
     table = _table(votes)
     prior_counts = np.full((votes.n_labels, votes.n_labels), off_diagonal)
     np.fill_diagonal(prior_counts, diagonal)
+    wrong = wrong_shares(votes) if one_coin else None
     item_votes = votes.item_counts()
     seen = (item_votes > 0) / np.count_nonzero(item_votes)
     counts = votes.label_counts()
@@ -95,7 +96,7 @@ def dawid_skene(
     converged = False
     for iteration in range(max_iterations):
         class_prior = seen @ posterior
-        confusion = _confusion(table, posterior, prior_counts, one_coin=one_coin, n_raters=votes.n_raters)
+        confusion = _confusion(table, posterior, prior_counts, wrong, votes.n_raters)
         posterior, likelihood = _expectation(table, class_prior, confusion)
         likelihoods.append(likelihood)
         objectives.append(likelihood + _log_prior(confusion, prior_counts, one_coin=one_coin))
@@ -131,6 +132,24 @@ def dawid_skene_one_coin(votes: Votes) -> Aggregate:
     return dawid_skene(votes, one_coin=True)
 
 
+def label_weights(votes: Votes) -> FloatArray:
+    """(n_labels,) summing to 1: every label alike, but none more than twice its share of the votes (one a label added).
+
+    What weighs every label alike believes in one that hardly anybody gives: of wrong votes it would take its full part.
+    Where nobody says tie, a wrong vote for a side would then be half as likely as it is.
+    """
+    counts = votes.label_counts().sum(axis=0) + 1.0
+    weights = np.minimum(2 * counts / counts.sum(), 1.0 / votes.n_labels)
+    return np.asarray(weights / weights.sum())
+
+
+def wrong_shares(votes: Votes) -> FloatArray:
+    """(n_labels, n_labels) how wrong votes fall on the labels, [k, l] where k is right: by `label_weights`, never on k."""
+    shares = np.repeat(label_weights(votes)[None, :], votes.n_labels, axis=0)
+    np.fill_diagonal(shares, 0.0)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
 def unidentified_reason(votes: Votes) -> str | None:
     """Why raters' confusion cannot be told from these votes, or None: `one_rater`, `no_shared_items`."""
     if np.count_nonzero(votes.rater_counts()) < 2:
@@ -150,19 +169,21 @@ def _table(votes: Votes) -> _Table:
 
 
 def _confusion(
-    table: _Table, posterior: FloatArray, prior_counts: FloatArray, *, one_coin: bool, n_raters: int
+    table: _Table, posterior: FloatArray, prior_counts: FloatArray, wrong: FloatArray | None, n_raters: int
 ) -> FloatArray:
-    """M step: (n_raters, K truth, K vote). A row without any count is uniform."""
+    """M step: (n_raters, K truth, K vote). A row without any count is uniform.
+
+    `wrong`: (K, K) how a wrong vote falls on the labels, where one accuracy is all that a rater has.
+    """
     n_labels = posterior.shape[1]
     votes_by_truth: FloatArray = (table.by_cell @ posterior).reshape(n_raters, n_labels, n_labels)
     counts = votes_by_truth.transpose(0, 2, 1)
-    if one_coin:
+    if wrong is not None:
         right = np.trace(counts, axis1=1, axis2=2) + prior_counts[0, 0]
-        wrong = counts.sum(axis=(1, 2)) - np.trace(counts, axis1=1, axis2=2) + prior_counts[0, 1]
-        total = right + wrong
+        missed = counts.sum(axis=(1, 2)) - np.trace(counts, axis1=1, axis2=2) + prior_counts[0, 1]
+        total = right + missed
         accuracy = np.divide(right, total, out=np.full(n_raters, 1.0 / n_labels), where=total > 0)
-        spread = np.repeat((1.0 - accuracy) / (n_labels - 1), n_labels * n_labels)
-        confusion = spread.reshape(n_raters, n_labels, n_labels)
+        confusion = (1.0 - accuracy)[:, None, None] * wrong
         diagonal = np.arange(n_labels)
         confusion[:, diagonal, diagonal] = accuracy[:, None]
         return confusion

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit, log_expit
 
-from pipelines.labels.dawid_skene import FLOOR, unidentified_reason
+from pipelines.labels.dawid_skene import FLOOR, unidentified_reason, wrong_shares
 from pipelines.labels.errors import ObjectiveFell
 from pipelines.labels.majority import majority
 from pipelines.labels.votes import (
@@ -42,7 +42,8 @@ def glad(
     Raises:
         ObjectiveFell: the objective fell, which only a fault can cause.
 
-    Source: Whitehill et al. 2009; wrong labels equally likely, priors N(1, 1) on skill and on log ease.
+    Source: Whitehill et al. 2009, with priors N(1, 1) on skill and on log ease. Wrong labels are equally likely, but
+    for rare ones (`label_weights`, ours).
     """
     reason = unidentified_reason(votes)
     if reason is not None:
@@ -51,13 +52,14 @@ def glad(
     shares = votes.label_counts() + 0.5
     posterior = shares / shares.sum(axis=1, keepdims=True)
     voted = votes.item_counts() > 0
+    wrong = wrong_shares(votes)
     likelihoods, objectives, converged = list[float](), list[float](), False
     for number in range(max_iterations):
         class_prior = posterior[voted].mean(axis=0)
         right = posterior[votes.item, votes.label]
         skill = _moved(skill, _skill_problem(votes, right, np.exp(log_ease)))
         log_ease = _moved(log_ease, _ease_problem(votes, right, skill))
-        posterior, likelihood = _expectation(votes, class_prior, skill, log_ease)
+        posterior, likelihood = _expectation(votes, class_prior, skill, log_ease, wrong)
         likelihoods.append(likelihood)
         distance = np.square(skill - PRIOR_MEAN).sum() + np.square(log_ease - PRIOR_MEAN).sum()
         objectives.append(likelihood - float(distance) / 2)
@@ -85,6 +87,7 @@ def glad(
         converged=converged,
         rater_skill=skill,
         item_ease=np.exp(log_ease),
+        wrong_shares=wrong,
     )
 
 
@@ -140,14 +143,17 @@ def _parts(
 
 
 def _expectation(
-    votes: Votes, class_prior: FloatArray, skill: FloatArray, log_ease: FloatArray
+    votes: Votes, class_prior: FloatArray, skill: FloatArray, log_ease: FloatArray, wrong: FloatArray
 ) -> tuple[FloatArray, float]:
     x = skill[votes.rater] * np.exp(log_ease)[votes.item]
-    wrong = log_expit(-x) - np.log(votes.n_labels - 1)
+    missed = log_expit(-x)
     flat = votes.item * votes.n_labels + votes.label
-    joint = np.bincount(flat, weights=log_expit(x) - wrong, minlength=votes.n_items * votes.n_labels)
-    joint = joint.reshape(votes.n_items, votes.n_labels) + np.log(np.maximum(class_prior, FLOOR))
-    joint += np.bincount(votes.item, weights=wrong, minlength=votes.n_items)[:, None]
+    gained = np.bincount(flat, weights=log_expit(x) - missed, minlength=votes.n_items * votes.n_labels)
+    # Where the truth is what the vote says, nothing is said of wrong labels.
+    falls: FloatArray = np.log(wrong, out=np.zeros_like(wrong), where=wrong > 0)
+    joint: FloatArray = votes.label_counts() @ falls.T + np.log(np.maximum(class_prior, FLOOR))
+    joint += gained.reshape(votes.n_items, votes.n_labels)
+    joint += np.bincount(votes.item, weights=missed, minlength=votes.n_items)[:, None]
     shift = joint.max(axis=1, keepdims=True)
     weights = np.exp(joint - shift)
     total = weights.sum(axis=1, keepdims=True)

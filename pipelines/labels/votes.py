@@ -88,6 +88,7 @@ class Aggregate:
         fallback_reason: why another method than the one asked for answered; None if it did not.
         rater_honesty: (n_raters,) chance that a vote copies the truth; None where the method has none.
         rater_skill, item_ease: (n_raters,) and (n_items,), P(right) = sigmoid(skill ease); None likewise.
+        wrong_shares: (n_labels, n_labels), [k, l] = P(vote l | truth k, wrong), beside skill and ease.
     """
 
     method: str
@@ -106,6 +107,7 @@ class Aggregate:
     rater_honesty: FloatArray | None = None
     rater_skill: FloatArray | None = None
     item_ease: FloatArray | None = None
+    wrong_shares: FloatArray | None = None
 
     def vote_probabilities(self, item: IntArray, rater: IntArray) -> FloatArray:
         """(n, n_labels) chance of each label in further votes of these raters on these items."""
@@ -113,9 +115,9 @@ class Aggregate:
         if self.confusion is not None:
             found: FloatArray = np.einsum("nk,nkl->nl", posterior, self.confusion[rater])
             return found
-        if self.rater_skill is not None and self.item_ease is not None:
+        if self.rater_skill is not None and self.item_ease is not None and self.wrong_shares is not None:
             right = expit(self.rater_skill[rater] * self.item_ease[item])[:, None]
-            easier: FloatArray = posterior * right + (1 - posterior) * (1 - right) / (posterior.shape[1] - 1)
+            easier: FloatArray = posterior * right + (1 - right) * (posterior @ self.wrong_shares)
             return easier
         return posterior
 
