@@ -40,7 +40,7 @@ CROSS JOIN LATERAL (
     count(*) FILTER (WHERE held_back) AS held_back, coalesce(sum(leased), 0) AS lent
   FROM annotation_demand WHERE project_id = j.id) d
 CROSS JOIN LATERAL (
-  SELECT count(*) AS votes, count(*) FILTER (WHERE n.created_at > now() - interval '7 days') AS week,
+  SELECT count(*) AS votes, count(*) FILTER (WHERE n.created_at > (SELECT now() - interval '7 days')) AS week,
     count(*) FILTER (WHERE outcome = 'cannot_judge') AS cannot, max(n.created_at) AS latest
   FROM annotation_annotation n JOIN annotation_rater r ON r.id = n.rater_id AND r.kind = 'person'
   WHERE n.project_id = j.id AND n.state = 'current' AND n.derived_from_id IS NULL) v

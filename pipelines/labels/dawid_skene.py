@@ -183,7 +183,7 @@ def _confusion(
         missed = counts.sum(axis=(1, 2)) - np.trace(counts, axis1=1, axis2=2) + prior_counts[0, 1]
         total = right + missed
         accuracy = np.divide(right, total, out=np.full(n_raters, 1.0 / n_labels), where=total > 0)
-        confusion = (1.0 - accuracy)[:, None, None] * wrong
+        confusion: FloatArray = (1.0 - accuracy)[:, None, None] * wrong
         diagonal = np.arange(n_labels)
         confusion[:, diagonal, diagonal] = accuracy[:, None]
         return confusion

@@ -17,6 +17,7 @@ from pipelines.models import AggregationRun, RaterEstimate
 from pipelines.selectors.raters import wilson
 
 BLOCKS, LEAST_IN_BLOCK = 10, 20
+MOST_BESIDE = 10_000
 SHOWN_VOTES = 25
 SHOWN_COMPARISONS = 25
 DRAWN = 1_500
@@ -54,6 +55,7 @@ class RaterShown:
         answers: own answer by the others' answer: `[own][others]`, first, second, tie; others' tie means no majority.
         speed: agreement by fifth of active seconds. drift: agreement by stretch of votes, in order of time.
         steady: share of repeats with the same answer; None without repeats.
+        is_cut: there are older votes than these, which are the newest 10,000.
     """
 
     rater: Rater
@@ -64,22 +66,31 @@ class RaterShown:
     drift: list[Share]
     steady: Share | None
     against: list[Odd]
+    is_cut: bool
 
 
-BESIDE = """
-SELECT a.id, a.comparison_id, a.outcome, a.active_seconds,
-  count(*) FILTER (WHERE o.outcome = 'first'), count(*) FILTER (WHERE o.outcome = 'second')
-FROM annotation_annotation a
-JOIN annotation_annotation o ON o.comparison_id = a.comparison_id AND o.rater_id <> a.rater_id
-  AND o.state = 'current' AND o.outcome IN ('first', 'second', 'tie', 'both_bad')
-WHERE a.rater_id = %(rater)s AND a.state = 'current' AND a.outcome IN ('first', 'second', 'tie', 'both_bad')
-GROUP BY a.id ORDER BY a.id
+# Only so many, whatever a rater said in all: an imported source may have a vote on every comparison.
+MINE = """
+WITH mine AS MATERIALIZED (
+  SELECT id, comparison_id, outcome, active_seconds FROM annotation_annotation
+  WHERE rater_id = %(rater)s AND state = 'current' AND outcome <> '' ORDER BY id DESC LIMIT %(most)s
+)
 """
-REPEATS = """
-SELECT count(*), count(*) FILTER (WHERE b.outcome = a.outcome)
-FROM annotation_annotation a JOIN annotation_annotation b
-  ON b.rater_id = a.rater_id AND b.comparison_id = a.comparison_id AND b.id > a.id AND b.state = 'current'
-WHERE a.rater_id = %(rater)s AND a.state = 'current' AND a.outcome <> '' AND b.outcome <> ''
+# Each comparison's own votes, by its index: joined at large, the planner would read every vote of the project.
+BESIDE = f"""{MINE}
+SELECT a.id, a.comparison_id, a.outcome, a.active_seconds, o.first, o.second
+FROM mine a CROSS JOIN LATERAL (
+  SELECT count(*) AS votes, count(*) FILTER (WHERE o.outcome = 'first') AS first,
+    count(*) FILTER (WHERE o.outcome = 'second') AS second
+  FROM annotation_annotation o
+  WHERE o.comparison_id = a.comparison_id AND o.rater_id <> %(rater)s
+    AND o.state = 'current' AND o.outcome IN ('first', 'second', 'tie', 'both_bad')
+) o
+WHERE a.outcome IN ('first', 'second', 'tie', 'both_bad') AND o.votes > 0 ORDER BY a.id
+"""
+REPEATS = f"""{MINE}
+SELECT (SELECT count(*) FROM mine), count(*), count(*) FILTER (WHERE b.outcome = a.outcome)
+FROM mine a JOIN mine b ON b.comparison_id = a.comparison_id AND b.id > a.id
 """
 OUTCOMES = {"first": 0, "second": 1, "tie": 2, "both_bad": 2}
 SIDES = ("first", "second", "tie")
@@ -93,10 +104,10 @@ def rater_shown(
     if rater is None or rater.kind == Rater.Kind.MODEL:
         raise NotFound("There is no such person or source in this project.")
     with connection.cursor() as cursor:
-        cursor.execute(BESIDE, {"rater": rater_id})
+        cursor.execute(BESIDE, {"rater": rater_id, "most": MOST_BESIDE})
         rows = cursor.fetchall()
-        cursor.execute(REPEATS, {"rater": rater_id})
-        repeats, same = cursor.fetchone()
+        cursor.execute(REPEATS, {"rater": rater_id, "most": MOST_BESIDE})
+        votes, repeats, same = cursor.fetchone()
     own = np.array([OUTCOMES[row[2]] for row in rows], dtype=np.int64)
     first, second = (np.array([row[place] for row in rows], dtype=np.int64) for place in (4, 5))
     others = np.where(first > second, 0, np.where(second > first, 1, 2))
@@ -118,6 +129,7 @@ def rater_shown(
         drift=_by_time(right),
         steady=Share(0.0, same / repeats, *wilson(same / repeats, repeats), repeats) if repeats else None,
         against=[Odd(row[1], row[2], _majority(row[4], row[5]), row[3]) for row in odd],
+        is_cut=votes == MOST_BESIDE,
     )
 
 

@@ -118,3 +118,14 @@ def test_a_rater_of_another_project_is_as_unknown_as_none(client: Client, place)
     stranger = rater(other, "cy")
     client.force_login(cast.person("ada", place, "curator"))
     assert client.get(f"/p/{place.slug}/raters/{stranger.pk}/").status_code == 404
+
+
+def test_a_rater_with_many_votes_is_told_by_the_newest(monkeypatch, place):
+    dan = rater(place, "dan")
+    whole = rater_shown(project=place, rater_id=dan.pk, run=None)
+    monkeypatch.setattr("pipelines.selectors.disagreement.MOST_BESIDE", 25)
+    newest = rater_shown(project=place, rater_id=dan.pk, run=None)
+    assert (whole.is_cut, newest.is_cut) == (False, True)
+    assert sum(map(sum, newest.answers)) == 25 < sum(map(sum, whole.answers))
+    assert newest.agrees.share < 0.2 < whole.agrees.share  # Dan tired after 35 of 60
+    assert newest.against[0] == whole.against[0]
