@@ -156,7 +156,8 @@ def measured(project: Any, voters: int, calls: int) -> dict[str, Any]:
 
     rater = Rater.objects.filter(project=project, kind="person").order_by("pk").first()
     assert rater is not None
-    names = {"project": "", "raters": "raters/", "rater": f"raters/{rater.pk}/", "disagreement": "disagreement/"}
+    names = {"project": "", "comparisons": "comparisons/", "raters": "raters/", "rater": f"raters/{rater.pk}/"}
+    names |= {"disagreement": "disagreement/"}
     opened = {name: f"/p/speed/{path}" for name, path in (names | {key: f"{key}/" for key in ANALYSES}).items()}
     client, over, counts = signed_in(0), threading.Event(), [0] * (voters + 1)
     for path in opened.values():

@@ -13,8 +13,8 @@ KEPT_SECONDS = 60
 T = TypeVar("T")
 
 
-def kept(key: str, make: Callable[[], T], *, size: Callable[[T], int]) -> T:
-    """The value of this key, made anew when a minute has passed, or each time where it is not of 10,000 rows or more.
+def kept(key: str, make: Callable[[], T], *, size: Callable[[T], int], large: int = LARGE) -> T:
+    """The value of this key, made anew when a minute has passed, or each time where it is not of so many rows (`large`).
 
     `size`: how many rows a value speaks of. The key names all that the value depends on and must not be served old.
     """
@@ -23,6 +23,6 @@ def kept(key: str, make: Callable[[], T], *, size: Callable[[T], int]) -> T:
         value: T = found
         return value
     value = make()
-    if size(value) >= LARGE:
+    if size(value) >= large:
         cache.set(key, value, KEPT_SECONDS)
     return value

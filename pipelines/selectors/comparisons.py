@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -208,7 +209,7 @@ class Counts:
 
 
 def comparison_counts(*, project: Project, exact_up_to: int = EXACT_UP_TO) -> Counts:
-    """Counts as of now, or of at most a minute ago in a large project. Five queries at most."""
+    """Counts as of now, or of at most a minute ago in a large project. Three queries at most."""
     some = Comparison.objects.filter(project=project).values("pk")[: exact_up_to + 1]
     if some.count() <= exact_up_to:
         return _counted(project)
@@ -221,33 +222,37 @@ def comparison_counts(*, project: Project, exact_up_to: int = EXACT_UP_TO) -> Co
     return counts
 
 
+# Each preference with the newest answer of a judge beside it, in one pass: looked up one by one they took twice as long.
+OUTCOMES = """
+SELECT r.outcome, r.origin, p.outcome, count(*)
+FROM pipelines_preference f
+JOIN pipelines_preferencerevision r ON r.id = f.current_id
+LEFT JOIN (
+  SELECT DISTINCT ON (comparison_id) comparison_id, outcome FROM pipelines_prediction
+  WHERE project_id = %(project)s ORDER BY comparison_id, id DESC
+) p ON p.comparison_id = f.comparison_id
+WHERE f.project_id = %(project)s GROUP BY 1, 2, 3
+"""
+WARNINGS = """
+SELECT w, count(*) FROM annotation_comparison c, unnest(c.warnings) w WHERE c.project_id = %(project)s GROUP BY 1
+"""
+
+
 def _counted(project: Project) -> Counts:
-    """Three queries, each over the whole project."""
+    """Two queries, each over the whole project."""
+    outcomes, origins = Counter[str](), Counter[str]()
+    both = agree = 0
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT r.outcome, r.origin, count(*) FROM pipelines_preference f"
-            " JOIN pipelines_preferencerevision r ON r.id = f.current_id WHERE f.project_id = %s GROUP BY 1, 2",
-            [project.pk],
-        )
-        outcomes: dict[str, int] = {}
-        origins: dict[str, int] = {}
-        for outcome, origin, n in cursor.fetchall():
-            outcomes[outcome] = outcomes.get(outcome, 0) + n
-            origins[origin] = origins.get(origin, 0) + n
-        cursor.execute(
-            "SELECT w, count(*) FROM annotation_comparison c, unnest(c.warnings) w WHERE c.project_id = %s GROUP BY 1",
-            [project.pk],
-        )
+        cursor.execute(OUTCOMES, {"project": project.pk})
+        for outcome, origin, judged, n in cursor.fetchall():
+            outcomes[outcome] += n
+            origins[origin] += n
+            if origin == PreferenceRevision.Origin.PERSON and outcome != "tie" and judged in {"first", "second"}:
+                both += n
+                agree += n if judged == outcome else 0
+        cursor.execute(WARNINGS, {"project": project.pk})
         warnings = dict(cursor.fetchall())
-        cursor.execute(
-            "SELECT count(*), count(*) FILTER (WHERE p.outcome = r.outcome) FROM pipelines_preference f"
-            " JOIN pipelines_preferencerevision r ON r.id = f.current_id AND r.origin = 'person' AND r.outcome <> 'tie'"
-            " JOIN LATERAL (SELECT outcome FROM pipelines_prediction q WHERE q.comparison_id = f.comparison_id"
-            " ORDER BY q.id DESC LIMIT 1) p ON p.outcome IN ('first', 'second') WHERE f.project_id = %s",
-            [project.pk],
-        )
-        both, agree = cursor.fetchone()
-    return Counts(outcomes, origins, warnings, both, agree)
+    return Counts(dict(outcomes), dict(origins), warnings, both, agree)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pipelines.models import AggregationRun, RaterEstimate
 from pipelines.selectors.raters import wilson
 
 BLOCKS, LEAST_IN_BLOCK = 10, 20
-MOST_BESIDE = 10_000
+MOST_BESIDE, KEPT_FROM = 10_000, 1_000
 SHOWN_VOTES = 25
 SHOWN_COMPARISONS = 25
 DRAWN = 1_500
@@ -99,15 +99,16 @@ SIDES = ("first", "second", "tie")
 def rater_shown(
     *, project: Project, rater_id: int, run: AggregationRun | None, cell: tuple[str, str] | None = None
 ) -> RaterShown:
-    """One rater of this project. Four queries. `cell`: own and others' answer whose votes to list, not the odd ones."""
+    """One rater of this project, of 1,000 votes and more up to a minute old. Four queries.
+
+    `cell`: own and others' answer whose votes to list, not the odd ones.
+    """
     rater = Rater.objects.select_related("participation__annotator").filter(project=project, pk=rater_id).first()
     if rater is None or rater.kind == Rater.Kind.MODEL:
         raise NotFound("There is no such person or source in this project.")
-    with connection.cursor() as cursor:
-        cursor.execute(BESIDE, {"rater": rater_id, "most": MOST_BESIDE})
-        rows = cursor.fetchall()
-        cursor.execute(REPEATS, {"rater": rater_id, "most": MOST_BESIDE})
-        votes, repeats, same = cursor.fetchone()
+    rows, votes, repeats, same = kept(
+        f"beside/{rater_id}", lambda: _beside(rater_id), size=lambda found: found[1], large=KEPT_FROM
+    )
     own = np.array([OUTCOMES[row[2]] for row in rows], dtype=np.int64)
     first, second = (np.array([row[place] for row in rows], dtype=np.int64) for place in (4, 5))
     others = np.where(first > second, 0, np.where(second > first, 1, 2))
@@ -131,6 +132,17 @@ def rater_shown(
         against=[Odd(row[1], row[2], _majority(row[4], row[5]), row[3]) for row in odd],
         is_cut=votes == MOST_BESIDE,
     )
+
+
+def _beside(rater_id: int) -> tuple[list[tuple[Any, ...]], int, int, int]:
+    """Rows of votes beside the others', how many votes were looked at, and of the repeats among them how many are the same."""
+    values = {"rater": rater_id, "most": MOST_BESIDE}
+    with connection.cursor() as cursor:
+        cursor.execute(BESIDE, values)
+        rows = cursor.fetchall()
+        cursor.execute(REPEATS, values)
+        votes, repeats, same = cursor.fetchone()
+    return rows, votes, repeats, same
 
 
 def _majority(first: int, second: int) -> str:

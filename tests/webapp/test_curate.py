@@ -159,6 +159,20 @@ def test_counts_of_a_large_project_are_kept_for_a_minute(scene: Scene) -> None:
     assert not [query for query in captured if "pipelines_prediction" in query["sql"]]
 
 
+def test_judges_are_counted_beside_people_by_their_newest_answer(scene: Scene) -> None:
+    told = Preference.objects.filter(current__origin="person", current__outcome__in=["first", "second"])
+    before, found = comparison_counts(project=scene.project), told.select_related("comparison", "current")[0]
+    assert sum(before.outcomes.values()) == sum(before.origins.values()) == Preference.objects.count()
+    assert 0 < before.agree <= before.both_spoke <= told.count()
+    other = Prediction.objects.get(comparison=found.comparison)
+    other.pk, other.params_hash = None, "again"
+    other.outcome = "second" if found.current.outcome == "first" else "first"
+    other.save()
+    now = comparison_counts(project=scene.project)
+    agreed = Prediction.objects.filter(comparison=found.comparison).order_by("id")[0].outcome == found.current.outcome
+    assert (now.both_spoke, now.agree) == (before.both_spoke, before.agree - agreed)
+
+
 def test_one_comparison_with_all_that_is_known(client: Client, scene: Scene) -> None:
     of = Annotation.objects.filter(state="current").first()
     page = client.get(f"/p/ours/comparisons/{of.comparison_id}/").content.decode()
