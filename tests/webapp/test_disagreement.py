@@ -11,7 +11,8 @@ from annotation.feedback.templates import TEMPLATES
 from annotation.models import Annotation, Project
 from annotation.services.projects import form_revise
 from pipelines.selectors.disagreement import aspect_agreements, disagreement, flip_rate_proposed, rater_shown
-from pipelines.services.aggregation import aggregate_full
+from pipelines.selectors.raters import rater_list
+from pipelines.services.aggregation import aggregate_full, preference_refresh
 from tests import cast
 from tests.pipelines.scene import annotate, rater
 
@@ -129,3 +130,21 @@ def test_a_rater_with_many_votes_is_told_by_the_newest(monkeypatch, place):
     assert sum(map(sum, newest.answers)) == 25 < sum(map(sum, whole.answers))
     assert newest.agrees.share < 0.2 < whole.agrees.share  # Dan tired after 35 of 60
     assert newest.against[0] == whole.against[0]
+
+
+def test_raters_say_what_came_since_the_refit(client: Client, place):
+    run = aggregate_full(project=place, method="dawid_skene")
+    assert {row.since for row in rater_list(project=place, run=run, sees_models=True)} == {0}
+    dan, eve = rater(place, "dan"), rater(place, "eve")
+    for n in range(3):
+        pair = cast.comparison(place, f"New {n}?", f"yes new {n}", f"no new {n}", wanted=None)
+        for name in ("ben", "eve"):
+            annotate(pair, rater(place, name), "first", -2)
+        annotate(pair, dan, "second", 2)
+    preference_refresh(project_id=place.pk)
+    shown = {row.rater: row for row in rater_list(project=place, run=run, sees_models=True)}
+    assert (shown[eve].since, shown[dan].since) == (3, 3)
+    assert shown[dan].since_right < 0.1 and shown[eve].since_right > 0.9
+    client.force_login(cast.person("ada", place, "curator"))
+    page = client.get(f"/p/{place.slug}/raters/").content.decode()
+    assert "9 votes came since" in page and "3 since" in page

@@ -317,6 +317,7 @@ def raters(request: Request, slug: str) -> HttpResponse:
     context = {
         "run": run,
         "rows": rows,
+        "since": sum(row["shown"].since for row in rows),
         "may_start": may(request, "aggregate_start", "POST"),
         "may_invite": names,
         "may_see_drivers": may(request, "drivers"),
