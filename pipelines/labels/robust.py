@@ -57,6 +57,27 @@ def flip_rate_from_gold(wrong: int, n: int) -> FlipRate:
     return _signal(FlipRate(wrong / n, *jeffreys_interval(wrong, n), n, "gold"))
 
 
+def confusion_counts(said: IntArray, truth: IntArray, n_labels: int) -> IntArray:
+    """(n_labels, n_labels) votes [k, l] that say l where k is right: of one rater against gold, or against the others.
+
+    Args:
+        said, truth: (n,) labels, 0..n_labels-1.
+
+    Raises:
+        VotesMalformed: other shapes, or a label outside.
+
+    Example:
+        >>> confusion_counts(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    if said.ndim != 1 or said.shape != truth.shape:
+        raise VotesMalformed(f"said and truth must be flat and of one length, got {said.shape} and {truth.shape}")
+    if said.size and not (min(said.min(), truth.min()) >= 0 and max(said.max(), truth.max()) < n_labels):
+        raise VotesMalformed(f"labels must lie in 0..{n_labels - 1}")
+    counts = np.bincount(truth * n_labels + said, minlength=n_labels * n_labels)
+    return counts.reshape(n_labels, n_labels).astype(np.int64)
+
+
 def flip_rate_from_repeats(disagreeing: int, n: int) -> FlipRate:
     """From pairs of votes by two independent raters with one flip rate e, who disagree with chance 2 e (1 - e).
 

@@ -13,6 +13,7 @@ from annotation.agreement import Agreement, agreement
 from annotation.errors import NotFound
 from annotation.models import FormRevision, Project, Rater
 from annotation.selectors.keeping import kept
+from pipelines.labels.robust import confusion_counts
 from pipelines.models import AggregationRun, RaterEstimate
 from pipelines.selectors.raters import wilson
 
@@ -115,8 +116,7 @@ def rater_shown(
     sided = (own < 2) & (others < 2)
     right = (own == others)[sided]
     seconds = np.array([np.nan if row[3] is None else row[3] for row in rows], dtype=np.float64)[sided]
-    answers = np.zeros((3, 3), dtype=np.int64)
-    np.add.at(answers, (own, others), 1)
+    answers = confusion_counts(own, others, len(SIDES)).T
     wanted = sided & (own != others)
     if cell is not None:
         wanted = (own == SIDES.index(cell[0])) & (others == SIDES.index(cell[1]))
@@ -135,7 +135,7 @@ def rater_shown(
 
 
 def _beside(rater_id: int) -> tuple[list[tuple[Any, ...]], int, int, int]:
-    """Rows of votes beside the others', how many votes were looked at, and of the repeats among them how many are the same."""
+    """Rows of votes beside the others', how many votes were looked at, how many are repeats, how many of those the same."""
     values = {"rater": rater_id, "most": MOST_BESIDE}
     with connection.cursor() as cursor:
         cursor.execute(BESIDE, values)

@@ -23,6 +23,7 @@ from pipelines.labels.reward_ensemble import (
 )
 from pipelines.labels.robust import (
     NoSignal,
+    confusion_counts,
     flip_rate_from_gold,
     flip_rate_from_model,
     flip_rate_from_repeats,
@@ -55,6 +56,17 @@ MARGINS = np.array(LCPO["inputs"]["margins"])
 
 
 # Flip rates
+
+
+def test_confusion_counts_votes_by_what_is_right() -> None:
+    said, gold = (np.array(labels, dtype=np.int64) for labels in ([0, 0, 1, 2, 2], [0, 1, 1, 1, 2]))
+    counts = confusion_counts(said, gold, 3)
+    assert counts.tolist() == [[1, 0, 0], [1, 1, 1], [0, 0, 1]]
+    assert flip_rate_from_gold(int(counts.sum() - counts.trace()), int(counts.sum())).rate == 2 / 5
+    assert confusion_counts(said[:0], gold[:0], 2).tolist() == [[0, 0], [0, 0]]
+    for bad in (gold[:2], np.full(5, 3), np.full(5, -1)):
+        with pytest.raises(VotesMalformed):
+            confusion_counts(said, bad, 3)
 
 
 def test_flip_rates_by_hand() -> None:
