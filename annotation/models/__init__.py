@@ -6,6 +6,7 @@ from annotation.models.comparisons import Comparison, ComparisonCompletion, Impo
 from annotation.models.media import Media, MediaUse
 from annotation.models.outbox import OutboxEvent
 from annotation.models.people import Membership, Role, ServiceToken, SignInLink, User
+from annotation.models.profiles import Profile
 from annotation.models.projects import FormRevision, GuidelineRevision, Project
 from annotation.models.texts import Completion, LanguageModel, Prompt, Text
 
@@ -28,6 +29,7 @@ __all__ = [
     "Offer",
     "OutboxEvent",
     "Participation",
+    "Profile",
     "Project",
     "Prompt",
     "Rater",

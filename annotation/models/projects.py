@@ -54,6 +54,11 @@ class Project(models.Model):
     day_comparisons = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="comparisons that one person is given a day (UTC); 0: no cap"
     )
+    profile_attributes = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        help_text="[{name, choices}]: what annotators may say of themselves, with consent",
+    )
     split_salt = models.UUIDField(default=uuid.uuid4, editable=False)
     split_train_percent = models.PositiveSmallIntegerField(default=90)
     split_validation_percent = models.PositiveSmallIntegerField(default=5)

@@ -16,7 +16,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotation.errors import NotFound, Refused
-from annotation.models import Membership, Participation, Project, Role, ServiceToken, SignInLink, User
+from annotation.models import (
+    Membership,
+    Participation,
+    Profile,
+    Project,
+    Role,
+    ServiceToken,
+    SignInLink,
+    User,
+)
 from annotation.services.assignment import participation_state_set
 
 # Roles that let a person judge.
@@ -103,6 +112,8 @@ def membership_remove(*, project: Project, user_id: int, role: str) -> None:
     if not Membership.objects.filter(project=project, user_id=user_id, role__in=JUDGING).exists():
         # What they hold goes to others at once, and their places are not lost for a lease.
         participation_state_set(project_id=project.pk, user_id=user_id, state=Participation.State.LEFT)
+        # They could no longer withdraw it themselves.
+        Profile.objects.filter(participation__project=project, participation__annotator_id=user_id).delete()
 
 
 def sign_in_link_get(*, token: str) -> SignInLink:

@@ -12,6 +12,7 @@ from annotation.errors import NotFound
 from pipelines.models import Analysis
 from pipelines.scoring.text_properties import PROPERTIES
 from pipelines.selectors.agreement import differing, raters_named
+from pipelines.selectors.group_profiles import group_profiles
 from pipelines.selectors.recurrence import comparisons_between, model_names, prompts_shown
 from pipelines.services.analyses import analysis_newest, analysis_start
 from webapp import charts
@@ -300,10 +301,19 @@ def groups(request: Request, slug: str) -> HttpResponse:
         )
         if heads
         else {},
+        **_profile(request, found, [head["name"] for head in heads if head["shown"]]),
         "may_freeze": may(request, "version_freeze"),
         "may_start": may(request, "groups", "POST"),
     }
     return render(request, "analyses/groups.html", context)
+
+
+def _profile(request: Request, found: Analysis | None, names: list[str]) -> dict[str, Any]:
+    """Who the groups are, by what their members say of themselves; `told` is None where the project does not ask."""
+    if found is None or not names or not request.project.profile_attributes:
+        return {"told": None}
+    counted = group_profiles(project=request.project, analysis=found, names=names)
+    return {"told": [one for one in counted if one.is_told], "profile_groups": names}
 
 
 def _group_head(group: dict[str, Any]) -> dict[str, Any]:

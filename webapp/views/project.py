@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 
 from annotation.errors import Refused
 from annotation.selectors import judging, overview
+from annotation.selectors.profiles import attributes_text
 from annotation.selectors.tokens import service_token_list
 from annotation.services import people as people_services
 from annotation.services import projects as project_services
@@ -81,6 +82,7 @@ def project_settings(request: Request, slug: str) -> HttpResponse:
         "questions": overview.questions_of([request.project]).get(request.project.pk, []),
         "tokens": service_token_list(project=request.project),
         "scopes": SCOPES,
+        "attributes": attributes_text(request.project),
     }
     return render(request, "project/settings.html", context)
 

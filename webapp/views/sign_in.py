@@ -12,9 +12,13 @@ from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
+from annotation.selectors.access import project_list_for, roles_in
+from annotation.selectors.profiles import Asked, profiles_asked
 from annotation.services.people import account_change, keys_change, sign_in_link_get, sign_in_link_use
+from webapp.access import JUDGES
 from webapp.requests import Request
 from webapp.views.annotate import KEYS
+from webapp.views.profiles import consent_words
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:
@@ -61,10 +65,18 @@ def _private(response: HttpResponse) -> HttpResponse:
     return response
 
 
+def _profiles(request: Request) -> list[tuple[Asked, str]]:
+    """What each project of theirs asks of those who judge, with the words to agree to."""
+    projects = project_list_for(user=request.user)
+    roles = roles_in(user=request.user, projects=projects)
+    judged = [project for project in projects if roles[project.pk] & JUDGES]
+    return [(asked, consent_words(asked.project)) for asked in profiles_asked(user_id=request.user.pk, projects=judged)]
+
+
 def account(request: Request) -> HttpResponse:
     """One's name, language and password."""
     if request.method == "GET":
-        return render(request, "account.html", {"languages": settings.LANGUAGES})
+        return render(request, "account.html", {"languages": settings.LANGUAGES, "profiles": _profiles(request)})
     account_change(
         user=request.user,
         name=request.POST.get("name", ""),

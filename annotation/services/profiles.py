@@ -1,0 +1,91 @@
+"""Profiles: what a project asks people of themselves, what they say with consent, and how they take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from annotation.errors import NotFound, Refused
+from annotation.models import Profile, Project
+from annotation.services.assignment import participation_ensure
+
+MOST_ATTRIBUTES, MOST_CHOICES, MOST_CHARACTERS = 8, 20, 60
+
+
+def attributes_read(text: str) -> list[dict[str, Any]]:
+    """Attributes from lines of `Name: one choice | another`; empty lines say nothing.
+
+    Example:
+        >>> attributes_read("Age: under 30 | 30 and over")
+        [{'name': 'Age', 'choices': ['under 30', '30 and over']}]
+    """
+    found = [_attribute(line) for line in text.splitlines() if line.strip()]
+    names = [attribute["name"] for attribute in found]
+    if len(found) > MOST_ATTRIBUTES or len(set(names)) < len(names):
+        raise Refused(f"A profile asks up to {MOST_ATTRIBUTES} things, each once; got {', '.join(names)}.")
+    return found
+
+
+def _attribute(line: str) -> dict[str, Any]:
+    name, _, rest = line.partition(":")
+    name, choices = name.strip(), [choice.strip() for choice in rest.split("|") if choice.strip()]
+    if not 2 <= len(choices) <= MOST_CHOICES or len(set(choices)) < len(choices):
+        raise Refused(
+            f"“{line.strip()[:80]}” was not taken. A line is Name: one choice | another, 2 to {MOST_CHOICES} different ones."
+        )
+    if bad := [word for word in (name, *choices) if not 1 <= len(word) <= MOST_CHARACTERS or not word.isprintable()]:
+        raise Refused(f"Names and choices have 1 to {MOST_CHARACTERS} printable characters; got {bad[0][:80]!r}.")
+    return {"name": name, "choices": choices}
+
+
+@transaction.atomic
+def attributes_change(*, project: Project, text: str) -> None:
+    """Ask this from now on. What people said and is no longer asked is deleted."""
+    attributes = attributes_read(text)
+    # Whoever gives a profile meanwhile waits for this, and is then held against the new ones.
+    locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    locked.profile_attributes = project.profile_attributes = attributes
+    locked.save(update_fields=["profile_attributes"])
+    for profile in Profile.objects.select_for_update().filter(participation__project=project):
+        left = _asked_for(profile.answers, attributes)
+        if not left:
+            profile.delete()
+        elif left != profile.answers:
+            Profile.objects.filter(pk=profile.pk).update(answers=left)
+
+
+def _asked_for(answers: Mapping[str, str], attributes: list[dict[str, Any]]) -> dict[str, str]:
+    return {
+        attribute["name"]: answers[attribute["name"]]
+        for attribute in attributes
+        if answers.get(attribute["name"]) in attribute["choices"]
+    }
+
+
+@transaction.atomic
+def profile_give(
+    *, project: Project, user_id: int, answers: Mapping[str, str], consent: str, agrees: bool
+) -> Profile:
+    """Keep what a person says of themselves, in place of what they said before. `consent`: the words they agreed to."""
+    if not agrees:
+        raise Refused("Nothing was kept. It is kept only if you tick that you agree.")
+    locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    known = _asked_for(answers, locked.profile_attributes)
+    if {name for name, choice in answers.items() if choice} - known.keys():
+        raise Refused("This project does not ask for that choice any more. Reload the page.")
+    if not known:
+        raise Refused("Nothing was chosen, so there is nothing to keep.")
+    participation = participation_ensure(project_id=project.pk, user_id=user_id)
+    profile, _ = Profile.objects.update_or_create(
+        participation=participation, defaults={"answers": known, "consent": consent}
+    )
+    return profile
+
+
+def profile_withdraw(*, project: Project, user_id: int) -> None:
+    """Delete what a person said of themselves in this project."""
+    deleted, _ = Profile.objects.filter(participation__project=project, participation__annotator_id=user_id).delete()
+    if not deleted:
+        raise NotFound("You have said nothing of yourself in this project.")

@@ -1,0 +1,100 @@
+"""What people say of themselves: given and deleted under their account, seen only as counts of groups, by those who build."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from annotation.models import Profile, Project, Rater
+from annotation.services.assignment import participation_ensure
+from annotation.services.profiles import attributes_change, profile_give, profile_withdraw
+from pipelines.models import Analysis, GroupMember, RaterGroup
+from pipelines.selectors.group_profiles import group_profiles
+from tests import cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def project() -> Project:
+    project = cast.project("ours")
+    attributes_change(project=project, text="Age: under 30 | 30 and over")
+    return project
+
+
+def client_of(person) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def test_it_is_given_and_deleted_under_ones_own_account(project):
+    ben = client_of(cast.person("Ben", project, "annotator"))
+    page = ben.get("/account/").content.decode()
+    assert "About you, for" in page and "I agree that the project" in page and "Delete what I said" not in page
+    assert ben.post("/p/ours/profile", {"about Age": "under 30"}).status_code == 400
+    assert ben.post("/p/ours/profile", {"about Age": "under 30", "agrees": "1"}).status_code == 302
+    kept = Profile.objects.get()
+    assert kept.answers == {"Age": "under 30"} and kept.consent in page.replace("&quot;", '"')
+    assert "Delete what I said" in ben.get("/account/").content.decode()
+    assert ben.post("/p/ours/profile", {"withdraw": "1"}).status_code == 302
+    assert not Profile.objects.exists()
+
+
+def test_an_account_says_nothing_where_no_project_asks(project):
+    attributes_change(project=project, text="")
+    ben = client_of(cast.person("Ben", project, "annotator"))
+    assert "About you" not in ben.get("/account/").content.decode()
+
+
+def test_only_those_who_judge_are_asked_and_only_admins_set_what(project):
+    ada, eve = cast.person("Ada", project, "project_admin"), cast.person("Eve", project, "curator")
+    assert "About you" not in client_of(eve).get("/account/").content.decode()
+    assert client_of(eve).post("/p/ours/settings/profile", {"attributes": ""}).status_code == 404
+    assert client_of(ada).post("/p/ours/settings/profile", {"attributes": "Age: a | b"}).status_code == 302
+    assert "Age: a | b" in client_of(ada).get("/p/ours/settings/").content.decode()
+
+
+def grouped(project: Project, ages: dict[str, list[str]]) -> Analysis:
+    """An analysis with these groups of people, each of whom said an age, or nothing where it is empty."""
+    analysis = Analysis.objects.create(
+        project=project, kind="groups", number=1, version="1", votes=1,
+        result={"people": 1, "count": len(ages), "names": [], "map": {"reason": "none"}, "groups": [
+            {"name": name, "share": 0.5, "people": len(said), "votes": 99, "shown": True, "weight": [], "low": [], "high": [],
+             "reliability": 0.9, "served": None, "served_votes": 0, "gaps": []} for name, said in ages.items()]},
+    )  # fmt: skip
+    for name, said in ages.items():
+        group = RaterGroup.objects.create(
+            analysis=analysis, name=name, share=0.5, people=len(said), votes=99, is_shown=True
+        )
+        for number, age in enumerate(said):
+            person = cast.person(f"{name}{number}", project, "annotator")
+            participation_ensure(project_id=project.pk, user_id=person.pk)
+            rater = Rater.objects.get(participation__annotator=person)
+            GroupMember.objects.create(group=group, rater=rater, chance=1.0)
+            if age:
+                profile_give(
+                    project=project, user_id=person.pk, answers={"Age": age}, consent="I agree.", agrees=True
+                )
+    return analysis
+
+
+def test_groups_show_counts_of_five_or_more_and_never_of_everybody(project):
+    young, old = "under 30", "30 and over"
+    analysis = grouped(project, {"A": [young] * 6 + [old] * 4 + [""], "B": [old] * 5, "C": [""] * 5})
+    (age,) = group_profiles(project=project, analysis=analysis, names=["A", "B", "C"])
+    # Six young of A; four old are too few; all of B are old, so that each of them would be known; C said nothing.
+    assert age.rows == [(young, [6, None, None]), (old, [None, None, None])]
+    page = client_of(cast.person("Eve", project, "curator")).get("/p/ours/groups/").content.decode()
+    assert "Who they are" in page and 'dir="auto">under 30</td><td class="num">6</td>' in page
+    assert client_of(cast.person("Dan", project, "annotator")).get("/p/ours/groups/").status_code == 404
+
+
+def test_whoever_withdraws_is_gone_from_the_counts_at_once(project):
+    analysis = grouped(project, {"A": ["under 30"] * 5 + [""]})
+    assert group_profiles(project=project, analysis=analysis, names=["A"])[0].rows[0] == ("under 30", [5])
+    profile_withdraw(project=project, user_id=Profile.objects.first().participation.annotator_id)
+    (age,) = group_profiles(project=project, analysis=analysis, names=["A"])
+    assert not age.is_told
+    page = client_of(cast.person("Eve", project, "curator")).get("/p/ours/groups/").content.decode()
+    assert "No choice was made by 5 members" in page

@@ -1,0 +1,49 @@
+"""What people say of themselves: asked for under Settings, given and withdrawn under one's own account."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from annotation.models import Project
+from annotation.services.profiles import attributes_change, profile_give, profile_withdraw
+from webapp.requests import Request
+
+FIELD = "about "
+
+
+def consent_words(project: Project) -> str:
+    """What a person agrees to, in the language of the request; kept with what they say."""
+    return _(
+        "I agree that the project “{project}” keeps what I chose here, to count the people in groups of annotators. Its "
+        "curators and researchers see counts of 5 people or more, never who said what. I need not say anything to take "
+        "part, and I can delete it here at any time."
+    ).format(project=project.title)
+
+
+def profile(request: Request, slug: str) -> HttpResponse:
+    """Keep one's own words, or delete them."""
+    user = request.user
+    with translation.override(user.interface_language):
+        if "withdraw" in request.POST:
+            profile_withdraw(project=request.project, user_id=user.pk)
+            messages.success(request, _("What you said of yourself is deleted."))
+            return redirect("account")
+        profile_give(
+            project=request.project,
+            user_id=user.pk,
+            answers={key.removeprefix(FIELD): value for key, value in request.POST.items() if key.startswith(FIELD)},
+            consent=consent_words(request.project),
+            agrees="agrees" in request.POST,
+        )
+        messages.success(request, _("Kept. You can delete it here at any time."))
+    return redirect("account")
+
+
+def profile_attributes(request: Request, slug: str) -> HttpResponse:
+    attributes_change(project=request.project, text=request.POST.get("attributes", ""))
+    messages.success(request, "The project asks this from now on. What is no longer asked was deleted.")
+    return redirect("project_settings", slug)
