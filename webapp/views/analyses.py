@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpResponse, JsonResponse
@@ -11,9 +12,9 @@ from django.shortcuts import redirect, render
 from annotation.errors import NotFound
 from pipelines.models import Analysis
 from pipelines.scoring.text_properties import PROPERTIES
-from pipelines.selectors.agreement import differing, raters_named
+from pipelines.selectors.agreement import Differing, differing, raters_named
 from pipelines.selectors.group_profiles import group_profiles
-from pipelines.selectors.recurrence import comparisons_between, model_names, prompts_shown
+from pipelines.selectors.recurrence import Between, comparisons_between, model_names, prompts_shown
 from pipelines.services.analyses import analysis_newest, analysis_start
 from webapp import charts
 from webapp.context import may
@@ -41,6 +42,23 @@ def _asked(request: Request, slug: str, key: str, found: Analysis | None) -> Htt
     response = JsonResponse(data, json_dumps_params={"indent": 1})
     response.headers["Content-Disposition"] = f'attachment; filename="{slug}-{key}-{found.number}.json"'
     return response
+
+
+def _two_asked(request: Request, what: str) -> tuple[int, int]:
+    """The ids of two items or raters whose comparisons the page lists."""
+    one, other = (
+        whole_number(request.GET.get(key, ""), f"The {word} {what}") for key, word in (("one", "first"), ("other", "second"))
+    )
+    return one, other
+
+
+def _listed(one: str, other: str, rows: Sequence[Between | Differing]) -> dict[str, Any]:
+    """Two by name, and each comparison of theirs with its prompt on one line."""
+    return {
+        "one": one,
+        "other": other,
+        "rows": [(row, one_line(row.prompt_form, row.prompt, 140)) for row in rows],
+    }
 
 
 # Circles
@@ -151,19 +169,13 @@ def _prompts(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _between(request: Request) -> HttpResponse:
     """The comparisons of two items, down to the votes under a figure."""
-    one = whole_number(request.GET.get("one", ""), "The first item")
-    other = whole_number(request.GET.get("other", ""), "The second item")
+    one, other = _two_asked(request, "item")
     of_models = request.GET.get("of") == "models"
     names = model_names([one, other]) if of_models else {one: "one completion", other: "the other"}
     rows = comparisons_between(project=request.project, one=one, other=other, of_models=of_models)
     if not rows:
         raise NotFound("No voted comparison of this project is of these two.")
-    context = {
-        "one": names[one],
-        "other": names[other],
-        "rows": [(row, one_line(row.prompt_form, row.prompt, 140)) for row in rows],
-    }
-    return render(request, "analyses/between.html", context)
+    return render(request, "analyses/between.html", _listed(names[one], names[other], rows))
 
 
 # Agreement
@@ -261,16 +273,10 @@ def _raters_heat(raters: dict[str, Any], named: dict[int, str]) -> charts.Heat |
 
 def _differing(request: Request) -> HttpResponse:
     """Where two raters differ, down to the votes."""
-    one = whole_number(request.GET.get("one", ""), "The first rater")
-    other = whole_number(request.GET.get("other", ""), "The second rater")
+    one, other = _two_asked(request, "rater")
     rows = differing(project=request.project, one=one, other=other)
     named = raters_named(request.project, [one, other], with_names=may(request, "people"))
-    context = {
-        "one": named[one],
-        "other": named[other],
-        "rows": [(row, one_line(row.prompt_form, row.prompt, 140)) for row in rows],
-    }
-    return render(request, "analyses/differing.html", context)
+    return render(request, "analyses/differing.html", _listed(named[one], named[other], rows))
 
 
 # Groups
