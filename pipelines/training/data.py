@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,24 +11,29 @@ from typing import TYPE_CHECKING, Any
 from pipelines.engine.errors import PromptTooLong, PromptWithoutToken
 from pipelines.engine.params import params_hash
 from pipelines.engine.tokens import TokenConfig, pair_tokens
-from pipelines.training.errors import DatasetUnreadable, SoftLabelMalformed
+from pipelines.training.errors import DatasetUnreadable, SoftLabelMalformed, WeightMalformed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 COLUMNS = ("prompt", "chosen", "rejected")
-SOFT_LABEL = "soft_label"
+SOFT_LABEL, WEIGHT = "soft_label", "weight"
 
 
 @dataclass(frozen=True)
 class TokenRow:
-    """One pair as training sees it; `prompt` is a hash that names its prompt, `soft_label` P(chosen better)."""
+    """One pair as training sees it.
+
+    `prompt` is a hash that names its prompt, `soft_label` P(chosen better), and `weight`, above 0, how much the pair
+    counts: 1 / n where n pairs say one thing.
+    """
 
     prompt: str
     prompt_ids: list[int]
     chosen_ids: list[int]
     rejected_ids: list[int]
     soft_label: float = 1.0
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def tokenize_split(
             continue
         name = params_hash({"prompt": row["prompt"]})
         kept.append(
-            TokenRow(name, tokens.prompt_ids, tokens.first_ids, tokens.second_ids, _soft_label(row))
+            TokenRow(name, tokens.prompt_ids, tokens.first_ids, tokens.second_ids, _soft_label(row), _weight(row))
         )
     return Split(kept, len(rows), dropped)
 
@@ -96,4 +102,16 @@ def _soft_label(row: Mapping[str, Any]) -> float:
     value = row.get(SOFT_LABEL, 1.0)
     if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
         raise SoftLabelMalformed(value)
+    return float(value)
+
+
+def _weight(row: Mapping[str, Any]) -> float:
+    """How much the pair counts; 1 where the data set does not say.
+
+    Raises:
+        WeightMalformed: not a finite number above 0.
+    """
+    value = row.get(WEIGHT, 1.0)
+    if not isinstance(value, int | float) or not 0.0 < value < math.inf:
+        raise WeightMalformed(value)
     return float(value)

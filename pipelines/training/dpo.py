@@ -24,15 +24,22 @@ from pipelines.engine.folder import TEMPLATE_FILES, TOKENIZER_FILES, inspect_fol
 from pipelines.engine.models import LoadedModel, load_model
 from pipelines.engine.passes import TokenSequence, completion_logprobs
 from pipelines.engine.tokens import TokenConfig
-from pipelines.training.data import SOFT_LABEL, Split, TokenRow, read_splits, tokenize_split
+from pipelines.training.data import SOFT_LABEL, WEIGHT, Split, TokenRow, read_splits, tokenize_split
 from pipelines.training.errors import LossNotFinite, ModelNotFinite, NothingToTrainOn
 from pipelines.training.evaluation import VERSION as EVALUATION_VERSION
 from pipelines.training.evaluation import FloatArray, PairLogprobs, evaluate_pairs
 from pipelines.training.folder import MetricLine, RunFolder
 from pipelines.training.job import OBJECTIVES, SOFT, TrainingJob
-from pipelines.training.losses import reward_margin, soft_dpo_loss
+from pipelines.training.losses import dpo_loss, rdpo_loss, reward_margin, soft_dpo_loss
 
-SOFT_METRICS = (
+# Loss of each pair, (B,), from its margin, its soft label and the run's flip rate: TRL's formulas, before any mean.
+PAIR_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]] = {
+    "dpo": lambda margin, soft_label, flip_rate: dpo_loss(margin),
+    "rdpo": lambda margin, soft_label, flip_rate: rdpo_loss(margin, flip_rate),
+    "soft_dpo": lambda margin, soft_label, flip_rate: soft_dpo_loss(margin, soft_label),
+}
+EXTRAS = (SOFT_LABEL, WEIGHT)
+PAIR_METRICS = (
     "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected",
 )  # fmt: skip
 LOG_LINES, EVALUATIONS, SAVES = 200, 8, 4
@@ -49,29 +56,31 @@ class IdsTrainer(DPOTrainer):  # type: ignore[misc]
         return dataset
 
 
-class SoftLabelCollator(DataCollatorForPreference):  # type: ignore[misc]
-    """TRL's collator, which carries each pair's soft label along, (B,) float32."""
+class PairCollator(DataCollatorForPreference):  # type: ignore[misc]
+    """TRL's collator, which carries each pair's soft label and weight along, (B,) float32."""
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch: dict[str, Any] = super().torch_call(examples)
-        batch[SOFT_LABEL] = torch.tensor([example[SOFT_LABEL] for example in examples], dtype=torch.float32)
+        for name in EXTRAS:
+            batch[name] = torch.tensor([example[name] for example in examples], dtype=torch.float32)
         return batch
 
 
-class SoftLabelTrainer(IdsTrainer):
-    """DPO whose loss weighs both directions of a pair by its soft label; the reference is computed beforehand."""
+class PairTrainer(IdsTrainer):
+    """DPO whose pairs have a soft label or a weight of their own; the reference is computed beforehand."""
+
+    job: TrainingJob
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if SOFT_LABEL not in self._signature_columns:
-            self._signature_columns.append(SOFT_LABEL)
+        self._signature_columns += [name for name in EXTRAS if name not in self._signature_columns]
 
     def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
-        return super().compute_ref_log_probs(model, {k: v for k, v in inputs.items() if k != SOFT_LABEL})
+        return super().compute_ref_log_probs(model, {k: v for k, v in inputs.items() if k not in EXTRAS})
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         if return_outputs:
-            raise NotImplementedError("soft-label DPO keeps no logits; nothing here asks for them")
+            raise NotImplementedError("no logits are kept; nothing here asks for them")
         mode = "train" if self.model.training else "eval"
         mask = inputs["completion_mask"]
         output = model(
@@ -98,9 +107,10 @@ class SoftLabelTrainer(IdsTrainer):
                 dim=1,
             ).detach()
         ).mean(dim=0)
-        for name, value in zip(SOFT_METRICS, gathered.tolist(), strict=True):
+        for name, value in zip(PAIR_METRICS, gathered.tolist(), strict=True):
             self._metrics[mode][name].append(value)
-        return soft_dpo_loss(margin, inputs[SOFT_LABEL]).mean()
+        losses = PAIR_LOSSES[self.job.objective](margin, inputs[SOFT_LABEL], self.job.flip_rate)
+        return (inputs[WEIGHT] * losses).mean()
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]
@@ -199,6 +209,7 @@ def train(
             name: {"read": split.read, "used": len(split.rows), "dropped": split.dropped}
             for name, split in splits.items()
         },
+        "weighted": is_weighted(splits),
         "seconds": time.monotonic() - started,
         "train_seconds": train_seconds,
         "peak_memory_gib": _peak_memory_gib(),
@@ -231,23 +242,31 @@ def _trainer(
 ) -> IdsTrainer:
     held_out = splits["validation"].rows if "validation" in splits else []
     arguments = _arguments(job, base, len(splits["train"].rows), bool(held_out), folder)
-    soft = job.objective == SOFT
-    return (SoftLabelTrainer if soft else IdsTrainer)(
+    own = job.objective == SOFT or is_weighted(splits)
+    trainer = (PairTrainer if own else IdsTrainer)(
         model=base.model,
         args=arguments,
-        data_collator=_soft_collator(base, job) if soft else None,
+        data_collator=_collator(base, job) if own else None,
         train_dataset=_dataset(splits["train"].rows),
         eval_dataset=_dataset(held_out) if held_out else None,
         processing_class=base.tokenizer,
         callbacks=[reporter],
     )
+    if isinstance(trainer, PairTrainer):
+        trainer.job = job
+    return trainer
 
 
-def _soft_collator(base: LoadedModel, job: TrainingJob) -> SoftLabelCollator:
+def is_weighted(splits: dict[str, Split]) -> bool:
+    """Whether some pairs count for more than others."""
+    return any(len({row.weight for row in split.rows}) > 1 for split in splits.values())
+
+
+def _collator(base: LoadedModel, job: TrainingJob) -> PairCollator:
     tokenizer = base.tokenizer
     # The trainer takes the end's token for padding where there is none, but only after this.
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    return SoftLabelCollator(padding, job.max_length)
+    return PairCollator(padding, job.max_length)
 
 
 def _arguments(
@@ -295,12 +314,15 @@ def _arguments(
 
 
 def _dataset(rows: list[TokenRow]) -> Dataset:
+    # Weights of mean 1: they say which pairs count for more, and the learning rate keeps its meaning.
+    mean = sum(row.weight for row in rows) / len(rows)
     return Dataset.from_dict(
         {
             "prompt_ids": [row.prompt_ids for row in rows],
             "chosen_ids": [row.chosen_ids for row in rows],
             "rejected_ids": [row.rejected_ids for row in rows],
             SOFT_LABEL: [row.soft_label for row in rows],
+            WEIGHT: [row.weight / mean for row in rows],
         }
     )
 

@@ -58,6 +58,14 @@ class SoftLabelMalformed(TrainingError):
         super().__init__(f"A soft_label must lie in 0..1; got {value!r}. Export the version again.")
 
 
+class WeightMalformed(TrainingError):
+    """A pair's weight that weighs nothing."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+        super().__init__(f"A weight must be a finite number above 0; got {value!r}. Export the version again.")
+
+
 class LossNotFinite(TrainingError):
     """A loss that is NaN or infinite."""
 

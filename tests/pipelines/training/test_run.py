@@ -15,7 +15,13 @@ import pytest
 
 from pipelines.engine.errors import ModelFolderMissing
 from pipelines.engine.folder import inspect_folder
-from pipelines.training.errors import DatasetUnreadable, LossNotFinite, NothingToTrainOn, SoftLabelMalformed
+from pipelines.training.errors import (
+    DatasetUnreadable,
+    LossNotFinite,
+    NothingToTrainOn,
+    SoftLabelMalformed,
+    WeightMalformed,
+)
 from pipelines.training.folder import RunFolder, RunStatus
 from pipelines.training.job import TrainingJob
 from tests.tiny_model import WORDS, save_tiny
@@ -279,3 +285,48 @@ def test_soft_labels_that_are_missing_or_no_probabilities_are_refused(
     odd = softened(export, tmp_path / "odd", 1.5)
     with pytest.raises(SoftLabelMalformed, match=r"must lie in 0\.\.1; got 1\.5"):
         trained(replace(job, objective="soft_dpo", dataset=str(odd)), tmp_path / "run-2")
+
+
+def weighted(export: Path, path: Path, weights: Callable[[int], list[float]], *, turned: bool = False) -> Path:
+    """The same export with these weights. `turned`: each second half of a split teaches the opposite."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (path / "parquet").mkdir(parents=True)
+    (path / "README.md").write_text(CARD)
+    for name in ("train", "validation"):
+        rows = pq.read_table(export / "parquet" / f"{name}.parquet").to_pylist()
+        if turned:
+            rows += [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in rows]
+        for row, weight in zip(rows, weights(len(rows)), strict=True):
+            row["weight"] = weight
+        pq.write_table(pa.Table.from_pylist(rows), path / "parquet" / f"{name}.parquet")
+    return path
+
+
+def test_equal_weights_change_nothing(whole: RunFolder, job: TrainingJob, export: Path, tmp_path: Path) -> None:
+    data = weighted(export, tmp_path / "data", lambda n: [0.25] * n)
+    folder, result = trained(replace(job, dataset=str(data)), tmp_path / "run")
+    plain = [line.values["loss"] for line in whole.metrics() if "loss" in line.values]
+    assert [line.values["loss"] for line in folder.metrics() if "loss" in line.values] == plain
+    assert result["weighted"] is False
+
+
+@pytest.mark.parametrize("objective", ["dpo", "rdpo", "soft_dpo"])
+def test_of_opposite_lessons_the_heavier_is_learned(job: TrainingJob, export: Path, tmp_path: Path, objective: str) -> None:
+    """Half of the pairs say yes and half no; those that say yes weigh nine times as much."""
+    data = weighted(export, tmp_path / "data", lambda n: [0.9] * (n // 2) + [0.1] * (n - n // 2), turned=True)
+    if objective == "soft_dpo":
+        data = softened(data, tmp_path / "soft", 0.95)
+    changed = replace(job, dataset=str(data), objective=objective, flip_rate=0.1 if objective == "rdpo" else 0.0, epochs=2)
+    folder, result = trained(changed, tmp_path / "run")
+    assert result["weighted"] is True
+    # By count both lessons cancel out and the loss stays that of a coin, log 2; by weight there is something to learn.
+    held_out = [line.values["eval_loss"] for line in folder.metrics() if "eval_loss" in line.values]
+    assert held_out[-1] < 0.55
+
+
+def test_weights_that_weigh_nothing_are_refused(job: TrainingJob, export: Path, tmp_path: Path) -> None:
+    data = weighted(export, tmp_path / "data", lambda n: [1.0] * (n - 1) + [0.0])
+    with pytest.raises(WeightMalformed, match=r"a finite number above 0; got 0\.0"):
+        trained(replace(job, dataset=str(data)), tmp_path / "run")
