@@ -1,7 +1,7 @@
 """How long a sound or film lasts, told by its headers; None where they do not tell. Pure.
 
 WAV, FLAC, Ogg (Vorbis, Opus) and MP4 say it where it can be read without decoding. Of MP3 the count of frames in the first
-one is read (Xing, Info, VBRI), else its frames are counted; of WebM the duration, which what a browser recorded lacks.
+one is read (Xing, Info, VBRI), else its frames are counted; of WebM the duration, which some recorders leave out.
 """
 
 from __future__ import annotations
