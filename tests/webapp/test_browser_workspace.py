@@ -13,6 +13,7 @@ from tests.webapp.lending import chat, comparison_of, lend, project_with
 from tests.webapp.test_browser_types import PAGE
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+COMES_BACK = "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"
 BOTH_UNSURE = [
     {"key": "overall", "type": "pairwise", "subject": "comparison", "title": "Which is better?", "required": True,
      "steps": 5, "cannot_judge": True},
@@ -148,11 +149,69 @@ def test_a_page_out_of_the_browsers_memory_goes_on_where_one_is(open_page: Opene
     assert shown(other) == first
     other.keyboard.press("5")
     saved(other, 1)
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    page.evaluate(COMES_BACK)
     moved_on(page, first)
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    page.wait_for_load_state("networkidle")
-    assert page.locator("[data-answer]").get_attribute("data-sent") is None, "one's own is asked as before"
+    second = shown(page)
+    with page.expect_response("**/heartbeat"):
+        page.evaluate(COMES_BACK)
+    page.keyboard.press("5")
+    moved_on(page, second)
+    saved(page, 1)
+
+
+def place_with(n: int) -> User:
+    place = cast.project("ours")
+    ben = cast.person("Ben", place, "annotator")
+    cast.comparisons(place, n)
+    return ben
+
+
+def test_what_is_answered_while_the_server_is_asked_goes_its_way(open_page: Opener) -> None:
+    """One's own comparison comes out of the browser's memory; the heartbeat takes its time, and no next one can be had."""
+    page = ready(open_page(place_with(1), PAGE))
+    first = shown(page)
+    asked: list[Any] = []
+    page.route("**/heartbeat", lambda route: asked.append(route))
+    page.route("**/annotate/next*", lambda route: route.fulfill(status=503, body=""))
+    page.evaluate(COMES_BACK)
+    page.keyboard.press("5")
+    saved(page, 1)
+    page.locator("[data-item][data-waits]").wait_for()
+    asked[0].continue_()
+    page.wait_for_function("() => document.querySelector('[data-answer]').dataset.sent === '1'")
+    cast.comparison(Project.objects.get(slug="ours"), "One more?", "Yes.", "No.", wanted=1)
+    page.unroute("**/annotate/next*")
+    moved_on(page, first)
+
+
+def test_what_was_skipped_takes_no_answer_where_the_next_does_not_come(open_page: Opener) -> None:
+    page = ready(open_page(place_with(1), PAGE))
+    first = shown(page)
+    page.route("**/annotate/next*", lambda route: route.fulfill(status=503, body=""))
+    page.keyboard.press("s")
+    page.keyboard.press("1")
+    page.get_by_text("There is no connection; the next comparison comes when it is back.").first.wait_for()
+    page.keyboard.press("5")
+    cast.comparison(Project.objects.get(slug="ours"), "One more?", "Yes.", "No.", wanted=1)
+    page.unroute("**/annotate/next*")
+    moved_on(page, first)
+    assert not Annotation.objects.exists()
+
+
+def test_the_first_that_comes_is_shown_while_others_are_on_their_way(open_page: Opener) -> None:
+    page = open_page(place_with(4), PAGE)
+    asked: list[Any] = []
+    address = page.url
+    page.goto("about:blank")
+    page.route("**/annotate/next*", lambda route: asked.append(route))
+    page.goto(address)
+    first = shown(ready(page))
+    page.keyboard.press("5")
+    saved(page, 1)
+    asked[0].continue_()
+    moved_on(page, first)
+    assert len(asked) == 2, "the second is still asked for"
+    page.unroute_all(behavior="ignoreErrors")
 
 
 def test_without_network_one_stays_on_the_page(open_page: Opener) -> None:

@@ -67,6 +67,8 @@ def steps_of(cut: str, form: str, body: str) -> list[Step]:
         [False, False, True]
         >>> len(steps_of("auto", "messages", chat))
         2
+        >>> len(steps_of("lines", "messages", '[{"role": "user", "content": "a\\nb", "name": "Ada"}]'))
+        2
     """
     if form != "messages":
         return _pieces("lines" if cut == "auto" else cut, body)
@@ -76,8 +78,8 @@ def steps_of(cut: str, form: str, body: str) -> list[Step]:
 
 
 def _steps_of_message(cut: str, message: Mapping[str, Any]) -> list[Step]:
-    content, beyond = message.get("content"), {key for key, value in message.items() if value} - {"role", "content"}
-    if cut == "messages" or beyond or not isinstance(content, str) or message.get("role") == "tool":
+    content, is_answer = message.get("content"), message.get("role") == "tool"
+    if cut == "messages" or message.get("tool_calls") or is_answer or not isinstance(content, str):
         return [Step(json.dumps(message, ensure_ascii=False), is_message=True)]
     return _pieces(cut, content)
 

@@ -304,12 +304,26 @@ def weighted(export: Path, path: Path, weights: Callable[[int], list[float]], *,
     return path
 
 
-def test_equal_weights_change_nothing(whole: RunFolder, job: TrainingJob, export: Path, tmp_path: Path) -> None:
+def test_equal_weights_leave_the_trainer_as_it_is(whole: RunFolder, job: TrainingJob, export: Path, tmp_path: Path) -> None:
     data = weighted(export, tmp_path / "data", lambda n: [0.25] * n)
     folder, result = trained(replace(job, dataset=str(data)), tmp_path / "run")
     plain = [line.values["loss"] for line in whole.metrics() if "loss" in line.values]
     assert [line.values["loss"] for line in folder.metrics() if "loss" in line.values] == plain
     assert result["weighted"] is False
+
+
+@pytest.mark.parametrize("objective", ["dpo", "rdpo"])
+def test_weights_that_hardly_differ_train_to_what_the_library_trains_to(
+    job: TrainingJob, export: Path, tmp_path: Path, objective: str
+) -> None:
+    plain = replace(job, objective=objective, flip_rate=0.1 if objective == "rdpo" else 0.0, epochs=2)
+    found = []
+    for name, slope in (("equal", 0.0), ("nearly", 1e-9)):
+        data = weighted(export, tmp_path / name, lambda n, slope=slope: [1 + slope * row for row in range(n)])
+        folder, result = trained(replace(plain, dataset=str(data)), tmp_path / f"run-{name}")
+        assert result["weighted"] is (name == "nearly")
+        found.append([line.values[key] for line in folder.metrics() for key in ("loss", "eval_loss") if key in line.values])
+    assert found[1] == pytest.approx(found[0], abs=1e-3)
 
 
 @pytest.mark.parametrize("objective", ["dpo", "rdpo", "soft_dpo"])

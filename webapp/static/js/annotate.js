@@ -7,7 +7,7 @@ import { AnswerForm, load } from "./form.js";
 import { Keys, formKey, latin, typing } from "./keys.js";
 import { recall, unplayedWords } from "./media.js";
 import { Measure } from "./measure.js";
-import { Outbox, Sender, post, sentence } from "./outbox.js";
+import { Outbox, PATIENCE_MS, Sender, post, sentence } from "./outbox.js";
 import { make as element, t, tn } from "./words.js";
 
 const body = document.body;
@@ -143,7 +143,7 @@ function opinionWords(opinion) {
 // --- the loop ---
 
 async function fetchItem(query) {
-  const reply = await fetch(`${body.dataset.next}?${query}`, { headers: { Accept: "text/html", "HX-Request": "true" }, credentials: "same-origin", redirect: "manual" });
+  const reply = await fetch(`${body.dataset.next}?${query}`, { headers: { Accept: "text/html", "HX-Request": "true" }, credentials: "same-origin", redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS) });
   if (reply.status === 204) return null;
   if (!reply.ok) throw Object.assign(new Error(`next answered ${reply.status}`), { status: reply.status });
   const parsed = new DOMParser().parseFromString(await reply.text(), "text/html");
@@ -156,7 +156,8 @@ function known() {
 }
 
 // Look some ahead, so that a lost network does not stop anybody at once; one request at a time.
-let isUnreachable = false;
+let isUnreachable = false, waiting = [];
+const arrived = () => { for (const go of waiting.splice(0)) go(); };
 function lookAhead() {
   fetching ??= (async () => {
     while (held.length < AHEAD) {
@@ -166,9 +167,17 @@ function lookAhead() {
       isUnreachable = false;
       if (!next || known().includes(next.dataset.assignment)) return;
       held.push(next);
+      arrived();
     }
-  })().catch((error) => { isUnreachable = error instanceof TypeError || error.status >= 500; }).finally(() => { fetching = null; });
+  })().catch((error) => { isUnreachable = error instanceof TypeError || error.name === "TimeoutError" || error.status >= 500; })
+    .finally(() => { fetching = null; arrived(); });
   return fetching;
+}
+
+// Until one is held or none comes, not until all are that may be.
+function lookOnce() {
+  lookAhead();
+  return new Promise((go) => waiting.push(go));
 }
 
 async function place(next) {
@@ -224,7 +233,7 @@ function goOn() {
 }
 
 async function toNext() {
-  if (!held.length) await lookAhead();
+  if (!held.length) await lookOnce();
   if (held.length) {
     await place(held.shift());
     return rest();
@@ -258,9 +267,11 @@ async function catchUp() {
   const shown = form, now = item().dataset.assignment, isSettled = settled.has(now);
   if (isSettled) shown.element.dataset.sent = "1"; // takes no answer until the server was asked
   const alive = await beat();
-  if (shown !== form) return;
-  const isMine = alive?.includes(Number(now)) ?? !isSettled;
-  delete shown.element.dataset.sent;
+  // What was answered meanwhile goes its own way.
+  if (shown !== form || advancing || (!isSettled && shown.element.dataset.sent)) return;
+  const isKept = outbox.all().some((entry) => entry.assignment === now);
+  const isMine = !isKept && (alive?.includes(Number(now)) ?? !isSettled);
+  if (isSettled) delete shown.element.dataset.sent;
   // What was begun here is kept: late, it still counts if an answer is wanted.
   if (isMine || (!isSettled && form.rows().some((row) => form.answered(row)))) return;
   form.element.dataset.sent = "1";
@@ -341,8 +352,9 @@ async function sideDoor(door, submitter) {
   drafts.drop(item().dataset.assignment);
   settled.note(item().dataset.assignment);
   lastSaved = null; // Undo means what was done last, and a skip is not undone.
+  form.element.dataset.sent = "1"; // It takes no answer any more, also where the next one does not come at once.
   await goOn();
-  toast([element("span", {}, t("Skipped."))], t("Skipped."), 5_000);
+  if (!("waits" in item().dataset)) toast([element("span", {}, t("Skipped."))], t("Skipped."), 5_000);
 }
 
 document.addEventListener("submit", (event) => {

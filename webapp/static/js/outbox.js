@@ -4,6 +4,9 @@
 // Refused for good, where the reply is the app's own.
 const REFUSALS = new Set([400, 404, 409, 422]);
 
+// A request that nobody answers is as good as no network: what waits for it goes on, and it is sent again.
+export const PATIENCE_MS = 20_000;
+
 export class Outbox {
   constructor(name) {
     this.name = name;
@@ -96,6 +99,7 @@ export function post(url, fields, token) {
     body: new URLSearchParams(Object.entries(fields)),
     credentials: "same-origin",
     redirect: "manual",
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
 }
 
