@@ -13,12 +13,14 @@ from annotation.models import Profile, Project
 class Question:
     name: str
     choices: list[str]
-    chosen: str
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One project's questions to one person. `given_at`: None while they have said nothing."""
+    """One project's questions to one person. `given_at`: None while they have said nothing.
+
+    What they chose is never read back: whoever makes a sign-in link for somebody sees that person's pages.
+    """
 
     project: Project
     questions: list[Question]
@@ -32,18 +34,12 @@ def attributes_text(project: Project) -> str:
 
 def profiles_asked(*, user_id: int, projects: Sequence[Project]) -> list[Asked]:
     """Of these projects those that ask, or that keep something still. One query."""
-    given = {
-        profile.participation.project_id: profile
-        for profile in Profile.objects.filter(
-            participation__annotator_id=user_id, participation__project__in=projects
-        ).select_related("participation")
-    }
+    kept = Profile.objects.filter(participation__annotator_id=user_id, participation__project__in=projects)
+    given = dict(kept.values_list("participation__project_id", "given_at"))
     found = []
     for project in projects:
-        profile = given.get(project.pk)
-        if profile is None and (not project.profile_attributes or project.archived_at is not None):
+        if project.pk not in given and (not project.profile_attributes or project.archived_at is not None):
             continue
-        said = profile.answers if profile else {}
-        questions = [Question(one["name"], one["choices"], said.get(one["name"], "")) for one in project.profile_attributes]
-        found.append(Asked(project, questions, profile.given_at if profile else None))
+        questions = [Question(one["name"], one["choices"]) for one in project.profile_attributes]
+        found.append(Asked(project, questions, given.get(project.pk)))
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -39,6 +41,21 @@ def test_it_is_given_and_deleted_under_ones_own_account(project):
     assert "Delete what I said" in ben.get("/account/").content.decode()
     assert ben.post("/p/ours/profile", {"withdraw": "1"}).status_code == 302
     assert not Profile.objects.exists()
+
+
+def test_what_was_chosen_is_never_read_back_since_an_admin_can_make_a_link_into_the_account(project):
+    ben = client_of(cast.person("Ben", project, "annotator"))
+
+    def page() -> str:
+        return re.sub(r"csrfmiddlewaretoken.*?>|<time.*?</time>|nonce-?[^ ]*", "", ben.get("/account/").content.decode())
+
+    seen = set()
+    for choice in ("under 30", "30 and over"):
+        ben.post("/p/ours/profile", {"about Age": choice, "agrees": "1"})
+        ben.get("/account/")  # the word that it was kept is said once
+        seen.add(page())
+    (same,) = seen
+    assert "Kept on" in same and "under 30" in same and "selected" not in same.split("About you, for")[1]
 
 
 def test_an_account_says_nothing_where_no_project_asks(project):
