@@ -11,7 +11,7 @@ from annotation.models import Profile, Project, Rater
 from annotation.services.assignment import participation_ensure
 from annotation.services.profiles import attributes_change, profile_give, profile_withdraw
 from pipelines.models import Analysis, GroupMember, RaterGroup
-from pipelines.selectors.group_profiles import group_profiles
+from pipelines.selectors.group_profiles import group_profiles, told
 from tests import cast
 
 pytestmark = pytest.mark.django_db
@@ -96,22 +96,45 @@ def grouped(project: Project, ages: dict[str, list[str]]) -> Analysis:
     return analysis
 
 
-def test_groups_show_counts_of_five_or_more_and_never_of_everybody(project):
+@pytest.mark.parametrize(
+    ("counts", "people", "shown"),
+    [
+        ((6, 4), 11, {0: "5 to 9"}),  # four are too few, and one said nothing
+        ((5,), 5, {}),  # everybody: each of them would be known
+        ((5,), 6, {}),  # all but one
+        ((6,), 10, {}),  # all but four
+        ((5,), 10, {0: "5 to 9"}),
+        ((6, 5, 1), 12, {0: "5 to 9"}),  # 12 - 6 - 5 would tell the one
+        ((5, 6, 4), 15, {1: "5 to 9"}),
+        ((6, 5, 1), 16, {0: "5 to 9", 1: "5 to 9"}),  # one, or somebody of the four who said nothing
+        ((6, 5), 11, {0: "5 to 9", 1: "5 to 9"}),
+        ((9, 10, 19, 20), 70, {0: "5 to 9", 1: "10 to 19", 2: "10 to 19", 3: "20 to 49"}),
+        ((49, 50, 99, 100), 310, {0: "20 to 49", 1: "50 to 99", 2: "50 to 99", 3: "100 or more"}),
+        ((1, 1), 2, {}),
+    ],
+)
+def test_no_choice_of_fewer_than_five_can_be_worked_out(counts, people, shown):
+    bands = told({str(place): n for place, n in enumerate(counts)}, people)
+    assert bands == {str(place): words for place, words in shown.items()}
+
+
+def test_groups_show_bands_of_five_or_more_and_never_of_everybody(project):
     young, old = "under 30", "30 and over"
     analysis = grouped(project, {"A": [young] * 6 + [old] * 4 + [""], "B": [old] * 5, "C": [""] * 5})
     (age,) = group_profiles(project=project, analysis=analysis, names=["A", "B", "C"])
     # Six young of A; four old are too few; all of B are old, so that each of them would be known; C said nothing.
-    assert age.rows == [(young, [6, None, None]), (old, [None, None, None])]
+    assert age.rows == [(young, ["5 to 9", None, None]), (old, [None, None, None])]
     page = client_of(cast.person("Eve", project, "curator")).get("/p/ours/groups/").content.decode()
-    assert "Who they are" in page and 'dir="auto">under 30</td><td class="num">6</td>' in page
+    assert "Who they are" in page and 'dir="auto">under 30</td><td class="num">5 to 9</td>' in page
+    assert "nobody is named" not in page
     assert client_of(cast.person("Dan", project, "annotator")).get("/p/ours/groups/").status_code == 404
 
 
 def test_whoever_withdraws_is_gone_from_the_counts_at_once(project):
-    analysis = grouped(project, {"A": ["under 30"] * 5 + [""]})
-    assert group_profiles(project=project, analysis=analysis, names=["A"])[0].rows[0] == ("under 30", [5])
+    analysis = grouped(project, {"A": ["under 30"] * 5 + [""] * 5})
+    assert group_profiles(project=project, analysis=analysis, names=["A"])[0].rows[0] == ("under 30", ["5 to 9"])
     profile_withdraw(project=project, user_id=Profile.objects.first().participation.annotator_id)
     (age,) = group_profiles(project=project, analysis=analysis, names=["A"])
     assert not age.is_told
     page = client_of(cast.person("Eve", project, "curator")).get("/p/ours/groups/").content.decode()
-    assert "No choice was made by 5 members" in page
+    assert "Nothing can be shown yet" in page
