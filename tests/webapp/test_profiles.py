@@ -38,6 +38,8 @@ def test_it_is_given_and_deleted_under_ones_own_account(project):
     assert ben.post("/p/ours/profile", {"about Age": "under 30", "agrees": "1"}).status_code == 302
     kept = Profile.objects.get()
     assert kept.answers == {"Age": "under 30"} and kept.consent in page.replace("&quot;", '"')
+    for words in ("in steps", "may see a step change", "A backup made before still holds it"):
+        assert words in kept.consent
     assert "Delete what I said" in ben.get("/account/").content.decode()
     assert ben.post("/p/ours/profile", {"withdraw": "1"}).status_code == 302
     assert not Profile.objects.exists()

@@ -19,8 +19,10 @@ def consent_words(project: Project) -> str:
     """What a person agrees to, in the language of the request; kept with what they say."""
     return _(
         "I agree that the project “{project}” keeps what I chose here, to count the people in groups of annotators. Its "
-        "curators and researchers see counts of 5 people or more, never who said what. I need not say anything to take "
-        "part, and I can delete it here at any time."
+        "pages never show who said what: they show counts of 5 people or more, in steps (5 to 9, 10 to 19 and so on). "
+        "Whoever runs the project may see a step change when somebody gives or deletes answers. I need not say anything "
+        "to take part, and I can delete it here at any time. A backup made before still holds it, and restoring that "
+        "backup brings it back."
     ).format(project=project.title)
 
 
