@@ -45,6 +45,7 @@ ACCESS: dict[str, Rule] = {
     "account": Rule(get=SIGNED_IN, post=SIGNED_IN),
     "account_keys": Rule(post=SIGNED_IN),
     "profile": Rule(post=JUDGES),
+    "profile_delete": Rule(post=SIGNED_IN),
     "project_create": Rule(get=SITE, post=SITE),
     "project_preview": Rule(get=SITE, post=SITE),
     "models": Rule(get=BUILDERS | SITE, post=SITE),

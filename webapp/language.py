@@ -21,7 +21,8 @@ from django.utils.translation.trans_real import DjangoTranslation
 TRANSLATED = frozenset(
     {
         *("annotate", "annotate_next", "annotate_submit", "annotate_skip", "annotate_flag", "annotate_undo"),
-        *("history", "history_answer", "guidelines", "account", "profile", "home", "project", "sign_in", "welcome"),
+        *("history", "history_answer", "guidelines", "account", "profile", "profile_delete"),
+        *("home", "project", "sign_in", "welcome"),
     }
 )
 # Names of tabs, as `webapp/context.py` has them.
@@ -54,6 +55,7 @@ SENTENCES = [
     gettext_noop("Nothing was kept. It is kept only if you tick that you agree."),
     gettext_noop("Nothing was chosen, so there is nothing to keep."),
     gettext_noop("This project does not ask for that choice any more. Reload the page."),
+    gettext_noop("You do not judge in this project any more, so nothing was kept."),
     gettext_noop("You have said nothing of yourself in this project."),
     gettext_noop("There is no such assignment for you."),
     gettext_noop("Only your latest answer can be undone. Correct earlier ones under My answers."),

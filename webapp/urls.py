@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/keys", sign_in.account_keys, name="account_keys"),
     path("projects/new/", setup.project_create, name="project_create"),
     path("projects/new/preview", setup.form_preview, name="project_preview"),
+    path("account/profile/<int:profile>/delete", profiles.profile_delete, name="profile_delete"),
     path("models/", models.models, name="models"),
     path("api/", api.urls),
     # a project

@@ -17,13 +17,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """One project's questions to one person. `given_at`: None while they have said nothing.
+    """One project's questions to one person; none where it does not ask them. `kept`: their profile's id; None: none.
 
     What they chose is never read back: whoever makes a sign-in link for somebody sees that person's pages.
     """
 
     project: Project
     questions: list[Question]
+    kept: int | None
     given_at: datetime | None
 
 
@@ -32,14 +33,18 @@ def attributes_text(project: Project) -> str:
     return "\n".join(f"{one['name']}: {' | '.join(one['choices'])}" for one in project.profile_attributes)
 
 
-def profiles_asked(*, user_id: int, projects: Sequence[Project]) -> list[Asked]:
-    """Of these projects those that ask, or that keep something still. One query."""
-    kept = Profile.objects.filter(participation__annotator_id=user_id, participation__project__in=projects)
-    given = dict(kept.values_list("participation__project_id", "given_at"))
-    found = []
-    for project in projects:
-        if project.pk not in given and (not project.profile_attributes or project.archived_at is not None):
-            continue
-        questions = [Question(one["name"], one["choices"]) for one in project.profile_attributes]
-        found.append(Asked(project, questions, given.get(project.pk)))
-    return found
+def profiles_asked(*, user_id: int, judged: Sequence[Project]) -> list[Asked]:
+    """What the projects in which they judge ask, and whatever is kept of them, in others too. One query."""
+    profiles = Profile.objects.filter(participation__annotator_id=user_id).select_related("participation__project")
+    kept = {profile.participation.project: profile for profile in profiles.defer("answers", "consent").order_by("id")}
+    asking = {project for project in judged if project.profile_attributes and project.archived_at is None}
+    return [
+        _asked(project, kept.get(project), asks=project in asking)
+        for project in dict.fromkeys((*judged, *kept))
+        if project in asking or project in kept
+    ]
+
+
+def _asked(project: Project, kept: Profile | None, *, asks: bool) -> Asked:
+    questions = [Question(one["name"], one["choices"]) for one in project.profile_attributes if asks]
+    return Asked(project, questions, kept.pk if kept else None, kept.given_at if kept else None)

@@ -106,13 +106,15 @@ def user_invite(
 
 @transaction.atomic
 def membership_remove(*, project: Project, user_id: int, role: str) -> None:
+    """Take a role. With the last one that lets them judge goes what they hold, and what they said of themselves."""
+    # Whoever gives a profile meanwhile waits for this, and is then held against the roles that are left.
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     deleted, _ = Membership.objects.filter(project=project, user_id=user_id, role=role).delete()
     if not deleted:
         raise NotFound("This person does not have that role here.")
     if not Membership.objects.filter(project=project, user_id=user_id, role__in=JUDGING).exists():
         # What they hold goes to others at once, and their places are not lost for a lease.
         participation_state_set(project_id=project.pk, user_id=user_id, state=Participation.State.LEFT)
-        # They could no longer withdraw it themselves.
         Profile.objects.filter(participation__project=project, participation__annotator_id=user_id).delete()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from django.db import transaction
 
 from annotation.errors import NotFound, Refused
-from annotation.models import Profile, Project
+from annotation.models import Profile, Project, Role, User
+from annotation.selectors.access import roles_of
 from annotation.services.assignment import participation_ensure
 
 MOST_ATTRIBUTES, MOST_CHOICES, MOST_CHARACTERS = 8, 20, 60
@@ -72,6 +73,9 @@ def profile_give(
     if not agrees:
         raise Refused("Nothing was kept. It is kept only if you tick that you agree.")
     locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    # Under the lock, which `membership_remove` takes too: what is kept never outlives the role.
+    if Role.ANNOTATOR not in roles_of(User.objects.get(pk=user_id), locked):
+        raise NotFound("You do not judge in this project any more, so nothing was kept.")
     known = _asked_for(answers, locked.profile_attributes)
     if {name for name, choice in answers.items() if choice} - known.keys():
         raise Refused("This project does not ask for that choice any more. Reload the page.")
@@ -84,8 +88,8 @@ def profile_give(
     return profile
 
 
-def profile_withdraw(*, project: Project, user_id: int) -> None:
-    """Delete what a person said of themselves in this project."""
-    deleted, _ = Profile.objects.filter(participation__project=project, participation__annotator_id=user_id).delete()
+def profile_withdraw(*, profile_id: int, user_id: int) -> None:
+    """Delete what this person said of themselves in one project, whatever their roles are by now."""
+    deleted, _ = Profile.objects.filter(pk=profile_id, participation__annotator_id=user_id).delete()
     if not deleted:
         raise NotFound("You have said nothing of yourself in this project.")

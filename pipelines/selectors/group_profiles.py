@@ -28,7 +28,7 @@ class AttributeCounts:
 
 
 def group_profiles(*, project: Project, analysis: Analysis, names: Sequence[str]) -> list[AttributeCounts]:
-    """What the project asks, counted in these groups of the analysis, in bands, from profiles as they are now. Two queries."""
+    """What the project asks, counted in groups of the analysis from profiles as they are now, in bands. Two queries."""
     people = dict(analysis.groups.filter(is_shown=True, name__in=names).values_list("name", "people"))
     said: dict[str, dict[str, Counter[str]]] = {}
     profiles = GroupMember.objects.filter(

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.test import Client
 
-from annotation.models import Profile, Project, Rater
+from annotation.models import Membership, Profile, Project, Rater
 from annotation.services.assignment import participation_ensure
 from annotation.services.profiles import attributes_change, profile_give, profile_withdraw
 from pipelines.models import Analysis, GroupMember, RaterGroup
@@ -41,7 +41,8 @@ def test_it_is_given_and_deleted_under_ones_own_account(project):
     for words in ("in steps", "may see a step change", "A backup made before still holds it"):
         assert words in kept.consent
     assert "Delete what I said" in ben.get("/account/").content.decode()
-    assert ben.post("/p/ours/profile", {"withdraw": "1"}).status_code == 302
+    assert client_of(cast.person("Cy", project, "annotator")).post(f"/account/profile/{kept.pk}/delete").status_code == 404
+    assert ben.post(f"/account/profile/{kept.pk}/delete").status_code == 302
     assert not Profile.objects.exists()
 
 
@@ -58,6 +59,17 @@ def test_what_was_chosen_is_never_read_back_since_an_admin_can_make_a_link_into_
         seen.add(page())
     (same,) = seen
     assert "Kept on" in same and "under 30" in same and "selected" not in same.split("About you, for")[1]
+
+
+def test_whoever_does_not_judge_any_more_can_still_delete(project):
+    person = cast.person("Ben", project, "annotator")
+    kept = profile_give(project=project, user_id=person.pk, answers={"Age": "under 30"}, consent="", agrees=True)
+    Membership.objects.filter(user=person).delete()
+    ben = client_of(person)
+    page = ben.get("/account/").content.decode()
+    assert "Delete what I said" in page and "Keep this" not in page and "Choose anew" not in page
+    assert ben.post(f"/account/profile/{kept.pk}/delete").status_code == 302
+    assert not Profile.objects.exists() and "About you" not in ben.get("/account/").content.decode()
 
 
 def test_an_account_says_nothing_where_no_project_asks(project):
@@ -135,7 +147,8 @@ def test_groups_show_bands_of_five_or_more_and_never_of_everybody(project):
 def test_whoever_withdraws_is_gone_from_the_counts_at_once(project):
     analysis = grouped(project, {"A": ["under 30"] * 5 + [""] * 5})
     assert group_profiles(project=project, analysis=analysis, names=["A"])[0].rows[0] == ("under 30", ["5 to 9"])
-    profile_withdraw(project=project, user_id=Profile.objects.first().participation.annotator_id)
+    first = Profile.objects.select_related("participation").first()
+    profile_withdraw(profile_id=first.pk, user_id=first.participation.annotator_id)
     (age,) = group_profiles(project=project, analysis=analysis, names=["A"])
     assert not age.is_told
     page = client_of(cast.person("Eve", project, "curator")).get("/p/ours/groups/").content.decode()

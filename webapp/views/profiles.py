@@ -27,13 +27,9 @@ def consent_words(project: Project) -> str:
 
 
 def profile(request: Request, slug: str) -> HttpResponse:
-    """Keep one's own words, or delete them."""
+    """Keep one's own words."""
     user = request.user
     with translation.override(user.interface_language):
-        if "withdraw" in request.POST:
-            profile_withdraw(project=request.project, user_id=user.pk)
-            messages.success(request, _("What you said of yourself is deleted."))
-            return redirect("account")
         profile_give(
             project=request.project,
             user_id=user.pk,
@@ -42,6 +38,14 @@ def profile(request: Request, slug: str) -> HttpResponse:
             agrees="agrees" in request.POST,
         )
         messages.success(request, _("Kept. You can delete it here at any time."))
+    return redirect("account")
+
+
+def profile_delete(request: Request, profile: int) -> HttpResponse:
+    """Delete one's own words. The address names no project, since who lost the role there may still do it."""
+    profile_withdraw(profile_id=profile, user_id=request.user.pk)
+    with translation.override(request.user.interface_language):
+        messages.success(request, _("What you said of yourself is deleted."))
     return redirect("account")
 
 

@@ -66,11 +66,11 @@ def _private(response: HttpResponse) -> HttpResponse:
 
 
 def _profiles(request: Request) -> list[tuple[Asked, str]]:
-    """What each project of theirs asks of those who judge, with the words to agree to."""
+    """What each project of theirs asks of those who judge, and what any keeps of them, with the words to agree to."""
     projects = project_list_for(user=request.user)
     roles = roles_in(user=request.user, projects=projects)
     judged = [project for project in projects if roles[project.pk] & JUDGES]
-    return [(asked, consent_words(asked.project)) for asked in profiles_asked(user_id=request.user.pk, projects=judged)]
+    return [(asked, consent_words(asked.project)) for asked in profiles_asked(user_id=request.user.pk, judged=judged)]
 
 
 def account(request: Request) -> HttpResponse:

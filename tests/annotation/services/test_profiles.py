@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from django.db import connections, transaction
 
 from annotation.errors import NotFound, Refused
 from annotation.models import Membership, Profile, Project, User
@@ -10,6 +13,7 @@ from annotation.selectors.profiles import attributes_text, profiles_asked
 from annotation.services.people import membership_remove
 from annotation.services.profiles import attributes_change, attributes_read, profile_give, profile_withdraw
 from tests import cast
+from tests.annotation.services.test_assignment_races import wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 ASKED = "Age: under 30 | 30 and over\nRegion: north | south | elsewhere"
@@ -58,16 +62,18 @@ def test_a_profile_keeps_what_was_said_with_the_words_agreed_to_and_changes_as_a
     kept = give(project, ben, Region="south")
     assert (kept.answers, kept.consent) == ({"Region": "south"}, "I agree.")
     assert Profile.objects.count() == 1
-    (asked,) = profiles_asked(user_id=ben.pk, projects=[project])
-    assert asked.given_at == kept.given_at
+    (asked,) = profiles_asked(user_id=ben.pk, judged=[project])
+    assert (asked.kept, asked.given_at) == (kept.pk, kept.given_at)
 
 
 def test_withdrawing_deletes_and_happens_once(project, ben):
-    give(project, ben, Age="under 30")
-    profile_withdraw(project=project, user_id=ben.pk)
+    kept = give(project, ben, Age="under 30")
+    with pytest.raises(NotFound):
+        profile_withdraw(profile_id=kept.pk, user_id=cast.person("Cy", project, "annotator").pk)
+    profile_withdraw(profile_id=kept.pk, user_id=ben.pk)
     assert not Profile.objects.exists()
     with pytest.raises(NotFound):
-        profile_withdraw(project=project, user_id=ben.pk)
+        profile_withdraw(profile_id=kept.pk, user_id=ben.pk)
 
 
 def test_what_is_no_longer_asked_is_deleted(project, ben):
@@ -77,7 +83,7 @@ def test_what_is_no_longer_asked_is_deleted(project, ben):
     attributes_change(project=project, text="Region: north | south")
     assert [profile.answers for profile in Profile.objects.all()] == [{"Region": "south"}]
     attributes_change(project=project, text="")
-    assert not Profile.objects.exists() and profiles_asked(user_id=ben.pk, projects=[project]) == []
+    assert not Profile.objects.exists() and profiles_asked(user_id=ben.pk, judged=[project]) == []
 
 
 def test_who_no_longer_judges_is_deleted(project, ben):
@@ -87,3 +93,31 @@ def test_who_no_longer_judges_is_deleted(project, ben):
     assert Profile.objects.exists()
     membership_remove(project=project, user_id=ben.pk, role="reviewer")
     assert not Profile.objects.exists()
+
+
+def test_nothing_is_kept_of_who_does_not_judge(project):
+    for roles in ((), ("curator", "researcher")):
+        with pytest.raises(NotFound, match="do not judge"):
+            give(project, cast.person("Eve", project, *roles), Age="under 30")
+    give(project, cast.person("Ada", project, "project_admin"), Age="under 30")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_profile_given_while_the_role_is_taken_does_not_outlive_it(project, ben):
+    said: list[object] = []
+
+    def giving() -> None:
+        try:
+            said.append(give(project, ben, Age="under 30"))
+        except NotFound as error:
+            said.append(error)
+        finally:
+            connections.close_all()
+
+    late = threading.Thread(target=giving)
+    with transaction.atomic():
+        membership_remove(project=project, user_id=ben.pk, role="annotator")
+        late.start()
+        wait_until_blocked()
+    late.join()
+    assert isinstance(said[0], NotFound) and not Profile.objects.exists()
