@@ -25,7 +25,7 @@ TABS: list[tuple[str, str, set[str]]] = [
     ("Reports", "reports", {"reports", "report"}),
     ("My answers", "history", {"history", "history_answer"}),
     ("People", "people", {"people", "sign_in_link", "membership_remove"}),
-    ("Settings", "project_settings", {"project_settings", "service_token_create", "form_edit"}),
+    ("Settings", "project_settings", {"project_settings", "profile_attributes", "service_token_create", "form_edit"}),
 ]
 
 

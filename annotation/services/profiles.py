@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -42,11 +42,17 @@ def _attribute(line: str) -> dict[str, Any]:
 
 
 @transaction.atomic
-def attributes_change(*, project: Project, text: str) -> None:
-    """Ask this from now on. What people said and is no longer asked is deleted."""
+def attributes_change(*, project: Project, text: str, dropping: Collection[str] = ()) -> list[str]:
+    """Ask this from now on; what people said and is no longer asked is deleted.
+
+    Returns what is no longer asked. Unless `dropping` names all of it, nothing is changed.
+    """
     attributes = attributes_read(text)
     # Whoever gives a profile meanwhile waits for this, and is then held against the new ones.
     locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    dropped = _dropped(locked.profile_attributes, attributes)
+    if set(dropped) - set(dropping):
+        return dropped
     locked.profile_attributes = project.profile_attributes = attributes
     locked.save(update_fields=["profile_attributes"])
     for profile in Profile.objects.select_for_update().filter(participation__project=project):
@@ -55,6 +61,15 @@ def attributes_change(*, project: Project, text: str) -> None:
             profile.delete()
         elif left != profile.answers:
             Profile.objects.filter(pk=profile.pk).update(answers=left)
+    return dropped
+
+
+def _dropped(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[str]:
+    """What is no longer asked, said by anybody or not: who asks must not learn from a question that somebody had said it."""
+    asked = {attribute["name"]: attribute["choices"] for attribute in after}
+    gone = [one["name"] for one in before if one["name"] not in asked]
+    narrowed = [(one["name"], choice) for one in before if one["name"] in asked for choice in one["choices"]]
+    return gone + [f"{name}: {choice}" for name, choice in narrowed if choice not in asked[name]]
 
 
 def _asked_for(answers: Mapping[str, str], attributes: list[dict[str, Any]]) -> dict[str, str]:

@@ -15,12 +15,13 @@ from pipelines.selectors.group_profiles import group_profiles, told
 from tests import cast
 
 pytestmark = pytest.mark.django_db
+AGE = "Age: under 30 | 30 and over"
 
 
 @pytest.fixture
 def project() -> Project:
     project = cast.project("ours")
-    attributes_change(project=project, text="Age: under 30 | 30 and over")
+    attributes_change(project=project, text=AGE)
     return project
 
 
@@ -73,7 +74,7 @@ def test_whoever_does_not_judge_any_more_can_still_delete(project):
 
 
 def test_an_account_says_nothing_where_no_project_asks(project):
-    attributes_change(project=project, text="")
+    attributes_change(project=project, text="", dropping=["Age"])
     ben = client_of(cast.person("Ben", project, "annotator"))
     assert "About you" not in ben.get("/account/").content.decode()
 
@@ -82,8 +83,29 @@ def test_only_those_who_judge_are_asked_and_only_admins_set_what(project):
     ada, eve = cast.person("Ada", project, "project_admin"), cast.person("Eve", project, "curator")
     assert "About you" not in client_of(eve).get("/account/").content.decode()
     assert client_of(eve).post("/p/ours/settings/profile", {"attributes": ""}).status_code == 404
-    assert client_of(ada).post("/p/ours/settings/profile", {"attributes": "Age: a | b"}).status_code == 302
-    assert "Age: a | b" in client_of(ada).get("/p/ours/settings/").content.decode()
+    assert client_of(ada).post("/p/ours/settings/profile", {"attributes": f"{AGE}\nRegion: a | b"}).status_code == 302
+    assert "Region: a | b" in client_of(ada).get("/p/ours/settings/").content.decode()
+
+
+def test_saving_deletes_nothing_unasked(project):
+    ben = cast.person("Ben", project, "annotator")
+    profile_give(project=project, user_id=ben.pk, answers={"Age": "under 30"}, consent="", agrees=True)
+    ada = client_of(cast.person("Ada", project, "project_admin"))
+    address = "/p/ours/settings/profile"
+    assert ada.post(address, {}).status_code == 400
+    for text in ("", "Age: 30 and over | a", "Region: a | b"):
+        page = ada.post(address, {"attributes": text})
+        assert page.status_code == 200 and "Nothing is changed yet" in page.content.decode()
+        assert Profile.objects.exists() and Project.objects.get().profile_attributes == project.profile_attributes
+    assert ada.post(address, {"attributes": "", "dropping": ["Age"]}).status_code == 302
+    assert not Profile.objects.exists() and Project.objects.get().profile_attributes == []
+
+
+def test_the_question_before_deleting_does_not_tell_whether_anybody_said_it(project):
+    page = client_of(cast.person("Ada", project, "project_admin")).post(
+        "/p/ours/settings/profile", {"attributes": ""}
+    )
+    assert "Nothing is changed yet" in page.content.decode() and not Profile.objects.exists()
 
 
 def grouped(project: Project, ages: dict[str, list[str]]) -> Analysis:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from annotation.errors import FormRefused
 from annotation.models import Project
 from annotation.services.profiles import attributes_change, profile_give, profile_withdraw
 from webapp.requests import Request
@@ -50,6 +51,13 @@ def profile_delete(request: Request, profile: int) -> HttpResponse:
 
 
 def profile_attributes(request: Request, slug: str) -> HttpResponse:
-    attributes_change(project=request.project, text=request.POST.get("attributes", ""))
-    messages.success(request, "The project asks this from now on. What is no longer asked was deleted.")
+    """Ask this from now on. Where something is no longer asked, and so deleted, the reply asks first."""
+    text, agreed = request.POST.get("attributes"), request.POST.getlist("dropping")
+    if text is None:
+        raise FormRefused("The field attributes was expected; nothing was changed. Send it empty to ask nothing.")
+    dropped = attributes_change(project=request.project, text=text, dropping=agreed)
+    if set(dropped) - set(agreed):
+        return render(request, "project/profile_dropped.html", {"attributes": text, "dropped": dropped})
+    gone = " What is no longer asked was deleted." if dropped else ""
+    messages.success(request, f"The project asks this from now on.{gone}")
     return redirect("project_settings", slug)

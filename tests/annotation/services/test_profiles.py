@@ -80,9 +80,13 @@ def test_what_is_no_longer_asked_is_deleted(project, ben):
     cy = cast.person("Cy", project, "reviewer")
     give(project, ben, Age="under 30", Region="south")
     give(project, cy, Age="under 30")
-    attributes_change(project=project, text="Region: north | south")
+    dropped = ["Age", "Region: elsewhere"]
+    for agreed in ((), ["Age"]):
+        assert attributes_change(project=project, text="Region: north | south", dropping=agreed) == dropped
+        assert attributes_text(Project.objects.get(pk=project.pk)) == ASKED and Profile.objects.count() == 2
+    attributes_change(project=project, text="Region: north | south", dropping=dropped)
     assert [profile.answers for profile in Profile.objects.all()] == [{"Region": "south"}]
-    attributes_change(project=project, text="")
+    attributes_change(project=project, text="", dropping=["Region"])
     assert not Profile.objects.exists() and profiles_asked(user_id=ben.pk, judged=[project]) == []
 
 
