@@ -53,6 +53,7 @@ SENTENCES = [
     gettext_noop("This sign-in link was used already."),
     gettext_noop("There is no such answer of yours."),
     gettext_noop("Nothing was kept. It is kept only if you tick that you agree."),
+    gettext_noop("Nothing was kept: the words to agree to have changed. Reload the page and read them again."),
     gettext_noop("Nothing was chosen, so there is nothing to keep."),
     gettext_noop("This project does not ask for that choice any more. Reload the page."),
     gettext_noop("You do not judge in this project any more, so nothing was kept."),

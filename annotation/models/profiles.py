@@ -17,3 +17,4 @@ class Profile(models.Model):
     answers = models.JSONField(help_text="{name of an attribute: choice}, of those that the person answered")
     consent = models.TextField(help_text="the words that the person agreed to")
     given_at = models.DateTimeField(auto_now=True)
+    delete_at = models.DateTimeField(null=True, help_text="when it is deleted by itself, as consented; null: never")

@@ -59,6 +59,9 @@ class Project(models.Model):
         db_default=models.Value([], models.JSONField()),
         help_text="[{name, choices}]: what annotators may say of themselves, with consent",
     )
+    profile_days = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="days after which what somebody said of themselves is deleted; 0: never"
+    )
     split_salt = models.UUIDField(default=uuid.uuid4, editable=False)
     split_train_percent = models.PositiveSmallIntegerField(default=90)
     split_validation_percent = models.PositiveSmallIntegerField(default=5)

@@ -26,6 +26,7 @@ class Asked:
     questions: list[Question]
     kept: int | None
     given_at: datetime | None
+    delete_at: datetime | None
 
 
 def attributes_text(project: Project) -> str:
@@ -47,4 +48,6 @@ def profiles_asked(*, user_id: int, judged: Sequence[Project]) -> list[Asked]:
 
 def _asked(project: Project, kept: Profile | None, *, asks: bool) -> Asked:
     questions = [Question(one["name"], one["choices"]) for one in project.profile_attributes if asks]
-    return Asked(project, questions, kept.pk if kept else None, kept.given_at if kept else None)
+    if kept is None:
+        return Asked(project, questions, None, None, None)
+    return Asked(project, questions, kept.pk, kept.given_at, kept.delete_at)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from annotation.errors import NotFound, Refused
 from annotation.models import Profile, Project, Role, User
 from annotation.selectors.access import roles_of
 from annotation.services.assignment import participation_ensure
 
-MOST_ATTRIBUTES, MOST_CHOICES, MOST_CHARACTERS = 8, 20, 60
+MOST_ATTRIBUTES, MOST_CHOICES, MOST_CHARACTERS, MOST_DAYS = 8, 20, 60, 3_650
 
 
 def attributes_read(text: str) -> list[dict[str, Any]]:
@@ -42,19 +44,23 @@ def _attribute(line: str) -> dict[str, Any]:
 
 
 @transaction.atomic
-def attributes_change(*, project: Project, text: str, dropping: Collection[str] = ()) -> list[str]:
-    """Ask this from now on; what people said and is no longer asked is deleted.
+def attributes_change(*, project: Project, text: str, days: int = 0, dropping: Collection[str] = ()) -> list[str]:
+    """Ask this from now on, and delete answers that are given from now on after `days` (0: never).
 
-    Returns what is no longer asked. Unless `dropping` names all of it, nothing is changed.
+    What people said and is no longer asked is deleted. Returns what is no longer asked; unless `dropping` names all of it,
+    nothing is changed.
     """
     attributes = attributes_read(text)
+    if not 0 <= days <= MOST_DAYS:
+        raise Refused(f"Days until answers are deleted: 0 to {MOST_DAYS:,} was expected; got {days:,}.")
     # Whoever gives a profile meanwhile waits for this, and is then held against the new ones.
     locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     dropped = _dropped(locked.profile_attributes, attributes)
     if set(dropped) - set(dropping):
         return dropped
     locked.profile_attributes = project.profile_attributes = attributes
-    locked.save(update_fields=["profile_attributes"])
+    locked.profile_days = project.profile_days = days
+    locked.save(update_fields=["profile_attributes", "profile_days"])
     for profile in Profile.objects.select_for_update().filter(participation__project=project):
         left = _asked_for(profile.answers, attributes)
         if not left:
@@ -82,9 +88,12 @@ def _asked_for(answers: Mapping[str, str], attributes: list[dict[str, Any]]) -> 
 
 @transaction.atomic
 def profile_give(
-    *, project: Project, user_id: int, answers: Mapping[str, str], consent: str, agrees: bool
+    *, project: Project, user_id: int, answers: Mapping[str, str], consent: str, agrees: bool, days: int = 0
 ) -> Profile:
-    """Keep what a person says of themselves, in place of what they said before. `consent`: the words they agreed to."""
+    """Keep what a person says of themselves, in place of what they said before.
+
+    `consent`: the words they agreed to; `days`: after how many, by these words, it is deleted (0: never).
+    """
     if not agrees:
         raise Refused("Nothing was kept. It is kept only if you tick that you agree.")
     locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -98,9 +107,19 @@ def profile_give(
         raise Refused("Nothing was chosen, so there is nothing to keep.")
     participation = participation_ensure(project_id=project.pk, user_id=user_id)
     profile, _ = Profile.objects.update_or_create(
-        participation=participation, defaults={"answers": known, "consent": consent}
+        participation=participation, defaults={"answers": known, "consent": consent, "delete_at": _days_on(days)}
     )
     return profile
+
+
+def _days_on(days: int) -> datetime | None:
+    return timezone.now() + timedelta(days=days) if days else None
+
+
+def profiles_expire() -> int:
+    """Delete what was consented to be kept until now; returns how many. Any number of clocks may call it."""
+    deleted, _ = Profile.objects.filter(delete_at__lt=timezone.now()).delete()
+    return deleted
 
 
 def profile_withdraw(*, profile_id: int, user_id: int) -> None:

@@ -13,6 +13,7 @@ from annotation.services.profiles import attributes_change, profile_give, profil
 from pipelines.models import Analysis, GroupMember, RaterGroup
 from pipelines.selectors.group_profiles import group_profiles, told
 from tests import cast
+from webapp.views.profiles import consent_words
 
 pytestmark = pytest.mark.django_db
 AGE = "Age: under 30 | 30 and over"
@@ -23,6 +24,10 @@ def project() -> Project:
     project = cast.project("ours")
     attributes_change(project=project, text=AGE)
     return project
+
+
+def words_of(project: Project) -> str:
+    return consent_words(Project.objects.get(pk=project.pk))
 
 
 def client_of(person) -> Client:
@@ -36,7 +41,7 @@ def test_it_is_given_and_deleted_under_ones_own_account(project):
     page = ben.get("/account/").content.decode()
     assert "About you, for" in page and "I agree that the project" in page and "Delete what I said" not in page
     assert ben.post("/p/ours/profile", {"about Age": "under 30"}).status_code == 400
-    assert ben.post("/p/ours/profile", {"about Age": "under 30", "agrees": "1"}).status_code == 302
+    assert ben.post("/p/ours/profile", {"about Age": "under 30", "agrees": words_of(project)}).status_code == 302
     kept = Profile.objects.get()
     assert kept.answers == {"Age": "under 30"} and kept.consent in page.replace("&quot;", '"')
     for words in ("in steps", "may see a step change", "A backup made before still holds it"):
@@ -55,11 +60,21 @@ def test_what_was_chosen_is_never_read_back_since_an_admin_can_make_a_link_into_
 
     seen = set()
     for choice in ("under 30", "30 and over"):
-        ben.post("/p/ours/profile", {"about Age": choice, "agrees": "1"})
+        ben.post("/p/ours/profile", {"about Age": choice, "agrees": words_of(project)})
         ben.get("/account/")  # the word that it was kept is said once
         seen.add(page())
     (same,) = seen
     assert "Kept on" in same and "under 30" in same and "selected" not in same.split("About you, for")[1]
+
+
+def test_people_agree_to_the_days_and_are_asked_again_when_the_words_change(project):
+    ben, before = client_of(cast.person("Ben", project, "annotator")), words_of(project)
+    attributes_change(project=project, text=AGE, days=30)
+    assert "deleted by itself: 30." in ben.get("/account/").content.decode()
+    assert ben.post("/p/ours/profile", {"about Age": "under 30", "agrees": before}).status_code == 400
+    assert ben.post("/p/ours/profile", {"about Age": "under 30", "agrees": words_of(project)}).status_code == 302
+    assert "deleted by itself: 30." in Profile.objects.get().consent
+    assert "It is deleted by itself on <time" in ben.get("/account/").content.decode()
 
 
 def test_whoever_does_not_judge_any_more_can_still_delete(project):
@@ -83,8 +98,8 @@ def test_only_those_who_judge_are_asked_and_only_admins_set_what(project):
     ada, eve = cast.person("Ada", project, "project_admin"), cast.person("Eve", project, "curator")
     assert "About you" not in client_of(eve).get("/account/").content.decode()
     assert client_of(eve).post("/p/ours/settings/profile", {"attributes": ""}).status_code == 404
-    assert client_of(ada).post("/p/ours/settings/profile", {"attributes": f"{AGE}\nRegion: a | b"}).status_code == 302
-    assert "Region: a | b" in client_of(ada).get("/p/ours/settings/").content.decode()
+    assert client_of(ada).post("/p/ours/settings/profile", {"attributes": f"{AGE}\nRegion: a | b", "days": "90"}).status_code == 302
+    assert 'name="days" inputmode="numeric" required value="90"' in client_of(ada).get("/p/ours/settings/").content.decode()
 
 
 def test_saving_deletes_nothing_unasked(project):
@@ -92,18 +107,19 @@ def test_saving_deletes_nothing_unasked(project):
     profile_give(project=project, user_id=ben.pk, answers={"Age": "under 30"}, consent="", agrees=True)
     ada = client_of(cast.person("Ada", project, "project_admin"))
     address = "/p/ours/settings/profile"
-    assert ada.post(address, {}).status_code == 400
+    for lacking in ({}, {"days": "0"}, {"attributes": AGE}, {"attributes": AGE, "days": "-1"}):
+        assert ada.post(address, lacking).status_code == 400
     for text in ("", "Age: 30 and over | a", "Region: a | b"):
-        page = ada.post(address, {"attributes": text})
+        page = ada.post(address, {"attributes": text, "days": "0"})
         assert page.status_code == 200 and "Nothing is changed yet" in page.content.decode()
         assert Profile.objects.exists() and Project.objects.get().profile_attributes == project.profile_attributes
-    assert ada.post(address, {"attributes": "", "dropping": ["Age"]}).status_code == 302
+    assert ada.post(address, {"attributes": "", "days": "0", "dropping": ["Age"]}).status_code == 302
     assert not Profile.objects.exists() and Project.objects.get().profile_attributes == []
 
 
 def test_the_question_before_deleting_does_not_tell_whether_anybody_said_it(project):
     page = client_of(cast.person("Ada", project, "project_admin")).post(
-        "/p/ours/settings/profile", {"attributes": ""}
+        "/p/ours/settings/profile", {"attributes": "", "days": "0"}
     )
     assert "Nothing is changed yet" in page.content.decode() and not Profile.objects.exists()
 

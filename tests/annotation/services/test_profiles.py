@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connections, transaction
+from django.utils import timezone
 
 from annotation.errors import NotFound, Refused
 from annotation.models import Membership, Profile, Project, User
 from annotation.selectors.profiles import attributes_text, profiles_asked
 from annotation.services.people import membership_remove
-from annotation.services.profiles import attributes_change, attributes_read, profile_give, profile_withdraw
+from annotation.services.profiles import (
+    attributes_change,
+    attributes_read,
+    profile_give,
+    profile_withdraw,
+    profiles_expire,
+)
 from tests import cast
 from tests.annotation.services.test_assignment_races import wait_until_blocked
+from workers.clock import tick
 
 pytestmark = pytest.mark.django_db
 ASKED = "Age: under 30 | 30 and over\nRegion: north | south | elsewhere"
@@ -97,6 +106,20 @@ def test_who_no_longer_judges_is_deleted(project, ben):
     assert Profile.objects.exists()
     membership_remove(project=project, user_id=ben.pk, role="reviewer")
     assert not Profile.objects.exists()
+
+
+def test_it_is_deleted_when_the_days_are_over_that_were_agreed_to(project, ben):
+    cy = cast.person("Cy", project, "annotator")
+    for person, days in ((ben, 30), (cy, 0)):
+        profile_give(project=project, user_id=person.pk, answers={"Age": "under 30"}, consent="", agrees=True, days=days)
+    attributes_change(project=project, text=ASKED, days=1)
+    assert profiles_expire() == 0
+    of_ben, of_cy = Profile.objects.order_by("id")
+    assert of_ben.delete_at - of_ben.given_at == pytest.approx(timedelta(days=30), abs=timedelta(minutes=1))
+    assert of_cy.delete_at is None
+    Profile.objects.filter(pk=of_ben.pk).update(delete_at=timezone.now() - timedelta(seconds=1))
+    tick()
+    assert list(Profile.objects.all()) == [of_cy]
 
 
 def test_nothing_is_kept_of_who_does_not_judge(project):
