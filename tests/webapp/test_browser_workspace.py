@@ -301,3 +301,19 @@ def test_a_short_latin_prompt_stands_under_its_heading_in_arabic(open_page: Open
     heading, words = page.evaluate(ends)
     assert abs(heading - words) < 2
     assert page.locator(".scale .word bdi").first.evaluate("it => getComputedStyle(it).direction") == "rtl"
+
+
+LONG = "A sentence of the answer. " * 400
+IS_ON_TOP = """row => {
+  const box = row.getBoundingClientRect();
+  return row.contains(document.elementFromPoint(box.left + box.width / 2, box.top + 2));
+}"""
+
+
+def test_the_reminder_covers_no_row_of_the_panel(open_page: Opener) -> None:
+    _, ben = place_of("pairwise-aspects", LONG, f"{LONG}The end.")
+    page = ready(open_page(ben, PAGE))
+    page.mouse.move(300, 500)
+    page.mouse.wheel(0, 2000)
+    page.locator(".scrolled > .reminder > div:visible").wait_for()
+    assert page.locator(".panel-in [data-row]").first.evaluate(IS_ON_TOP)
