@@ -317,3 +317,17 @@ def test_the_reminder_covers_no_row_of_the_panel(open_page: Opener) -> None:
     page.mouse.wheel(0, 2000)
     page.locator(".scrolled > .reminder > div:visible").wait_for()
     assert page.locator(".panel-in [data-row]").first.evaluate(IS_ON_TOP)
+
+
+@pytest.mark.parametrize(("form", "n"), [("principles", 1), ("pairwise", 2), ("listwise", 3)])
+def test_differences_are_offered_between_two_completions_only(open_page: Opener, form: str, n: int) -> None:
+    _, ben = place_of(form, *("The first answer.", "The second answer.", "A third answer.")[:n])
+    page = ready(open_page(ben, PAGE))
+    assert page.locator("button[data-do=differences]").is_visible() == (n == 2)
+    for key in ("Shift+D", "n"):
+        page.keyboard.press(key)
+    assert page.locator("body.differs").count() == (n == 2)
+    page.keyboard.press("?")
+    page.locator("#keys[open]").wait_for()
+    for key in "dn":
+        assert page.locator(f"#keys [data-cap={key}]").is_visible() == (n == 2)

@@ -201,6 +201,7 @@ function settle() {
   const ask = stage.querySelector(".ask");
   if (ask) new IntersectionObserver(([seen]) => ask.parentElement.classList.toggle("scrolled", !seen.isIntersecting), { rootMargin: "-49px 0px 0px" }).observe(ask);
   form = new AnswerForm(item(), { changed: keepDraft, say });
+  for (const part of document.querySelectorAll("button[data-do=differences], #keys .keys > div:has(> dt > :is([data-cap=d], [data-cap=n]))")) part.hidden = !differences.fits(stage);
   const draft = drafts.get(item().dataset.assignment, formId());
   if (draft) { form.fill(draft); say(t("What you had begun here is back.")); }
   for (const letter of form.letters) for (const cap of document.querySelectorAll(`header [data-key="${letter}"] > kbd, .dock [data-key="${letter}"] > kbd`)) cap.textContent = `⇧${letter.toUpperCase()}`;
@@ -370,12 +371,14 @@ let found = [], at = -1;
 
 const tools = {
   differences() {
-    if (!differences.supported || !item()) return;
+    found = [];
+    if (!differences.fits(stage)) return;
     const on = body.classList.toggle("differs");
     pressed("differences", on);
     if (on) measure.use("differences");
     at = -1;
-    found = on ? differences.show(stage) : (differences.hide(), []);
+    if (on) found = differences.show(stage);
+    else differences.hide();
     if (on) say(found.length ? tn("{n} passage differs. N goes to the next.", "{n} passages differ. N goes to the next.", found.length) : t("Both are the same, or too long to compare."));
   },
   next() {
@@ -534,7 +537,7 @@ async function beat() {
 }
 setInterval(() => { if (!measure.isIdle && item()) beat(); }, 60_000);
 
-for (const button of document.querySelectorAll("[data-do][hidden]")) button.hidden = button.dataset.do === "differences" && !differences.supported;
+for (const button of document.querySelectorAll("[data-do][hidden]")) button.hidden = button.dataset.do === "differences"; // until `settle` knows
 if (document.querySelector("button[data-do=source]")) document.querySelector("button[data-do=source]").hidden = !stage.querySelector("[data-drawn]");
 const undoForm = document.getElementById("undo-form");
 if (!undoForm.action.endsWith("/0")) {

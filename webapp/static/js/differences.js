@@ -68,6 +68,9 @@ function ranges(words, shared) {
   return found.map((entry) => entry.range);
 }
 
+// Two are compared: of one there is nothing to say, and of more a pair would say nothing of the others.
+export const fits = (root) => supported && root.querySelectorAll(".side").length === 2;
+
 export function show(root) {
   const [a, b] = [...root.querySelectorAll(".side")].map(wordsOf);
   const pairs = sharedPairs(a, b);
