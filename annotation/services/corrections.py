@@ -118,7 +118,10 @@ def _as_row(assignment: Assignment) -> AssignmentRow:
 def annotation_correct(
     *, annotation_id: int, user_id: int, submit_key: UUID, answers: Mapping[str, Any]
 ) -> Submitted:
-    """Answer again; the old row becomes superseded. A correction for which no place is free is kept as surplus."""
+    """Answer again; the old row becomes superseded. A correction for which no place is free is kept as surplus.
+
+    The same answer again stores nothing: the result is then the old row.
+    """
     outcome = _correct(annotation_id, user_id, submit_key, answers)
     if isinstance(outcome, KeptAsSurplus):
         raise outcome
@@ -142,6 +145,8 @@ def _correct(
         return replay
     if old.state != Annotation.State.CURRENT:
         raise Refused("This answer was corrected, undone or not counted; correct the newest one instead.")
+    if valid.answers == old.answers:
+        return Submitted(old.pk, replay=False, late=old.late)
     placed = _place_moved(assignment, was=old.gave_back, becomes=valid.gives_place_back)
     if placed:
         Annotation.objects.filter(pk=old.pk).update(state=Annotation.State.SUPERSEDED)

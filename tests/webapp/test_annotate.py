@@ -210,6 +210,16 @@ def test_a_correction_replaces_the_answer_and_keeps_it(client: Client, place: Pr
     assert client.get("/p/ours/history/").content.decode().count("B much better") == 1
 
 
+def test_a_correction_that_changes_nothing_says_so(client: Client, place: Project) -> None:
+    cast.comparisons(place, 1)
+    old = send(client, fetch(client), "1").json()["annotation_id"]
+    fields = {"preference": "1", "submit_key": str(uuid.uuid4())}
+    reply = client.post(f"/p/ours/history/{old}/", fields, follow=True)
+    assert reply.redirect_chain == [(f"/p/ours/history/{old}/", 302)]
+    assert "Nothing was changed, so your answer stands as it was." in reply.content.decode()
+    assert Annotation.objects.get().state == "current"
+
+
 @pytest.mark.parametrize(
     ("method", "address", "body"),
     [

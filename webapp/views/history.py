@@ -51,7 +51,10 @@ def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse
             submit_key=_key(fields.get("submit_key", "")),
             answers=answers_from_form(questions, fields, shown_order),
         )
-        messages.success(request, _("The correction counts instead of the earlier answer, which is kept."))
+        if stored.annotation_id == annotation:
+            messages.info(request, _("Nothing was changed, so your answer stands as it was."))
+        else:
+            messages.success(request, _("The correction counts instead of the earlier answer, which is kept."))
         return redirect("history_answer", slug, stored.annotation_id)
     shown = judgeable_list(
         project_id=request.project.pk, user_id=request.user.pk, assignment_ids=[assignment_id]

@@ -324,6 +324,18 @@ def test_a_correction_supersedes_without_moving_the_count(project):
     assert broken_invariants() == {}
 
 
+def test_a_correction_that_changes_nothing_stores_nothing(project):
+    cast.comparisons(project, 1)
+    ben = cast.person("Ben", project, "annotator")
+    done = submit(lend(project, ben)[0], ben, 2)
+    events = OutboxEvent.objects.count()
+    same = annotation_correct(
+        annotation_id=done.annotation_id, user_id=ben.pk, submit_key=uuid4(), answers=cast.vote(2)
+    )
+    assert same.annotation_id == done.annotation_id
+    assert (Annotation.objects.get().state, OutboxEvent.objects.count()) == ("current", events)
+
+
 def test_a_correction_from_cannot_judge_is_surplus_when_the_place_is_taken(project):
     cast.comparisons(project, 1)
     ben, dan = cast.person("Ben", project, "annotator"), cast.person("Dan", project, "annotator")
