@@ -331,3 +331,25 @@ def test_differences_are_offered_between_two_completions_only(open_page: Opener,
     page.locator("#keys[open]").wait_for()
     for key in "dn":
         assert page.locator(f"#keys [data-cap={key}]").is_visible() == (n == 2)
+
+
+def test_the_keys_printed_at_the_end_work_there(open_page: Opener) -> None:
+    _, ben = place_of("pairwise")
+    page = ready(open_page(ben, PAGE))
+    page.keyboard.press("5")
+    page.get_by_text("You have judged all").wait_for()
+    ready(page)
+    for key in ("j", "p", "d", "n", "Enter", "g"):
+        page.keyboard.press(key)
+    page.locator("#guide").wait_for(state="visible")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.locator("#keys[open]").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#keys").wait_for(state="hidden")
+    assert page.locator("button[form=undo-form] kbd").inner_text() == "Z"
+    page.keyboard.press("z")
+    page.locator("[data-item]").wait_for()
+    assert Annotation.objects.filter(state="withdrawn").count() == 1
+    page.keyboard.press("h")
+    page.wait_for_url("**/history/")

@@ -463,7 +463,8 @@ document.querySelector("[data-break-close]").addEventListener("click", () => { d
 document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") return escape(event);
-  if ((event.repeat && !event.key.startsWith("Arrow")) || typing(event) || advancing || !form) return;
+  if ((event.repeat && !event.key.startsWith("Arrow")) || typing(event) || advancing) return;
+  if (!form) return bareKey(event);
   const isSent = Boolean(form.element?.dataset.sent);
   const rests = "rests" in stage.dataset;
   if (!isSent && !rests && formKey(event, form)) return;
@@ -507,9 +508,14 @@ function escape(event) {
   else if (form && typing(event)) form.mark(form.current);
 }
 
+// Where nothing is left to judge, the tools that the page still prints.
+function bareKey(event) {
+  const key = keys.on ? keys.shipped(latin(event)) : null;
+  if (key !== null && toolKey(key)) event.preventDefault();
+}
+
 function toolKey(key) {
-  if (key === "z") { if (lastSaved) undoLast(); return Boolean(lastSaved); }
-  const own = { l: () => tools.lock(), n: () => tools.next(), o: () => tools.older(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
+  const own = form && { z: undoLast, l: () => tools.lock(), n: () => tools.next(), o: () => tools.older(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
   if (own) { own(); return true; }
   // One that can be seen, else what the narrow page hides: its key still works.
   const targets = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]:not(label)`)];
@@ -548,7 +554,7 @@ body.classList.add("scripted");
 if (item()) {
   await load(stage);
   settle();
-}
+} else keys.print();
 body.dataset.ready = "";
 if (performance.getEntriesByType("navigation")[0]?.type === "back_forward") catchUp();
 sender.flush();
