@@ -353,3 +353,18 @@ def test_the_keys_printed_at_the_end_work_there(open_page: Opener) -> None:
     assert Annotation.objects.filter(state="withdrawn").count() == 1
     page.keyboard.press("h")
     page.wait_for_url("**/history/")
+
+
+@pytest.mark.parametrize(
+    ("form", "keys", "said"),
+    [("slider", ["5", "Enter"], "Saved: rated"), ("spans", ["0", "Enter"], "Saved: nothing marked")],
+)
+def test_an_answer_without_words_is_named_by_what_was_done(
+    open_page: Opener, form: str, keys: list[str], said: str
+) -> None:
+    place, ben = place_of(form, "The only answer.")
+    lend(ben, comparison_of(place, ["What else?"], ["Another answer."]))
+    page = ready(open_page(ben, PAGE))
+    for key in keys:
+        page.keyboard.press(key)
+    page.locator("[data-toast-slot]", has_text=said).wait_for()

@@ -293,7 +293,7 @@ function submit() {
   clearTimeout(drafting);
   const fields = { ...form.fields(), ...measure.fields(), person: body.dataset.person };
   settled.note(item().dataset.assignment);
-  outbox.add({ url: form.element.action, assignment: item().dataset.assignment, word: form.word, fields });
+  outbox.add({ url: form.element.action, assignment: item().dataset.assignment, word: savedWord(), fields });
   drafts.drop(item().dataset.assignment);
   state(t("Sending"), "mute ring");
   const sent = sender.flush();
@@ -303,6 +303,14 @@ function submit() {
     await sent;
     if (lastSaved && !stage.querySelector("[data-toast-slot]")?.childElementCount) offerUndo();
   }, ADVANCE_MS);
+}
+
+// What was answered, for "Saved: …"; where no answer has a word of its own, what was done.
+function savedWord() {
+  const rows = form.rows().filter((row) => form.answered(row)), looks = new Set(rows.map((row) => row.dataset.look));
+  if (rows.some((row) => form.outcome(row)) || ![...looks].every((look) => ["slider", "spans", "segments"].includes(look))) return form.word;
+  const marks = stage.querySelectorAll(".mark").length, marked = marks ? tn("{n} marked", "{n} marked", marks) : t("nothing marked");
+  return [looks.has("slider") && t("rated"), (looks.has("spans") || looks.has("segments")) && marked].filter(Boolean).join(", ");
 }
 
 async function undoLast() {
