@@ -368,3 +368,9 @@ def test_an_answer_without_words_is_named_by_what_was_done(
     for key in keys:
         page.keyboard.press(key)
     page.locator("[data-toast-slot]", has_text=said).wait_for()
+
+
+def test_undoing_where_nothing_was_done_says_so(open_page: Opener) -> None:
+    page = ready(open_page(place_with(1), PAGE))
+    page.keyboard.press("z")
+    page.locator("[data-toast-slot]", has_text="Nothing to undo.").wait_for()

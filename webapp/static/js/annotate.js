@@ -314,7 +314,12 @@ function savedWord() {
 }
 
 async function undoLast() {
-  if (!lastSaved || advancing) return;
+  if (advancing) return;
+  if (!lastSaved) {
+    // What waits to be sent is still said, with the way to send it.
+    if (!outbox.all().length) toast([element("span", {}, t("Nothing to undo."))], t("Nothing to undo."), 5_000);
+    return;
+  }
   const { annotation, word, opinion, fields } = lastSaved;
   lastSaved = null;
   const reply = await post(body.dataset.undo.replace(/0$/, String(annotation)), {}, token()).catch(() => null);
