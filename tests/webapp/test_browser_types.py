@@ -65,6 +65,10 @@ CASES = {
     "pairwise-cannot-judge": Case(
         "pairwise-aspects", ["u", "Enter"], lambda a: a["preference"]["outcome"] == "cannot_judge"
     ),
+    "pairwise-aspects-both-bad": Case(
+        "pairwise-aspects", ["x", "Enter"],
+        lambda a: a["preference"]["outcome"] == "both_bad" and a["preference"]["aspects"] == {},
+    ),
     "listwise": Case(
         "listwise", ["c", "1", "a", "2", "d", "2", "b", "4", "Enter"],
         lambda a: a["ranking"]["ranks"] == [2, 4, 1, 2], FIVE[:4],
@@ -108,6 +112,9 @@ CASES = {
         lambda a: one(a, "steps")["labels"] == ["right", "neutral", "neutral"], [LINES],
     ),
     "first-bad-step": Case("first-bad-step", ["j", "1", "Enter"], lambda a: one(a, "steps")["first_bad"] == 1, [LINES]),
+    "third-bad-step": Case(
+        "first-bad-step", ["j", "j", "1", "Enter"], lambda a: one(a, "steps")["first_bad"] == 2, [LINES]
+    ),
     "no-bad-step": Case("first-bad-step", ["0", "Enter"], lambda a: one(a, "steps")["first_bad"] is None, [LINES]),
     "siblings": Case(
         "siblings", ["b", "1", "2", "3", "Enter"], lambda a: a["siblings"]["ranks"] == [3, 1, 2], FIVE[:3]
@@ -121,6 +128,10 @@ CASES = {
         lambda a: [(s["quote"], s["category"], s["severity"]) for s in one(a, "errors")["spans"]]
         == [("second wörd", "accuracy", "major")],
         ["\n🙂\r\nOne\u202e second wörd here."],
+    ),
+    "spans-comment": Case(
+        "spans", ["m", "Enter", "1", "2", "Tab", *"no go", "Enter"],
+        lambda a: [s["comment"] for s in one(a, "errors")["spans"]] == ["no go"], ["One word here."],
     ),
     "spans-nothing": Case("spans", ["0", "0", "Enter"], lambda a: one(a, "errors")["spans"] == []),
     "mixed": Case(

@@ -244,9 +244,49 @@ def test_a_key_opens_the_earlier_turns_of_a_long_chat(open_page: Opener) -> None
     assert page.get_by_text("Turn 1 of it.").first.is_hidden()
     page.keyboard.press("o")
     page.get_by_text("Turn 1 of it.").first.wait_for()
-    assert page.evaluate("document.activeElement.matches('details.older > summary')")
     page.keyboard.press("o")
     assert page.get_by_text("Turn 1 of it.").first.is_hidden()
+
+
+@pytest.mark.parametrize("keys", [["g", "g"], ["s", "Escape"], ["o"]])
+def test_after_a_look_elsewhere_a_digit_and_enter_answer(open_page: Opener, keys: list[str]) -> None:
+    prompt = chat(*[(role, f"Turn {n} of it.") for n in range(3) for role in ("user", "assistant")], ("user", "And now?"))
+    _, ben = place_of("pairwise-reasons", prompts=[prompt])
+    page = ready(open_page(ben, PAGE))
+    for key in keys:
+        page.keyboard.press(key)
+    page.keyboard.press("7")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+
+
+def test_arrows_scroll_until_a_completion_is_in_hand(open_page: Opener) -> None:
+    _, ben = place_of("listwise", "One.", "Two.", "Three.")
+    page = ready(open_page(ben, PAGE))
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("c")
+    page.keyboard.press("ArrowUp")
+    assert page.locator("[data-look=place] select").evaluate_all("all => all.map((one) => one.value)") == ["", "", "1"]
+
+
+def test_p_takes_out_what_was_answered_last(open_page: Opener) -> None:
+    _, ben = place_of(BOTH_UNSURE)
+    page = ready(open_page(ben, PAGE))
+    page.keyboard.press("1")
+    page.keyboard.press("p")
+    assert page.locator("[data-row].here").get_attribute("data-row") == "overall"
+    assert page.locator("[data-row] input:checked").count() == 0
+
+
+def test_both_bad_can_be_said_wherever_the_cursor_is(open_page: Opener) -> None:
+    _, ben = place_of("edit")
+    page = ready(open_page(ben, PAGE))
+    page.keyboard.press("2")
+    assert page.locator("[data-row].here").get_attribute("data-row") != "preference"
+    page.keyboard.press("x")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    assert Annotation.objects.get(state="current").outcome == "both_bad"
 
 
 def test_finished_marks_are_come_back_to_by_key(open_page: Opener) -> None:

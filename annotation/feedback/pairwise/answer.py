@@ -93,7 +93,8 @@ def _aspects_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> 
     if answer.get("outcome") == "cannot_judge":
         return {}
     missing = [label for key, label in aspects.items() if key not in given]
-    if missing and question.get("aspects_required", True):
+    # Who finds both bad has said so of every aspect that is left out.
+    if missing and question.get("aspects_required", True) and answer.get("outcome") not in WITHOUT_STRENGTH:
         raise FormRefused(f"The aspect {missing[0]!r} needs an answer.")
     for key, one in given.items():
         if not isinstance(one, Mapping):

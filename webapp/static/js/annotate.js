@@ -413,12 +413,11 @@ const tools = {
     if (isFree) measure.use("free_scroll");
     say(isFree ? t("Each side scrolls on its own.") : t("Both sides scroll together."));
   },
-  // The earlier turns of a long chat: from their beginning, with the focus there.
+  // The earlier turns of a long chat, from their beginning. The focus stays where answers are given.
   older() {
     const older = stage.querySelector("details.older");
     if (!older) return;
     older.open = !older.open;
-    older.querySelector("summary").focus({ preventScroll: true });
     older.scrollIntoView({ block: "nearest" });
   },
   guide() {
@@ -426,7 +425,8 @@ const tools = {
     drawer.hidden = !drawer.hidden;
     const opener = document.querySelector("[aria-controls=guide]");
     opener.setAttribute("aria-expanded", String(!drawer.hidden));
-    (drawer.hidden ? opener : drawer).focus({ preventScroll: true });
+    if (drawer.hidden) return back(opener);
+    drawer.focus({ preventScroll: true });
   },
   keys() {
     const sheet = document.getElementById("keys");
@@ -508,7 +508,7 @@ document.addEventListener("keydown", (event) => {
 // From the choice to its one sentence; from anywhere else Tab goes its way.
 function toSentence(event) {
   if (event.shiftKey || !event.target.matches("body, [data-heading], [data-row], [data-row] input")) return false;
-  const sentence = [...form.blockOf(form.current).querySelectorAll(".sentence input")].find((input) => input.offsetParent);
+  const sentence = [...form.blockOf(form.current).querySelectorAll(".sentence input, .mark.open .mark-body > input")].find((input) => input.offsetParent);
   sentence?.focus();
   return Boolean(sentence);
 }
@@ -516,7 +516,7 @@ function toSentence(event) {
 function escape(event) {
   if (form && formKey(event, form)) return;
   const open = stage.querySelector("details.more[open]"), drawer = document.getElementById("guide");
-  if (open) { open.open = false; open.querySelector("summary").focus(); }
+  if (open) { open.open = false; back(open.querySelector("summary")); }
   else if (!drawer.hidden) tools.guide();
   else if (form && typing(event)) form.mark(form.current);
 }
@@ -526,6 +526,10 @@ function bareKey(event) {
   const key = keys.on ? keys.shipped(latin(event)) : null;
   if (key !== null && toolKey(key)) event.preventDefault();
 }
+// Where the focus was when a key opened something: there it goes back to, so that the next digit and Enter answer.
+let cameFrom = null;
+document.addEventListener("pointerdown", () => { cameFrom = null; }, true);
+function back(opener) { (cameFrom?.isConnected ? cameFrom : opener).focus({ preventScroll: true }); }
 
 function toolKey(key) {
   const own = form && { z: undoLast, l: () => tools.lock(), n: () => tools.next(), o: () => tools.older(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
@@ -534,6 +538,7 @@ function toolKey(key) {
   const targets = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]:not(label)`)];
   const target = targets.find((one) => one.offsetParent) ?? targets[0];
   opensFlag = key === "f";
+  if (!stage?.querySelector("details.more[open]") && document.getElementById("guide")?.hidden !== false) cameFrom = document.activeElement;
   target?.click();
   return Boolean(target);
 }

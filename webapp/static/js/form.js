@@ -95,6 +95,7 @@ export class AnswerForm {
     this.blockOf(row).classList.add("here");
     row.closest(".step")?.classList.add("here");
     for (const one of this.rows()) if (one.dataset.jump) one.classList.toggle("reached", this.#jump(one.dataset.jump) === one);
+    for (const one of this.root.querySelectorAll("[data-outcome]")) one.classList.toggle("reached", this.#only(one.dataset.key) === one);
     if (focus) row.focus({ preventScroll: true });
     if (scroll) this.#show(row);
     this.#progress();
@@ -111,7 +112,9 @@ export class AnswerForm {
 
   // Rows that are put away until somebody comes back to them (those of finished marks) are opened on the way.
   step(by) {
-    const rows = this.rows(true), at = rows.findIndex((row) => row.dataset.row === this.current?.dataset.row);
+    const rows = this.rows(true), own = rows.indexOf(this.current);
+    // Drawn anew it is another element of the same name; rows of one choice (the first bad step) share theirs.
+    const at = own >= 0 ? own : rows.findIndex((row) => row.dataset.row === this.current?.dataset.row);
     const row = rows[Math.max(0, Math.min(rows.length - 1, at + by))];
     this.mark(this.controller(row)?.reveal?.(row) ?? row);
   }
@@ -155,12 +158,18 @@ export class AnswerForm {
     if (this.#pickIn(this.current, key)) return true;
     const block = this.blockOf(this.current);
     const beside = [...block.querySelectorAll("[data-outcome], .chip")].find((label) => label.dataset.key.split(" ").includes(key));
-    if (beside) { this.#press(beside); return true; }
+    if (beside ?? this.#only(key)) { this.#press(beside ?? this.#only(key)); return true; }
     const jump = this.#jump(key);
     if (!jump) return false;
     this.mark(jump);
     this.controller(jump)?.open?.(jump);
     return true;
+  }
+
+  // What a key says where one question alone offers it ("both bad"): wherever the cursor is.
+  #only(key) {
+    const labels = [...this.root.querySelectorAll("[data-block]:not([hidden]) [data-outcome]")].filter((label) => label.dataset.key.split(" ").includes(key));
+    return labels.length === 1 ? labels[0] : null;
   }
 
   // The row that a key leads to: of several, that of the question at the cursor.
@@ -186,6 +195,7 @@ export class AnswerForm {
 
   #press(label) {
     const input = label.querySelector("input");
+    this.answeredLast = this.current;
     input.click();
     this.pressed = label;
     if (!label.matches(".chip") && this.root.isConnected) this.advance();
@@ -198,8 +208,13 @@ export class AnswerForm {
     return label;
   }
 
+  // Of the row at the cursor; where it is empty, of the one answered last, from which the cursor has gone on by itself.
   clear(row = this.current) {
     if (!row) return;
+    if (row === this.current && !this.answered(row) && this.answeredLast?.isConnected) {
+      row = this.answeredLast;
+      this.mark(row);
+    }
     this.controller(row)?.clear?.(row);
     for (const input of row.querySelectorAll("input[type=radio]:checked")) input.checked = false;
     for (const select of row.querySelectorAll("select")) select.value = "";

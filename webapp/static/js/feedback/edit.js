@@ -98,8 +98,10 @@ export function attach(block, data, form) {
       return true;
     },
     open() {
+      const isNew = !isChanged();
       if (!source()) choose(better());
       field.focus({ preventScroll: true });
+      if (isNew) field.setSelectionRange(0, 0); // reading begins there
       box.scrollIntoView({ block: "nearest" });
       form.refresh();
     },

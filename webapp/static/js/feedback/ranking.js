@@ -10,6 +10,7 @@ export function attach(block, data, form) {
   const select = (row) => row.querySelector("select");
   const letter = (row) => row.dataset.label.trim().slice(-1);
   const place = (row) => Number(select(row).value) || 0;
+  let inHand = null; // by its letter or a click; arrows scroll the page else
 
   const slots = make("ol", { class: "slots" });
   rows.forEach((_, at) => {
@@ -21,7 +22,7 @@ export function attach(block, data, form) {
   });
   for (const row of rows) {
     const hand = make("button", { type: "button", class: "hand", draggable: "true" }, make("span", { class: "letter" }, letter(row)), make("span", { class: "at small" }));
-    hand.addEventListener("click", () => form.mark(row, { scroll: false }));
+    hand.addEventListener("click", () => { inHand = row; form.mark(row, { scroll: false }); });
     hand.addEventListener("dragstart", (event) => { event.dataTransfer.setData("text/plain", letter(row)); form.mark(row, { focus: false, scroll: false }); });
     row.append(hand);
   }
@@ -66,7 +67,9 @@ export function attach(block, data, form) {
     if (!(taken && !ties && rows.every(place) && place(row) === at)) select(row).value = String(at);
     settle();
     changed();
-    if (advance) form.advance();
+    if (!advance) return;
+    inHand = null;
+    form.advance();
   }
 
   function insert(row, at) {
@@ -135,10 +138,14 @@ export function attach(block, data, form) {
   return {
     key(event) {
       if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return false;
-      if (!rows.includes(form.current)) return false;
+      if (!inHand || inHand !== form.current) return false;
       event.preventDefault();
       move(form.current, event.key === "ArrowUp" ? -1 : 1);
       return true;
+    },
+    open(row) {
+      inHand = row;
+      document.getElementById(`side-${letter(row)}`)?.scrollIntoView({ block: "nearest" });
     },
     pick(key, row) {
       if (!rows.includes(row) || !/^[1-9]$/.test(key) || Number(key) > rows.length) return false;

@@ -29,7 +29,7 @@ export function attach(block, data, form) {
   return {
     answered: (row) => (sliders.has(row) ? sliders.get(row).field.value !== "" : undefined),
     key(event, row) {
-      const slider = sliders.get(row), by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+      const slider = sliders.get(row), by = { ArrowLeft: -1, ArrowRight: 1 }[event.key]; // up and down scroll
       if (!slider || !by) return false;
       event.preventDefault();
       const { field, low, high } = slider, large = Math.max(1, Math.round((high - low) / 10));

@@ -209,7 +209,7 @@ export function attach(block, data, form) {
       });
     }
     if (data.comment) {
-      const input = make("input", { class: "input", type: "text", maxlength: 2000, dir: "auto", placeholder: t("Comment, optional"), "aria-label": t("Comment on “{quote}”", { quote: quoted(mark).slice(0, 60) }) });
+      const input = make("input", { class: "input", type: "text", form: "answer", maxlength: 2000, dir: "auto", placeholder: t("Comment, optional"), "aria-label": t("Comment on “{quote}”", { quote: quoted(mark).slice(0, 60) }) });
       input.value = mark.comment;
       input.addEventListener("input", () => { mark.comment = input.value; field.value = JSON.stringify(marks.map(({ id, quote, ...kept }) => kept)); form.on.changed(); });
       rows.push(input);
