@@ -526,6 +526,7 @@ function bareKey(event) {
   const key = keys.on ? keys.shipped(latin(event)) : null;
   if (key !== null && toolKey(key)) event.preventDefault();
 }
+
 // Where the focus was when a key opened something: there it goes back to, so that the next digit and Enter answer.
 let cameFrom = null;
 document.addEventListener("pointerdown", () => { cameFrom = null; }, true);
