@@ -285,7 +285,8 @@ class Postgres:
         }
         if not self.durable:
             # A commit still survives the death of the server, only not of the machine.
-            settings |= {"fsync": "off", "full_page_writes": "off"}
+            # Nor do statistics come and go by themselves, so that a test's plans are the same each time.
+            settings |= {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
         return " ".join(f"-c {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
 
     def _as_server(self, command: list[str | Path]) -> str:

@@ -106,10 +106,12 @@ LEND = """
   UPDATE annotation_demand d SET leased = d.leased + 1 WHERE d.comparison_id = ANY (ARRAY(SELECT comparison_id FROM pick))
   RETURNING d.comparison_id, d.pool, d.ord, d.reserved_for
 ), lent AS (
-  SELECT t.*, c.key || uuid_send(j.split_salt) AS draw, c.size, n.times
+  -- Each by its key: of a table that was emptied the planner expects no rows, and would read it whole.
+  SELECT t.*, c.size, n.times,
+    c.key || uuid_send((SELECT j.split_salt FROM annotation_project j WHERE j.id = c.project_id)) AS draw
   FROM took t
-  JOIN annotation_comparison c ON c.id = t.comparison_id
-  JOIN annotation_project j ON j.id = c.project_id
+  CROSS JOIN LATERAL (
+    SELECT c.key, c.size, c.project_id FROM annotation_comparison c WHERE c.id = t.comparison_id LIMIT 1) c
   CROSS JOIN LATERAL (
     SELECT count(*)::int AS times FROM annotation_assignment a WHERE a.comparison_id = t.comparison_id) n
 )
