@@ -161,7 +161,10 @@ def test_counts_of_a_large_project_are_kept_for_a_minute(scene: Scene) -> None:
 
 def test_judges_are_counted_beside_people_by_their_newest_answer(scene: Scene) -> None:
     told = Preference.objects.filter(current__origin="person", current__outcome__in=["first", "second"])
-    before, found = comparison_counts(project=scene.project), told.select_related("comparison", "current")[0]
+    # One of which the judge chose a side too: another choice of its own changes whether both agree, not that both spoke.
+    sided = Prediction.objects.filter(outcome__in=["first", "second"]).values("comparison_id")
+    found = told.filter(comparison__in=sided).select_related("comparison", "current").order_by("pk")[0]
+    before = comparison_counts(project=scene.project)
     assert sum(before.outcomes.values()) == sum(before.origins.values()) == Preference.objects.count()
     assert 0 < before.agree <= before.both_spoke <= told.count()
     other = Prediction.objects.get(comparison=found.comparison)
