@@ -62,6 +62,9 @@ def open_page(browser: Any, live_server: Any) -> Iterator[Opener]:
         else:
             context.add_cookies([_session(person) | {"url": live_server.url}])
         page.goto(address)
+        if options.get("java_script_enabled", True) and page.locator("body.annotate[data-next] [data-item]").count():
+            # A key that comes before the script is there answers nothing.
+            page.locator("body[data-ready]").wait_for()
         return page
 
     yield open_as

@@ -530,7 +530,11 @@ function bareKey(event) {
 // Where the focus was when a key opened something: there it goes back to, so that the next digit and Enter answer.
 let cameFrom = null;
 document.addEventListener("pointerdown", () => { cameFrom = null; }, true);
-function back(opener) { (cameFrom?.isConnected ? cameFrom : opener).focus({ preventScroll: true }); }
+function back(opener) {
+  // The page's body takes no focus; leaving the field is going back there.
+  if (cameFrom === document.body) return document.activeElement?.blur();
+  (cameFrom?.isConnected ? cameFrom : opener).focus({ preventScroll: true });
+}
 
 function toolKey(key) {
   const own = form && { z: undoLast, l: () => tools.lock(), n: () => tools.next(), o: () => tools.older(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
