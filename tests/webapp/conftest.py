@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -94,3 +95,4 @@ def _let_the_server_end() -> None:
             if cursor.fetchone() == (0,):
                 return
         time.sleep(0.05)
+    warnings.warn("The server was still answering a closed page when the tables were emptied.", stacklevel=2)
