@@ -95,8 +95,9 @@ RESUMABLE = """(a.state = 'offered' AND NOT d.held_back
          OR a.state = 'expired' AND a.times_expired < %(most_expired)s AND d.is_open)"""
 RESUME = RESUME.format(resumable=RESUMABLE)
 
+# Looked up by its key for each place: OFFSET keeps the planner from reading all that a person ever had instead.
 NEVER_MET = """NOT EXISTS (SELECT 1 FROM annotation_assignment a
-                    WHERE a.participation_id = %(me)s AND a.comparison_id = d.comparison_id)"""
+                    WHERE a.participation_id = %(me)s AND a.comparison_id = d.comparison_id OFFSET 0)"""
 
 # Count a place of what `pick` locked, and give it to a person: leased now, or offered. The order of two sides is a keyed
 # hash of the comparison and of how often it was lent, each following pair of showings having both sides once; more
@@ -134,6 +135,9 @@ LEASED = {
     "lease_until": "now() + make_interval(secs => %(lease)s)",
 }
 
+STRIDE = 30  # places that a cursor may lag behind, each looked up anew by every call
+LAST_POOL = 32_767
+
 # What opened again, then from the cursor on (at pool 0 or later; another bound on `pool` beside it would become the start
 # of the index scan instead). The cursor moves up in strides, so that few calls write it.
 PICK = f"""
@@ -148,8 +152,8 @@ WITH express AS MATERIALIZED (
   ORDER BY d.pool, d.ord LIMIT 1
 ), moved AS (
   UPDATE annotation_participation p SET cursor_version = %(version)s, cursor_pool = at.pool, cursor_ord = at.ord
-  FROM (SELECT coalesce(max(pool), {32767}) AS pool, coalesce(max(ord), 0) AS ord FROM first) at
-  WHERE p.id = %(me)s AND (p.cursor_version <> %(version)s OR at.pool > p.cursor_pool OR at.ord > p.cursor_ord + {100})
+  FROM (SELECT coalesce(max(pool), {LAST_POOL}) AS pool, coalesce(max(ord), 0) AS ord FROM first) at
+  WHERE p.id = %(me)s AND (p.cursor_version <> %(version)s OR at.pool > p.cursor_pool OR at.ord > p.cursor_ord + {STRIDE})
 ), main AS MATERIALIZED (
   SELECT d.comparison_id FROM annotation_demand d
   WHERE d.project_id = %(project)s AND d.reserved_for = 0 AND d.is_open

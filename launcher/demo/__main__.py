@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,6 @@ from launcher.home import ROOT, Home
 from launcher.postgres import Postgres
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
-
     from launcher.demo.findings import Run
     from launcher.demo.records import Labels
     from launcher.demo.world.evaluation import Measured, Ranking
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 OWNER = "owner@demo.example"
 VERSION, TRAINING = "first", "long"
 LEAST_CONFIDENCE, CHES_SHARE, BETA = 0.8, 0.95, 0.3
+WORLD_THREADS = 2  # whatever the machine has, so that each trains the same models
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,12 @@ def _slug_free(home: Home) -> str:
 
 
 def _run(demo: Demo) -> int:
+    with _product_running(demo):
+        run = _job(demo)
+    # Only now, and torch with them: the product starts meanwhile.
     from launcher.demo.findings import report_build
     from launcher.demo.report import report_html, report_text
 
-    with _product_running(demo):
-        run = _job(demo)
     report = report_build(run)
     written = demo.home.path / "reports" / demo.slug / "main-job.html"
     written.parent.mkdir(parents=True, exist_ok=True)
@@ -187,39 +188,43 @@ def _job(demo: Demo) -> Run:
         demo.command("freeze_version", "--name", VERSION, *_filters(base))
         folder = demo.home.path / "exports" / f"{slug}-{VERSION}"
         exported = demo.command("export_version", VERSION, "--format", "trl-preference", "--out", str(folder))
-    with clock.stage("train"):
+    with clock.stage("train"), ThreadPoolExecutor(1) as aside:
+        base_measured = aside.submit(_measure, demo, demo.base)  # training leaves a core to it
         demo.command(
             "train", "--version", VERSION, "--model", base, "--name", TRAINING, "--beta", str(BETA),
             "--learning-rate", "2e-4", "--epochs", "3", "--batch-size", "16", "--seed", str(demo.seed),
         )  # fmt: skip
-    with clock.stage("evaluate"):
-        before, after, ranking = _evaluate(demo)
     with clock.stage("check"), _records(demo) as records:
         routed = records.rows(ASSIGNED_TO_NOBODY)[0]
-        return Run(
-            slug=slug,
-            version=VERSION,
-            beta=BETA,
-            majority=majority,
-            weighted=weighted,
-            reliability=_reliability(demo),
-            agreement=records.rows(AGREEMENT)[0][0],
-            routing=routing,
-            routed_to_model=routed[0],
-            assigned_of_those=routed[1],
-            drops=[
-                (str(cause), dropped, left) for cause, dropped, left in records.rows(DROPS, version=VERSION)
-            ],
-            before_ches=records.rows(BEFORE_CHES, version=VERSION, least=LEAST_CONFIDENCE),
-            traced=records.rows(TRACE, version=VERSION),
-            exported=exported["counts"]["rows"],
-            curves=[(step, values) for step, values in records.rows(CURVES, run=TRAINING)],
-            before=before,
-            after=after,
-            ranking=ranking,
-            left_open=places - votes,
-            stages=clock.stages,
-        )
+        found = {
+            "reliability": _reliability(demo),
+            "agreement": records.rows(AGREEMENT)[0][0],
+            "routed_to_model": routed[0],
+            "assigned_of_those": routed[1],
+            "drops": [(str(cause), *counts) for cause, *counts in records.rows(DROPS, version=VERSION)],
+            "before_ches": records.rows(BEFORE_CHES, version=VERSION, least=LEAST_CONFIDENCE),
+            "traced": records.rows(TRACE, version=VERSION),
+            "curves": [(step, values) for step, values in records.rows(CURVES, run=TRAINING)],
+        }
+        checkpoint = _checkpoint(demo)
+    demo.product.ask_to_stop()
+    with clock.stage("evaluate"):
+        before, after, ranking = base_measured.result(), _measure(demo, checkpoint), _rank(demo, checkpoint)
+    return Run(
+        slug=slug,
+        version=VERSION,
+        beta=BETA,
+        majority=majority,
+        weighted=weighted,
+        routing=routing,
+        exported=exported["counts"]["rows"],
+        before=before,
+        after=after,
+        ranking=ranking,
+        left_open=places - votes,
+        stages=clock.stages,
+        **found,
+    )
 
 
 def _world_make(demo: Demo) -> None:
@@ -232,9 +237,10 @@ def _world_make(demo: Demo) -> None:
     from launcher.demo.world.grammar import DEMO, prompts_distinct
     from launcher.demo.world.sampling import samples_draw
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(WORLD_THREADS)
     demo.base = base_folder(demo.cache, demo.seed)
     demo.judge = judge_folder(demo.cache, demo.seed)
+    torch.set_num_threads(1)  # the product starts beside it
     prompts = prompts_distinct(Random(demo.seed), DEMO, demo.sizes.prompts)
     samples = samples_draw(model_load(demo.base), prompts, demo.sizes.samples, 0.8, demo.seed)
     completions: dict[str, list[dict[str, Any]]] = {prompt: [] for prompt in prompts}
@@ -322,19 +328,23 @@ def _reliability(demo: Demo) -> list[Any]:
     ]
 
 
-def _evaluate(demo: Demo) -> tuple[Measured, Measured, Ranking]:
-    """Measure the base and the checkpoint of the run on prompts that nobody trained or voted on."""
+def _measure(demo: Demo, folder: Path) -> Measured:
+    """Measure a model on prompts that nobody trained or voted on."""
     from launcher.demo.world.cache import model_load
-    from launcher.demo.world.evaluation import held_out_prompts, model_measure, pairs_known, ranking_measure
+    from launcher.demo.world.evaluation import held_out_prompts, model_measure
 
-    before, after = model_load(demo.base), model_load(_checkpoint(demo))
     prompts = held_out_prompts(demo.sizes.held_out, demo.seed)
+    return model_measure(model_load(folder), prompts, demo.sizes.held_out_samples, seed=demo.seed)
 
-    def measure(model: LlamaForCausalLM) -> Measured:
-        return model_measure(model, prompts, demo.sizes.held_out_samples, seed=demo.seed)
 
-    ranking = ranking_measure(before, after, pairs_known(before, prompts, demo.seed + 1))
-    return measure(before), measure(after), ranking
+def _rank(demo: Demo, checkpoint: Path) -> Ranking:
+    """How the base and the checkpoint rank held-out pairs whose truth is known."""
+    from launcher.demo.world.cache import model_load
+    from launcher.demo.world.evaluation import held_out_prompts, pairs_known, ranking_measure
+
+    before, after = model_load(demo.base), model_load(checkpoint)
+    prompts = held_out_prompts(demo.sizes.held_out, demo.seed)
+    return ranking_measure(before, after, pairs_known(before, prompts, demo.seed + 1))
 
 
 def _checkpoint(demo: Demo) -> Path:

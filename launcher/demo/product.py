@@ -40,6 +40,7 @@ class Product:
         self.log = home.log / "demo.log"
         self.address = ""
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_asked = False
 
     def start(self) -> None:
         """Begin to start everything; `wait` says when it is there."""
@@ -81,13 +82,18 @@ class Product:
         found = [service.pid() for service in (Postgres(self.home), Redis(self.home))]
         return [pid for pid in found if pid]
 
+    def ask_to_stop(self) -> None:
+        """Begin to stop everything; `stop` says when it has."""
+        if self._process and self._process.poll() is None and not self._is_asked:
+            self._is_asked = True
+            self._process.send_signal(signal.SIGINT)
+
     def stop(self) -> None:
         """Stop everything; raises StageFailed if it does not stop cleanly."""
+        self.ask_to_stop()
         process, self._process = self._process, None
         if process is None:
             return
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
         try:
             code = process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

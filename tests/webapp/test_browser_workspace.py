@@ -329,6 +329,28 @@ def test_the_field_of_an_edit_is_as_wide_as_the_text_and_grows_with_it(open_page
     assert "It is better now." in Annotation.objects.get(assignment__isnull=False).answers["edit"]["text"]
 
 
+def test_an_edit_follows_the_preference_until_words_are_written(open_page: Opener) -> None:
+    _, ben = place_of("edit", "The first answer.", "The second answer.")
+    page = ready(open_page(ben, PAGE))
+    for key in ("7", "e"):
+        page.keyboard.press(key)
+    was = page.input_value("textarea:focus")
+    page.keyboard.press("Escape")
+    page.locator("[data-row=preference] input").first.check()
+    page.locator("[data-look=edit]").focus()
+    page.keyboard.press("e")
+    assert page.input_value("textarea:focus") != was, "nothing was written, so it repairs what is preferred now"
+    page.keyboard.insert_text("Really: ")
+    page.keyboard.press("Escape")
+    assert not page.locator("[data-edit-other]").is_visible()
+    page.locator("[data-row=preference] input").last.check()
+    said = page.locator("[data-edit-other]")
+    said.wait_for()
+    assert said.inner_text() == "You prefer B, and this repairs A."
+    page.locator("[data-row=preference] input").first.check()
+    said.wait_for(state="hidden")
+
+
 def test_a_short_latin_prompt_stands_under_its_heading_in_arabic(open_page: Opener) -> None:
     _, ben = place_of("pairwise", prompts=["Which city?"])
     User.objects.filter(pk=ben.pk).update(interface_language="ar")

@@ -204,7 +204,10 @@ function settle() {
   for (const part of document.querySelectorAll("button[data-do=differences], #keys .keys > div:has(> dt > :is([data-cap=d], [data-cap=n]))")) part.hidden = !differences.fits(stage);
   const draft = drafts.get(item().dataset.assignment, formId());
   if (draft) { form.fill(draft); say(t("What you had begun here is back.")); }
-  for (const letter of form.letters) for (const cap of document.querySelectorAll(`header [data-key="${letter}"] > kbd, .dock [data-key="${letter}"] > kbd`)) cap.textContent = `⇧${letter.toUpperCase()}`;
+  for (const cap of document.querySelectorAll("header [data-key]:not(label) > kbd, .dock [data-key]:not(label) > kbd, #keys > dl [data-cap]")) {
+    const key = cap.dataset.cap ?? cap.parentElement.dataset.key;
+    if (/^[a-z]$/.test(key)) cap.textContent = (form.letters.includes(key) ? "⇧" : "") + key.toUpperCase();
+  }
   keys.print();
   lookAhead();
 }
@@ -413,12 +416,14 @@ const tools = {
     if (isFree) measure.use("free_scroll");
     say(isFree ? t("Each side scrolls on its own.") : t("Both sides scroll together."));
   },
-  // The earlier turns of a long chat, from their beginning. The focus stays where answers are given.
+  // The earlier turns of a long chat, from their beginning. The focus stays where answers are given, and folding them
+  // brings that back into view.
   older() {
     const older = stage.querySelector("details.older");
     if (!older) return;
     older.open = !older.open;
     older.scrollIntoView({ block: "nearest" });
+    if (!older.open) form.mark(form.current, { focus: false });
   },
   guide() {
     const drawer = document.getElementById("guide");

@@ -146,7 +146,7 @@ export class AnswerForm {
       cap: label.dataset.key.split(" ").map((key) => key.toUpperCase()).join(" "),
       name: label.matches("[data-outcome]") ? label.dataset.key : null,
       word: label.dataset.word ?? label.querySelector("bdi").textContent,
-    }));
+    })).filter(({ cap, word }) => cap !== word); // a letter that stands for its completion says nothing more
   }
 
   // --- answering ---
@@ -236,7 +236,9 @@ export class AnswerForm {
       for (const input of this.blockOf(row).querySelectorAll("[data-outcome] input[type=checkbox]:checked")) input.checked = false;
     }
     if (event.target.type === "radio") this.#keepApart(event.target);
-    this.controller(row ?? this.current)?.changed?.(row);
+    const own = this.controller(row ?? this.current);
+    own?.changed?.(row);
+    for (const one of this.attached.values()) if (one !== own) one.changedElsewhere?.();
     this.refresh();
     const isByPointer = Date.now() - this.pointerAt < POINTER_MS;
     if (row && isByPointer && event.target.type === "radio") {

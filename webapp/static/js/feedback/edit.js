@@ -1,12 +1,14 @@
 // Writing the better completion: E opens a field that begins with the words of the better side, Escape comes back to the
 // keys, and below stands what would change. Where the form stands beside the completions, the field stands in its own, as
-// wide as what it repairs; it grows with its text.
+// wide as what it repairs; it grows with its text. Where the preference moves afterwards, words that nobody touched follow
+// it; written ones stay, and the page says which completion they repair.
 
 import { sharedPairs, wordsIn } from "../differences.js";
 import { make, t } from "../words.js";
 
 export function attach(block, data, form) {
   const row = block.querySelector("[data-look=edit]"), field = row.querySelector("textarea"), preview = row.querySelector("[data-preview]");
+  const other = row.querySelector("[data-edit-other]");
   const radios = [...row.querySelectorAll("input[type=radio]")];
   const source = () => radios.find((radio) => radio.checked)?.value;
   const box = row.querySelector(".edit"), isWide = matchMedia("(min-width: 961px)");
@@ -23,10 +25,24 @@ export function attach(block, data, form) {
     form.mark(row);
   });
 
-  // The side that the other answers of this form prefer, else the first that can be edited.
-  function better() {
-    const picked = document.querySelector(".side.picked")?.dataset.side ?? [...document.querySelectorAll("[data-row] input[type=radio]:checked")].map((radio) => radio.dataset.side).find((side) => side in data.sources);
-    return picked in data.sources ? picked : Object.keys(data.sources)[0];
+  // The side that the other answers of this form prefer, if one can be edited.
+  function preferred() {
+    const picked = [...document.querySelectorAll("[data-row] input[type=radio]:checked")].filter((radio) => !row.contains(radio)).map((radio) => radio.dataset.side);
+    return picked.find((side) => side in data.sources) ?? null;
+  }
+  const better = () => preferred() ?? Object.keys(data.sources)[0];
+
+  // Whether it repairs another completion than the one that is preferred now; that is allowed, and may be an oversight.
+  function compare() {
+    const side = preferred(), isOther = isChanged() && side !== null && side !== source();
+    other.hidden = !isOther;
+    other.textContent = isOther ? t("You prefer {side}, and this repairs {other}.", { side, other: source() }) : "";
+  }
+
+  function follow() {
+    const side = preferred();
+    if (source() && side !== null && side !== source() && !isChanged()) choose(side);
+    compare();
   }
 
   function choose(side) {
@@ -73,6 +89,7 @@ export function attach(block, data, form) {
     box.hidden = !source();
     put();
     grow();
+    compare();
     preview.hidden = !isChanged();
     if (preview.hidden) return;
     const a = wordsIn(data.sources[source()]), b = wordsIn(field.value), pairs = sharedPairs(a, b), parts = [];
@@ -107,6 +124,7 @@ export function attach(block, data, form) {
     },
     answered: () => isChanged(),
     changed: begin,
+    changedElsewhere: follow,
     clear: drop,
     filled() { begun = source() ?? ""; if (source() && field.value === "") begin(); show(); },
     // A text that was opened and not changed is no answer.
