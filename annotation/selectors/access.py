@@ -65,11 +65,13 @@ def _row(statement: str, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
 
 
 PERSON = "SELECT {columns} FROM annotation_user t WHERE t.id = %(id)s"
-PROJECT = """
-SELECT {columns}, ARRAY(
-  SELECT m.role::text FROM annotation_membership m WHERE m.project_id = t.id AND m.user_id = %(user)s)
-FROM annotation_project t WHERE t.slug = %(slug)s
+HELD = "ARRAY(SELECT m.role::text FROM annotation_membership m WHERE m.project_id = t.id AND m.user_id = {user})"
+PROJECT = "SELECT {columns}, {held} FROM annotation_project t WHERE t.slug = %(slug)s"
+PERSON_AND_PROJECT = """
+SELECT {person}, {columns}, {held} FROM annotation_user u LEFT JOIN annotation_project t ON t.slug = %(slug)s
+WHERE u.id = %(user)s
 """
+Found = tuple[Project, frozenset[str]]
 
 
 def user_get(*, user_id: int) -> User | None:
@@ -77,17 +79,34 @@ def user_get(*, user_id: int) -> User | None:
     return _instance(User, row) if row else None
 
 
-def project_with_roles(*, user: User, slug: str) -> tuple[Project, frozenset[str]] | None:
+def project_with_roles(*, user: User, slug: str) -> Found | None:
     """The project and this person's roles in it, in one query; None if there is no such project."""
-    row = _row(PROJECT.format(columns=_columns(Project)), {"slug": slug, "user": user.pk})
+    statement = PROJECT.format(columns=_columns(Project), held=HELD.format(user="%(user)s"))
+    row = _row(statement, {"slug": slug, "user": user.pk})
+    return None if row is None else (_instance(Project, row), _added_up(user, row[-1]))
+
+
+def user_and_project(*, user_id: int, slug: str) -> tuple[User | None, Found | None]:
+    """Both, with the roles of the one in the other, in one query; None for what there is not."""
+    row = _row(_person_and_project(), {"slug": slug, "user": user_id})
     if row is None:
-        return None
-    project, held = _instance(Project, row), row[-1]
+        return None, None
+    user, rest = _instance(User, row), row[len(_readers(User)) :]
+    return user, None if rest[0] is None else (_instance(Project, rest), _added_up(user, rest[-1]))
+
+
+@cache
+def _person_and_project() -> str:
+    person, held = _columns(User).replace("t.", "u."), HELD.format(user="u.id")
+    return PERSON_AND_PROJECT.format(person=person, columns=_columns(Project), held=held)
+
+
+def _added_up(user: User, held: Sequence[str]) -> frozenset[str]:
     if not user.is_active:
-        return project, frozenset()
+        return frozenset()
     if user.is_site_admin:
-        return project, EVERY_ROLE | {"site_admin"}
-    return project, frozenset().union(*(_INCLUDES.get(role, frozenset({role})) for role in held))
+        return EVERY_ROLE | {"site_admin"}
+    return frozenset().union(*(_INCLUDES.get(role, frozenset({role})) for role in held))
 
 
 def project_get_for(*, user: User | AnonymousUser, slug: str, roles: Collection[str] = EVERY_ROLE) -> Project:
