@@ -20,7 +20,7 @@ from django.utils import translation
 
 from annotation.errors import AnnotationError, Conflict, KeptAsSurplus, NotAllowed, NotFound, SomebodyElse
 from annotation.models import User
-from annotation.selectors.access import Found, project_with_roles, projects_with_roles, user_and_project
+from annotation.selectors.access import Found, project_with_roles, projects_with_roles
 from annotation.selectors.tokens import service_token_get
 from pipelines.errors import MissingExtra, PipelineError
 from webapp.access import ACCESS, SIGNED_IN, Rule
@@ -129,13 +129,16 @@ class AccessTable:
         return None
 
     def _person_with_project(self, request: HttpRequest, slug: str) -> Found | None:
-        """Signs in who has a session, and brings the project along: one query instead of two."""
-        user_id = request.session.get(SESSION_KEY) if slug and request.scopes is None else None  # type: ignore[attr-defined]
-        if user_id is None:
+        """Signs in whom the session names; the project comes along in the same query."""
+        if request.scopes is not None:  # type: ignore[attr-defined]
             return None
-        user, found = user_and_project(user_id=int(user_id), slug=slug)
-        with reading(user):
-            return found if user is not None and request.user.pk == user.pk else None
+        store = request.session
+        store.slug = slug
+        if SESSION_KEY not in store:
+            return None
+        with reading(store.person):
+            is_theirs = store.person is not None and request.user.pk == store.person.pk
+        return store.project if is_theirs else None
 
     def _check(
         self, request: HttpRequest, rule: Rule, who: frozenset[str], slug: str, found: Found | None
@@ -166,7 +169,8 @@ class AccessTable:
     def _project_check(
         self, request: HttpRequest, slug: str, who: frozenset[str], found: Found | None
     ) -> None:
-        found = found or project_with_roles(user=request.user, slug=slug)  # type: ignore[arg-type]
+        if found is None or found[0].slug != slug:
+            found = project_with_roles(user=request.user, slug=slug)  # type: ignore[arg-type]
         limit = getattr(request, "token_project_id", None)
         if found is None or not found[1] & who or limit not in {None, found[0].pk}:
             raise NotFound(ABSENT)

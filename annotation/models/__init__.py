@@ -5,7 +5,7 @@ from annotation.models.assignments import Assignment, Demand, Group, Offer, Part
 from annotation.models.comparisons import Comparison, ComparisonCompletion, Import
 from annotation.models.media import Media, MediaUse
 from annotation.models.outbox import OutboxEvent
-from annotation.models.people import Membership, Role, ServiceToken, SignInLink, User
+from annotation.models.people import Membership, Role, ServiceToken, Session, SignInLink, User
 from annotation.models.profiles import Profile
 from annotation.models.projects import FormRevision, GuidelineRevision, Project
 from annotation.models.texts import Completion, LanguageModel, Prompt, Text
@@ -35,6 +35,7 @@ __all__ = [
     "Rater",
     "Role",
     "ServiceToken",
+    "Session",
     "SignInLink",
     "Text",
     "User",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -67,9 +68,11 @@ def _row(statement: str, parameters: Mapping[str, Any]) -> Sequence[Any] | None:
 PERSON = "SELECT {columns} FROM annotation_user t WHERE t.id = %(id)s"
 HELD = "ARRAY(SELECT m.role::text FROM annotation_membership m WHERE m.project_id = t.id AND m.user_id = {user})"
 PROJECT = "SELECT {columns}, {held} FROM annotation_project t WHERE t.slug = %(slug)s"
-PERSON_AND_PROJECT = """
-SELECT {person}, {columns}, {held} FROM annotation_user u LEFT JOIN annotation_project t ON t.slug = %(slug)s
-WHERE u.id = %(user)s
+SESSION = """
+SELECT s.session_data, {person}, {columns}, {held}
+FROM annotation_session s LEFT JOIN annotation_user u ON u.id = s.user_id
+LEFT JOIN annotation_project t ON t.slug = %(slug)s
+WHERE s.session_key = %(key)s AND s.expire_date > now()
 """
 Found = tuple[Project, frozenset[str]]
 
@@ -86,19 +89,31 @@ def project_with_roles(*, user: User, slug: str) -> Found | None:
     return None if row is None else (_instance(Project, row), _added_up(user, row[-1]))
 
 
-def user_and_project(*, user_id: int, slug: str) -> tuple[User | None, Found | None]:
-    """Both, with the roles of the one in the other, in one query; None for what there is not."""
-    row = _row(_person_and_project(), {"slug": slug, "user": user_id})
+@dataclass(frozen=True)
+class SessionRead:
+    """A live session's data as they are stored, whose it is, and the project asked for, with that person's roles in it."""
+
+    data: str
+    user: User | None
+    project: Found | None
+
+
+def session_read(*, key: str, slug: str) -> SessionRead | None:
+    """What a request begins with, in one query; None where the session is over or unknown."""
+    row = _row(_session(), {"key": key, "slug": slug})
     if row is None:
-        return None, None
-    user, rest = _instance(User, row), row[len(_readers(User)) :]
-    return user, None if rest[0] is None else (_instance(Project, rest), _added_up(user, rest[-1]))
+        return None
+    person, project = row[1:], row[1 + len(_readers(User)) :]
+    user = None if person[0] is None else _instance(User, person)
+    if user is None or project[0] is None:
+        return SessionRead(row[0], user, None)
+    return SessionRead(row[0], user, (_instance(Project, project), _added_up(user, row[-1])))
 
 
 @cache
-def _person_and_project() -> str:
-    person, held = _columns(User).replace("t.", "u."), HELD.format(user="u.id")
-    return PERSON_AND_PROJECT.format(person=person, columns=_columns(Project), held=held)
+def _session() -> str:
+    person = _columns(User).replace("t.", "u.")
+    return SESSION.format(person=person, columns=_columns(Project), held=HELD.format(user="u.id"))
 
 
 def _added_up(user: User, held: Sequence[str]) -> frozenset[str]:

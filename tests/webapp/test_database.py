@@ -13,6 +13,7 @@ from django.db import OperationalError, connection, connections
 from django.test import Client
 
 from annotation.models import User
+from tests import cast
 from webapp.away import OneLine, database_away
 from webapp.sessions import SessionStore
 from webapp.settings import _database
@@ -96,12 +97,13 @@ def test_only_an_absent_database_counts_as_away(state: str | None, away: bool) -
 
 @pytest.mark.django_db
 def test_a_session_that_is_over_or_unknown_names_nobody() -> None:
-    session = SessionStore()
-    session[SESSION_KEY] = "1"
+    session, ben = SessionStore(), cast.person("Ben")
+    session[SESSION_KEY] = str(ben.pk)
     session.create()
-    assert SessionStore(session.session_key)[SESSION_KEY] == "1"
+    read = SessionStore(session.session_key)
+    assert (read[SESSION_KEY], read.person, read.project) == (str(ben.pk), ben, None)
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE django_session SET expire_date = now() - interval '1 second'")
+        cursor.execute("UPDATE annotation_session SET expire_date = now() - interval '1 second'")
     for key in (session.session_key, "never-made"):
         over = SessionStore(key)
         assert over.get(SESSION_KEY) is None
