@@ -60,7 +60,8 @@ def programs(bind: str) -> list[Program]:
     python = [sys.executable, "-m"]
     web = [*python, "gunicorn", "webapp.wsgi:application", "--bind", bind, "--workers", "2", "--threads", "4"]
     # Loaded once and forked: a killed worker is back at once, and the pages of the code are shared.
-    web += ["--preload", "--worker-class", "gthread", "--graceful-timeout", "5", "--timeout", "60", "--no-control-socket"]
+    web += ["--preload", "--worker-class", "gthread", "--keep-alive", "75", "--graceful-timeout", "5", "--timeout", "60"]
+    web += ["--no-control-socket"]
     queues = ["default", "ml", "train"] if importlib.util.find_spec("torch") else ["default"]
     if len(queues) == 1:
         say(f"only the web side is installed{NO_ML}")
