@@ -336,18 +336,17 @@ def test_an_edit_follows_the_preference_until_words_are_written(open_page: Opene
         page.keyboard.press(key)
     was = page.input_value("textarea:focus")
     page.keyboard.press("Escape")
-    page.locator("[data-row=preference] input").first.check()
-    page.locator("[data-look=edit]").focus()
+    page.locator("[data-row=preference] label").first.click()
     page.keyboard.press("e")
     assert page.input_value("textarea:focus") != was, "nothing was written, so it repairs what is preferred now"
     page.keyboard.insert_text("Really: ")
     page.keyboard.press("Escape")
     assert not page.locator("[data-edit-other]").is_visible()
-    page.locator("[data-row=preference] input").last.check()
+    page.locator("[data-row=preference] label").nth(6).click()
     said = page.locator("[data-edit-other]")
     said.wait_for()
     assert said.inner_text() == "You prefer B, and this repairs A."
-    page.locator("[data-row=preference] input").first.check()
+    page.locator("[data-row=preference] label").first.click()
     said.wait_for(state="hidden")
 
 
