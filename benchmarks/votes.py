@@ -129,13 +129,14 @@ class Caller:
 
     def call(self, method: str, path: str, fields: dict[str, str] | None = None) -> tuple[int, bytes]:
         kind = {"Content-Type": "application/x-www-form-urlencoded"} if fields else {}
-        for _ in range(2):  # a kept connection may have been closed meanwhile; every call here may be sent again
-            try:
-                self.connection.request(method, path, urlencode(fields or {}), self.headers | kind)
-                reply = self.connection.getresponse()
-                break
-            except (http.client.RemoteDisconnected, ConnectionError):
-                self.connection.close()
+        body, headers = urlencode(fields or {}), self.headers | kind
+        try:
+            self.connection.request(method, path, body, headers)
+            reply = self.connection.getresponse()
+        except ConnectionError:  # a kept connection that was closed meanwhile
+            self.connection.close()
+            self.connection.request(method, path, body, headers)
+            reply = self.connection.getresponse()
         return reply.status, reply.read()
 
 
@@ -237,11 +238,15 @@ class Line:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         reply = await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r")[0]))
         if "connection: close" in head:
-            writer.close()
-            self.streams = None
+            self.close()
         if head.split()[1][0] != "2":
             raise OSError(head.partition("\r")[0])
         return json.loads(reply)
+
+    def close(self) -> None:
+        if self.streams:
+            self.streams[1].close()
+        self.streams = None
 
 
 async def think_and_vote(address: str, sessions: list[str], seconds: float) -> dict[str, Any]:
@@ -256,9 +261,10 @@ async def think_and_vote(address: str, sessions: list[str], seconds: float) -> d
 
         async def timed_call(kind: str, *words: Any) -> Any:
             start = time.perf_counter()
-            reply = await line.call(*words)
-            took[kind].append(time.perf_counter() - start)
-            return reply
+            try:
+                return await asyncio.wait_for(line.call(*words), 60)
+            finally:
+                took[kind].append(time.perf_counter() - start)
 
         await asyncio.sleep(rng.uniform(0, THINK_SECONDS))
         while time.monotonic() < end:
@@ -269,7 +275,7 @@ async def think_and_vote(address: str, sessions: list[str], seconds: float) -> d
                 await timed_call("submit", "POST", f"/p/speed/annotate/{lent['id']}/submit", fields)
             except (OSError, EOFError, ValueError, KeyError) as error:
                 errors.append(repr(error))
-                line.streams = None
+                line.close()
 
     await asyncio.gather(*(person(session) for session in sessions))
     return {

@@ -28,4 +28,4 @@ COPY requirements requirements
 USER 10001
 VOLUME /home/winnow/data
 EXPOSE 8000
-CMD ["python", "-m", "gunicorn", "webapp.wsgi:application", "--bind", "0.0.0.0:8000", "--preload", "--workers", "2", "--worker-class", "gthread", "--threads", "4", "--keep-alive", "75", "--no-control-socket"]
+CMD ["python", "-m", "gunicorn", "webapp.wsgi:application", "--bind", "0.0.0.0:8000", "--preload", "--workers", "2", "--worker-class", "gthread", "--threads", "4", "--keep-alive", "75", "--graceful-timeout", "5", "--no-control-socket"]

@@ -54,9 +54,10 @@ class User(AbstractBaseUser):
 
 
 class Session(AbstractBaseSession):
-    """A session of a browser. Its data name the person; the column lets one query read both."""
+    """A session of a browser. Its signed data name the person; the column lets one query read both."""
 
-    user = models.ForeignKey(User, models.CASCADE, related_name="sessions", null=True)
+    # Without a constraint: Django takes any refusal by the database for a key that is taken, and tries others for ever.
+    user = models.ForeignKey(User, models.CASCADE, related_name="sessions", null=True, db_constraint=False)
 
 
 class Membership(models.Model):

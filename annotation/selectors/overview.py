@@ -112,7 +112,7 @@ SELECT mine.project_id, least(100, (
 FROM mine
 """.format(
     never_met="""NOT EXISTS (SELECT 1 FROM annotation_assignment a
-                             WHERE a.participation_id = mine.me AND a.comparison_id = d.comparison_id)"""
+                             WHERE a.participation_id = mine.me AND a.comparison_id = d.comparison_id OFFSET 0)"""
 )
 
 

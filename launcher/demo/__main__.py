@@ -9,10 +9,11 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from launcher.demo.product import Browser, Product, environment_prepare, invite
@@ -188,8 +189,10 @@ def _job(demo: Demo) -> Run:
         demo.command("freeze_version", "--name", VERSION, *_filters(base))
         folder = demo.home.path / "exports" / f"{slug}-{VERSION}"
         exported = demo.command("export_version", VERSION, "--format", "trl-preference", "--out", str(folder))
-    with clock.stage("train"), ThreadPoolExecutor(1) as aside:
-        base_measured = aside.submit(_measure, demo, demo.base)  # training leaves a core to it
+    with clock.stage("train"):
+        base_measured: Future[Measured] = Future()
+        # Training leaves a core to it. A daemon, so that a demo that is stopped does not wait for it.
+        Thread(target=_fulfil, args=(base_measured, demo, demo.base), daemon=True).start()
         demo.command(
             "train", "--version", VERSION, "--model", base, "--name", TRAINING, "--beta", str(BETA),
             "--learning-rate", "2e-4", "--epochs", "3", "--batch-size", "16", "--seed", str(demo.seed),
@@ -326,6 +329,13 @@ def _reliability(demo: Demo) -> list[Any]:
     return [
         Reliability(habits[row[0]].name, habits[row[0]].habit, *row[1:]) for row in rows if row[0] in habits
     ]
+
+
+def _fulfil(promise: Future[Measured], demo: Demo, folder: Path) -> None:
+    try:
+        promise.set_result(_measure(demo, folder))
+    except BaseException as error:  # noqa: BLE001 - whoever asks for the result raises it
+        promise.set_exception(error)
 
 
 def _measure(demo: Demo, folder: Path) -> Measured:

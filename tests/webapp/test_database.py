@@ -110,6 +110,15 @@ def test_a_session_that_is_over_or_unknown_names_nobody() -> None:
         assert over.session_key is None
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_session_of_a_deleted_account_is_stored_and_names_nobody() -> None:
+    session = SessionStore()
+    session[SESSION_KEY] = "999999999"
+    session.create()
+    read = SessionStore(session.session_key)
+    assert (read[SESSION_KEY], read.person) == ("999999999", None)
+
+
 @pytest.mark.django_db
 def test_an_account_that_was_switched_off_is_nobody(client: Client) -> None:
     ben = User.objects.create_user("ben@example.org")

@@ -146,7 +146,7 @@ export class AnswerForm {
       cap: label.dataset.key.split(" ").map((key) => key.toUpperCase()).join(" "),
       name: label.matches("[data-outcome]") ? label.dataset.key : null,
       word: label.dataset.word ?? label.querySelector("bdi").textContent,
-    })).filter(({ cap, word }) => cap !== word); // a letter that stands for its completion says nothing more
+    })).filter(({ cap, word }) => cap !== word || /\d/.test(cap)); // a letter that stands for its completion says nothing more
   }
 
   // --- answering ---
@@ -219,6 +219,7 @@ export class AnswerForm {
     for (const input of row.querySelectorAll("input[type=radio]:checked")) input.checked = false;
     for (const select of row.querySelectorAll("select")) select.value = "";
     for (const input of this.blockOf(row).querySelectorAll("[data-outcome] input:checked")) input.checked = false;
+    for (const one of this.attached.values()) if (one !== this.controller(row)) one.changedElsewhere?.();
     this.refresh();
     this.on.changed();
   }

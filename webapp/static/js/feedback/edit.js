@@ -25,12 +25,14 @@ export function attach(block, data, form) {
     form.mark(row);
   });
 
-  // The side that the other answers of this form prefer, if one can be edited.
+  // The side that the other answers of this form prefer, if one can be edited. The worst of a best-worst set is a side too.
   function preferred() {
-    const picked = [...document.querySelectorAll("[data-row] input[type=radio]:checked")].filter((radio) => !row.contains(radio)).map((radio) => radio.dataset.side);
-    return picked.find((side) => side in data.sources) ?? null;
+    const docked = document.querySelector(".side.picked")?.dataset.side;
+    const picked = [...document.querySelectorAll("[data-row] input[type=radio]:checked")].filter((radio) => !row.contains(radio) && !radio.name.endsWith(".worst")).map((radio) => radio.dataset.side);
+    return [docked, ...picked].find((side) => side in data.sources) ?? null;
   }
   const better = () => preferred() ?? Object.keys(data.sources)[0];
+  let followed = preferred();
 
   // Whether it repairs another completion than the one that is preferred now; that is allowed, and may be an oversight.
   function compare() {
@@ -40,8 +42,9 @@ export function attach(block, data, form) {
   }
 
   function follow() {
-    const side = preferred();
-    if (source() && side !== null && side !== source() && !isChanged()) choose(side);
+    const side = preferred(), moved = side !== followed;
+    followed = side;
+    if (moved && source() && side !== null && side !== source() && !isChanged()) choose(side);
     compare();
   }
 
@@ -126,7 +129,7 @@ export function attach(block, data, form) {
     changed: begin,
     changedElsewhere: follow,
     clear: drop,
-    filled() { begun = source() ?? ""; if (source() && field.value === "") begin(); show(); },
+    filled() { followed = preferred(); begun = source() ?? ""; if (source() && field.value === "") begin(); show(); },
     // A text that was opened and not changed is no answer.
     fields(fields) {
       if (isChanged()) return;
