@@ -209,6 +209,18 @@ def test_skip_by_key_shows_its_menu_on_a_narrow_page(open_page: Opener, place: P
     )
 
 
+@pytest.mark.parametrize(("key", "width", "inside"), [("s", 360, "BUTTON"), ("f", 360, "INPUT"), ("s", 1440, "BUTTON")])
+def test_a_menu_has_the_focus_before_the_next_key_can_come(
+    open_page: Opener, place: Project, ben: User, key: str, width: int, inside: str
+) -> None:
+    cast.comparisons(place, 1)
+    page = open_page(ben, PAGE)
+    page.set_viewport_size({"width": width, "height": 740})
+    press = "key => { document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); }"
+    focused = "document.activeElement.closest('details.more[open] .menu') && document.activeElement.tagName"
+    assert page.evaluate(f"key => {{ ({press})(key); return {focused}; }}", key) == inside
+
+
 def test_an_answer_survives_closing_the_page_before_it_was_sent(
     open_page: Opener, place: Project, ben: User
 ) -> None:

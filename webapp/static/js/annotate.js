@@ -463,16 +463,17 @@ document.addEventListener("click", (event) => {
   if (tool) { event.preventDefault(); tools[tool.dataset.do](); }
   if (!event.target.closest("details.more")) closeMenus();
 });
-let opensFlag = false; // The narrow page has one menu for both: F means its field.
 function closeMenus() { for (const menu of stage.querySelectorAll("details.more[open]")) menu.open = false; }
 stage.addEventListener("winnow:played", ({ detail }) => { Object.assign(measure.exposure, { [`played_${detail.side.toLowerCase()}`]: detail.seconds, [`share_${detail.side.toLowerCase()}`]: detail.share }); });
 stage.addEventListener("toggle", (event) => {
-  if (event.target.matches("details.more") && event.target.open) {
-    for (const other of stage.querySelectorAll("details.more[open]")) if (other !== event.target) other.open = false;
-    event.target.querySelector(opensFlag ? "input" : "button, input")?.focus();
-    opensFlag = false;
-  }
+  if (event.target.matches("details.more") && event.target.open) intoMenu(event.target, "button, input");
 }, true);
+// Only one is open, and the focus is in it. `toggle` comes a moment after the menu stands there; the Enter of a quick hand
+// must not come before, so a key that opens one calls this itself.
+function intoMenu(menu, first) {
+  for (const other of stage.querySelectorAll("details.more[open]")) if (other !== menu) other.open = false;
+  if (!menu.querySelector(".menu").contains(document.activeElement)) menu.querySelector(first)?.focus();
+}
 
 document.querySelector("[data-break-close]").addEventListener("click", () => { document.querySelector("[data-break]").hidden = true; });
 
@@ -547,9 +548,10 @@ function toolKey(key) {
   // One that can be seen, else what the narrow page hides: its key still works.
   const targets = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]:not(label)`)];
   const target = targets.find((one) => one.offsetParent) ?? targets[0];
-  opensFlag = key === "f";
   if (!stage?.querySelector("details.more[open]") && document.getElementById("guide")?.hidden !== false) cameFrom = document.activeElement;
   target?.click();
+  const menu = target?.closest("details.more[open]");
+  if (menu) intoMenu(menu, key === "f" ? "input" : "button, input"); // The narrow page has one menu for both: F means its field.
   return Boolean(target);
 }
 
