@@ -60,13 +60,19 @@ DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "cluster", "proces
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their fixtures, so that no one can forget to."""
+    """Mark tests by their fixtures, so that no one can forget to.
+
+    A page under a loaded machine may be slower than any test waits: what fails in a browser is tried once more, and what
+    then passes is told of at the end with how it failed, because a second look has hidden a fault of the page before.
+    """
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if item.get_closest_marker("django_db") or fixtures & DATABASE_FIXTURES:
             item.add_marker(pytest.mark.database)
         if "reference_data" in fixtures:
             item.add_marker(pytest.mark.reference)
+        if "browser" in fixtures:
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 # Database and broker
@@ -168,7 +174,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line about what was skipped for want of data."""
+    """One line about what was skipped for want of data, and how that failed which passed at its second try."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"tried again: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
     if skipped := _reference_skips(terminalreporter):
         there = (
             "which exists"
