@@ -2,8 +2,8 @@
 
 Each five seconds: leases of dead workers and absent annotators, and offers that are due, are taken away, runs that nobody
 watches are marked, the outbox is turned into work, uploads that nobody answered for are let go, what people said of
-themselves is deleted when its days are over, and the bell is rung for whatever is due, since bells get lost. Finished items
-that no page shows are taken away after a day.
+themselves is deleted when its days are over, browsers' sessions when theirs is, and the bell is rung for whatever is due,
+since bells get lost. Finished items that no page shows are taken away after a day.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ def tick() -> None:
     """One round; a step that fails is logged and does not keep the others from running."""
     from annotation.services.assignment import assignment_sweep
     from annotation.services.offers import offers_sweep
+    from annotation.services.people import sessions_expire
     from annotation.services.profiles import profiles_expire
     from pipelines.queue import outbox_consume, ring_due, work_prune, work_sweep
     from pipelines.services.importing import imports_expire
@@ -26,7 +27,7 @@ def tick() -> None:
 
     steps = (
         work_sweep, assignment_sweep, offers_sweep, training_sweep, outbox_consume, imports_expire, profiles_expire,
-        work_prune, ring_due,
+        sessions_expire, work_prune, ring_due,
     )  # fmt: skip
     for step in steps:
         safely(step.__name__, step)

@@ -23,6 +23,7 @@ from annotation.models import (
     Project,
     Role,
     ServiceToken,
+    Session,
     SignInLink,
     User,
 )
@@ -185,6 +186,12 @@ def account_change(
             raise Refused(" ".join(error.messages)) from None
         user.set_password(new_password)
     user.save(update_fields=["name", "password", "interface_language"])
+
+
+def sessions_expire() -> int:
+    """Delete the browsers' sessions whose time is over; returns how many. Any number of clocks may call it."""
+    deleted, _ = Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    return deleted
 
 
 @transaction.atomic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -11,8 +12,10 @@ from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, connections
 from django.test import Client
+from django.utils import timezone
 
-from annotation.models import User
+from annotation.models import Session, User
+from annotation.services.people import sessions_expire
 from tests import cast
 from webapp.away import OneLine, database_away
 from webapp.sessions import SessionStore
@@ -108,6 +111,18 @@ def test_a_session_that_is_over_or_unknown_names_nobody() -> None:
         over = SessionStore(key)
         assert over.get(SESSION_KEY) is None
         assert over.session_key is None
+
+
+@pytest.mark.django_db
+def test_a_session_that_is_over_is_taken_away_and_others_stay() -> None:
+    keys = []
+    for days in (-1, 1):
+        session = SessionStore()
+        session.create()
+        keys.append(session.session_key)
+        Session.objects.filter(pk=keys[-1]).update(expire_date=timezone.now() + timedelta(days=days))
+    assert sessions_expire() == 1
+    assert list(Session.objects.values_list("pk", flat=True)) == keys[1:]
 
 
 @pytest.mark.django_db(transaction=True)
