@@ -248,6 +248,16 @@ def test_a_key_opens_the_earlier_turns_of_a_long_chat(open_page: Opener) -> None
     assert page.get_by_text("Turn 1 of it.").first.is_hidden()
 
 
+def test_of_two_chats_each_folds_its_earlier_turns_and_one_key_opens_both(open_page: Opener) -> None:
+    long = chat(*[(role, f"Turn {n} of it.") for n in range(3) for role in ("user", "assistant")], ("user", "And now?"))
+    _, ben = place_of("joint", prompts=[long, "What is asked?"])
+    page = ready(open_page(ben, PAGE))
+    assert page.get_by_text("And now?").first.is_visible()
+    assert page.get_by_text("Turn 1 of it.").first.is_hidden()
+    page.keyboard.press("o")
+    page.get_by_text("Turn 1 of it.").first.wait_for()
+
+
 @pytest.mark.parametrize("keys", [["g", "g"], ["s", "Escape"], ["o"]])
 def test_after_a_look_elsewhere_a_digit_and_enter_answer(open_page: Opener, keys: list[str]) -> None:
     prompt = chat(*[(role, f"Turn {n} of it.") for n in range(3) for role in ("user", "assistant")], ("user", "And now?"))

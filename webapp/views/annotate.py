@@ -13,6 +13,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from textwrap import dedent
 from typing import Any
 from uuid import UUID
 
@@ -55,7 +56,7 @@ from annotation.sessions import Rest
 from pipelines.selectors.opinion import opinion_after
 from webapp.language import script_words
 from webapp.middleware import wants_json
-from webapp.rendering import Turn, inside_fences, turns
+from webapp.rendering import Turn, turns
 from webapp.rendering.turns import parted
 from webapp.requests import Request
 
@@ -403,7 +404,7 @@ def _option(
     return {
         "side": side,
         "next": SIDES[place + 1] if place + 1 < len(item.completions) else "",
-        "prompt": turns(prompt.form, prompt.body) if prompt else None,
+        "prompt": parted(prompt, []) if prompt else None,
         "turns": own_turns,
         "anchor": f"text-{side}",
         "exact": _exact(text) if is_exact else [],
@@ -426,11 +427,7 @@ def _exact(text: TextShown) -> list[dict[str, Any]]:
 
 def _steps(block: Block, at: int) -> list[dict[str, Any]]:
     cut, rows = block.question.get("cut"), [row for row in block.rows if row.text is not None]
-    code = inside_fences(["" if row.is_message else row.text or "" for row in rows])
-    return [
-        {"row": row, "block": block, "at": at, "turn": _step_turn(cut, row), "is_code": is_code}
-        for row, is_code in zip(rows, code, strict=True)
-    ]
+    return [{"row": row, "block": block, "at": at, "turn": _step_turn(cut, row)} for row in rows]
 
 
 def _step_turn(cut: str | None, row: Row) -> Turn:
@@ -438,7 +435,7 @@ def _step_turn(cut: str | None, row: Row) -> Turn:
     if row.is_message:
         return turns("messages", f"[{text}]")[0]
     # The indent of a line alone would read as a block of code.
-    return Turn("", text.strip() if cut in {"lines", "auto"} else text)
+    return Turn("", dedent(text).strip() if cut in {"lines", "auto"} else text)
 
 
 def _as_json(item: Judgeable) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 Answer by the question's `mode`: `each`: `{"labels": [word, ...]}`, one of the form's labels a step; `first_bad`:
 `{"first_bad": step from 0, or None: no step is bad, "steps": n}`; `siblings` (of the comparison): a ranking as in
-`listwise`. `cut` says how a text falls into steps: `lines`, `paragraphs`, `messages`, or `auto`: the turns of a chat of
-several, else lines. Also `{"outcome": "cannot_judge"}`.
+`listwise`. `cut` says how a text falls into steps: `lines`, `paragraphs` (a block of code is one step of either),
+`messages`, or `auto`: the turns of a chat of several, else lines. Also `{"outcome": "cannot_judge"}`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,19 +85,32 @@ def _steps_of_message(cut: str, message: Mapping[str, Any]) -> list[Step]:
     return _pieces(cut, content)
 
 
+# What opens or closes a block of code, indented at will, as in a list.
+FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`]*$)|~{3,})")
+
+
 def _pieces(cut: str, text: str) -> list[Step]:
-    parts = text.split("\n") if cut == "lines" else _paragraphs(text)
-    return [Step(part.strip("\n")) for part in parts if part.strip()]
-
-
-def _paragraphs(body: str) -> list[str]:
-    found: list[list[str]] = [[]]
-    for line in body.split("\n"):
-        if line.strip():
-            found[-1].append(line)
-        elif found[-1]:
-            found.append([])
-    return ["\n".join(lines) for lines in found]
+    """Lines, or what stands between empty ones. A fenced block of code is one step, its fences with it."""
+    pieces: list[list[str]] = [[]]
+    fence = ""
+    for line in text.split("\n"):
+        mark = FENCE.match(line)
+        if fence:
+            pieces[-1].append(line)
+            if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
+                fence = ""
+                pieces.append([])
+        elif mark:
+            fence = mark[1]
+            pieces.append([line])
+        elif cut == "lines":
+            pieces.append([line])
+        elif line.strip():
+            pieces[-1].append(line)
+        else:
+            pieces.append([])
+    texts = ["\n".join(lines).strip("\n") for lines in pieces]
+    return [Step(text) for text in texts if text.strip()]
 
 
 def answer_check(

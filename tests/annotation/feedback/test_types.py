@@ -401,6 +401,27 @@ def test_nothing_of_a_chat_is_lost_however_it_is_cut():
             assert sum(piece in step.text for step in steps) == 1, (cut, piece)
 
 
+@pytest.mark.parametrize("cut", ["lines", "paragraphs"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```python\nx = 1\n\nprint(x)\n```",
+        "   ~~~~\n```\n~~~~",
+        "    ```js\n    f()\n    ```",
+        "```\nnever closed\n\nto the end",
+    ],
+)
+def test_a_block_of_code_is_one_step(cut, block):
+    after = [] if "never" in block else ["Then run it."]
+    text = "\n".join(["Write this:", block, *after])
+    assert [step.text for step in steps_of(cut, "plain", text)] == ["Write this:", block, *after]
+
+
+def test_code_in_a_line_opens_no_block():
+    lines = ["```x``` is short", "and goes on."]
+    assert [step.text for step in steps_of("lines", "plain", "\n".join(lines))] == lines
+
+
 def test_presets_cut_a_chat_by_its_turns_and_a_solution_by_its_lines():
     lines = "First 2 + 2 = 4.\n\nSo it is 4."
     alone = json.dumps([{"role": "assistant", "content": lines}])

@@ -416,14 +416,15 @@ const tools = {
     if (isFree) measure.use("free_scroll");
     say(isFree ? t("Each side scrolls on its own.") : t("Both sides scroll together."));
   },
-  // The earlier turns of a long chat, from their beginning. The focus stays where answers are given, and folding them
+  // The earlier turns of a long chat (of two: each has its own), from their beginning. The focus stays where answers are given, and folding them
   // brings that back into view.
   older() {
-    const older = stage.querySelector("details.older");
-    if (!older) return;
-    older.open = !older.open;
-    older.scrollIntoView({ block: "nearest" });
-    if (!older.open) form.mark(form.current, { focus: false });
+    const [first, ...others] = stage.querySelectorAll("details.older");
+    if (!first) return;
+    first.open = !first.open;
+    for (const other of others) other.open = first.open;
+    first.scrollIntoView({ block: "nearest" });
+    if (!first.open) form.mark(form.current, { focus: false });
   },
   guide() {
     const drawer = document.getElementById("guide");
