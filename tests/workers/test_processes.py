@@ -65,7 +65,7 @@ def test_a_terminated_poller_finishes_the_item_in_hand(project, start):
     worker = start(POLLER)
     until(leased)
     os.kill(worker.pid, signal.SIGTERM)
-    assert worker.wait(timeout=20) == 0
+    assert worker.wait(timeout=60) == 0
     assert not leased() and len(results()) == 1
 
 
@@ -74,7 +74,7 @@ def test_a_terminated_celery_worker_finishes_the_item_in_hand(project, start, br
     worker = start(CELERY, BROKER_URL=broker_url)
     until(leased)
     os.kill(worker.pid, signal.SIGTERM)
-    assert worker.wait(timeout=20) == 0
+    assert worker.wait(timeout=60) == 0
     assert not leased() and 1 <= len(results()) < 50
 
 

@@ -51,7 +51,7 @@ def at_once(calls: list[Callable[[], object]]) -> list[object]:
 
 def wait_until_blocked(n: int = 1) -> None:
     """Until `n` connections wait for a row lock."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
