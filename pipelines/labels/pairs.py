@@ -21,6 +21,8 @@ from pipelines.labels.votes import BoolArray, FloatArray, IntArray
 VIRTUAL_WINS = 0.1
 GRADIENT_TOLERANCE = 1e-8
 MAX_STEPS = 100
+# In logits. Where pairs are lopsided a full step can be a hundred times too long, and out there is no curvature left.
+LONGEST_STEP = 8.0
 EM_ROUNDS = 500
 EM_TOLERANCE = 1e-9
 RELIABILITY_PRIOR = (8.0, 2.0)
@@ -71,31 +73,19 @@ def pair_table(
         raise VotesMalformed("a vote compares a completion with itself")
     if outcome.min() < 0 or outcome.max() > 2:
         raise VotesMalformed(f"outcomes must be 0, 1 or 2, got {outcome.min()}..{outcome.max()}")
-    if n * n <= max(4 * first.size, 2**22):
-        return _dense_table(first, second, outcome, n, weight)
     low, high = np.minimum(first, second), np.maximum(first, second)
     result = np.where(outcome == 2, 2, (outcome == 0) != (first < second))
-    pair, place = np.unique(low * n + high, return_inverse=True)
-    flat = np.bincount(place * 3 + result, weights=weight, minlength=pair.size * 3)
-    counts = flat.reshape(-1, 3).astype(np.float64)
-    return PairTable(pair // n, pair % n, counts[:, 0], counts[:, 1], counts[:, 2], n)
-
-
-def _dense_table(
-    first: IntArray, second: IntArray, outcome: IntArray, n: int, weight: FloatArray | None
-) -> PairTable:
-    """The same by way of full (n, n) tables, several times faster where they are not much larger than the votes."""
-    tied = outcome == 2
-    place = np.where(outcome == 1, second * n + first, first * n + second)
-    ties: FloatArray = np.zeros((n, n))
-    if tied.any():
-        one_way = np.bincount(place[tied], None if weight is None else weight[tied], n * n)
-        ties = one_way.reshape(n, n).astype(np.float64)
-        ties = ties + ties.T
-        place, weight = place[~tied], None if weight is None else weight[~tied]
-    wins = np.bincount(place, weight, n * n).reshape(n, n).astype(np.float64)
-    i, j = np.nonzero(np.triu(wins + wins.T + ties, 1))
-    return PairTable(i, j, wins[i, j], wins[j, i], ties[i, j], n)
+    pair = low * n + high
+    if n * n <= 8 * first.size:
+        # Full tables that are not much larger than the votes are several times faster than sorting.
+        full = np.bincount(result * n**2 + pair, weight, 3 * n**2).reshape(3, -1)
+        pair = np.flatnonzero(full.any(axis=0))
+        counts = full.take(pair, axis=1)
+    else:
+        pair, place = np.unique(pair, return_inverse=True)
+        counts = np.bincount(result * pair.size + place, weight, 3 * pair.size).reshape(3, -1)
+    wins, losses, ties = counts.astype(np.float64)
+    return PairTable(pair // n, pair % n, wins, losses, ties, n)
 
 
 @dataclass(frozen=True)
@@ -252,13 +242,12 @@ def crowd_bt(
 
 def connections(table: PairTable) -> tuple[IntArray, BoolArray]:
     """(n,) component of each completion, and whether its maximum is finite: it won and lost against the rest."""
-    rows = np.concatenate(
-        [table.i[(table.wins_i + table.ties) > 0], table.j[(table.wins_j + table.ties) > 0]]
-    )
-    columns = np.concatenate(
-        [table.j[(table.wins_i + table.ties) > 0], table.i[(table.wins_j + table.ties) > 0]]
-    )
+    ahead, behind = (np.flatnonzero(wins + table.ties) for wins in (table.wins_i, table.wins_j))
+    rows = np.concatenate([table.i[ahead], table.j[behind]])
+    columns = np.concatenate([table.j[ahead], table.i[behind]])
     graph = sparse.coo_array((np.ones(rows.size), (rows, columns)), shape=(table.n, table.n))
+    # No edge is there twice, and their order tells nothing: sorting them would take half of the time.
+    graph.has_canonical_format = True
     graph = graph.tocsr()
     count, strong = csgraph.connected_components(graph, connection="strong")
     if count == 1:
@@ -275,8 +264,8 @@ def _fit(table: PairTable, method: str, virtual_wins: float | None) -> PairScore
         virtual_wins = 0.0 if finite.all() else VIRTUAL_WINS
     has_ties = bool(table.ties.any()) and method != "bradley_terry"
     problem = _Newton(method if has_ties else "bradley_terry", table.n, 0.0, virtual_wins, component)
-    point = problem.start(table, float(table.ties.sum() / (table.wins_i + table.wins_j + table.ties).sum()))
     votes = float((table.wins_i + table.wins_j + table.ties).sum())
+    point = problem.start(table, float(table.ties.sum()) / votes)
     for _ in range(MAX_STEPS):
         parts = problem.parts(point, table)
         gradient = float(np.abs(parts[0]).max())
@@ -314,14 +303,11 @@ class _Newton:
 
     def start(self, table: PairTable, tie_share: float) -> FloatArray:
         """Log-odds of each completion's wins against all it met, which is near the maximum and always finite."""
-        halves = table.ties / 2 + 0.5
-        wins = np.bincount(table.i, table.wins_i + halves, self.n) + np.bincount(
-            table.j, table.wins_j + halves, self.n
-        )
-        losses = np.bincount(table.i, table.wins_j + halves, self.n) + np.bincount(
-            table.j, table.wins_i + halves, self.n
-        )
-        scores: FloatArray = np.log(np.maximum(wins, 0.5) / np.maximum(losses, 0.5))
+        i, j, n = table.i, table.j, self.n
+        ahead, behind = table.wins_i + table.ties / 2, table.wins_j + table.ties / 2
+        wins = np.bincount(i, ahead, n) + np.bincount(j, behind, n)
+        losses = np.bincount(i, behind, n) + np.bincount(j, ahead, n)
+        scores: FloatArray = np.log((wins + 0.5) / (losses + 0.5))
         if self.method == "bradley_terry":
             return scores
         ratio = tie_share / max(1 - tie_share, 1e-6)
@@ -330,9 +316,10 @@ class _Newton:
         return np.append(scores, tie)
 
     def step(self, point: FloatArray, table: PairTable, parts: tuple[FloatArray, FloatArray]) -> FloatArray:
-        """One Newton step, halved until the objective does not fall."""
+        """One Newton step, halved until the objective does not fall. `parts` are used up."""
         gradient, hessian = parts
-        step = cho_solve(cho_factor(self._pinned(hessian), check_finite=False), gradient, check_finite=False)
+        step = cho_solve(_factor(hessian), gradient, check_finite=False)
+        step *= min(1.0, LONGEST_STEP / np.abs(step).max())
         # A short step of a concave objective needs no look back.
         if np.abs(step).max() < 1 and self._inside(point + step):
             return np.asarray(point + step)
@@ -345,9 +332,8 @@ class _Newton:
         return point
 
     def standard_errors(self, hessian: FloatArray) -> FloatArray:
-        """(n,) of the scores, in the space where each component's mean is 0."""
-        factor, _ = cho_factor(self._pinned(hessian), check_finite=False)
-        inverse, _ = dpotri(factor)
+        """(n,) of the scores, in the space where each component's mean is 0. `hessian` is used up."""
+        inverse, _ = dpotri(*_factor(hessian), overwrite_c=True)
         variance = np.diagonal(inverse)[: self.n]
         if self.component is not None and not self.virtual:
             variance = variance - 1.0 / np.bincount(self.component)[self.component]
@@ -358,7 +344,7 @@ class _Newton:
         return float(each.sum()) + self._prior(point[: self.n])[0]
 
     def parts(self, point: FloatArray, table: PairTable) -> tuple[FloatArray, FloatArray]:
-        """Gradient and minus the second derivative of the objective, of which only the upper half is filled."""
+        """Gradient and minus the second derivative of the objective, only its upper half and made regular (`_pin`)."""
         i, j, n = table.i, table.j, self.n
         terms = self.slopes(point[i] - point[j], point[n:], table)
         slope, curvature = terms[:2]
@@ -375,6 +361,7 @@ class _Newton:
         _, prior_slope, prior_curvature = self._prior(point[:n])
         gradient[:n] += prior_slope
         hessian[diagonal, diagonal] += prior_curvature
+        hessian[:n, :n] += self.pin
         return gradient, hessian
 
     def _prior(self, scores: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -383,20 +370,15 @@ class _Newton:
         slope = self.virtual * (1 - 2 * chance) - self.precision * scores
         return float(value.sum()), slope, 2 * self.virtual * chance * (1 - chance) + self.precision
 
-    def _pinned(self, hessian: FloatArray) -> FloatArray:
-        """The second derivative made regular: each component's common shift is free without a prior."""
-        if self.component is None or self.virtual:
-            return hessian
-        pinned = hessian.copy()
-        pinned[: self.n, : self.n] += self.pin
-        return pinned
-
     def _inside(self, point: FloatArray) -> bool:
         return self.method != "rao_kupper" or bool(point[self.n] > 0)
 
 
 def _pin(component: IntArray | None, virtual_wins: float) -> FloatArray | float:
-    """One over the size of the component for every pair within it; a number where there is one component."""
+    """Makes a second derivative regular where each component's common shift is free, for want of a prior.
+
+    One over the size of the component for every pair within it; a number where there is one component.
+    """
     if component is None or virtual_wins:
         return 0.0
     sizes = np.bincount(component)
@@ -405,8 +387,16 @@ def _pin(component: IntArray | None, virtual_wins: float) -> FloatArray | float:
     return np.asarray((component[:, None] == component) / sizes[component])
 
 
+def _factor(hessian: FloatArray) -> tuple[FloatArray, bool]:
+    """Cholesky factor and that it is the lower one, of and in place of a matrix whose upper half is filled."""
+    # LAPACK counts by column, for which our rows are columns: turned over, nothing is copied.
+    factor, lower = cho_factor(hessian.T, lower=True, overwrite_a=True, check_finite=False)
+    return factor, lower
+
+
 def _plain_likelihood(gap: FloatArray, tie: FloatArray, table: PairTable) -> FloatArray:
-    return np.asarray(table.wins_i * log_expit(gap) + table.wins_j * log_expit(-gap))
+    # log F(-gap) = log F(gap) - gap
+    return np.asarray((table.wins_i + table.wins_j) * log_expit(gap) - table.wins_j * gap)
 
 
 def _plain_slopes(gap: FloatArray, tie: FloatArray, table: PairTable) -> tuple[FloatArray, ...]:

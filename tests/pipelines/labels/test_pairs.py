@@ -97,6 +97,29 @@ def test_swapping_sides_and_order_change_nothing_but_sides(seed: int) -> None:
     assert there[:, [1, 0, 2]] == pytest.approx(here, abs=1e-8)
 
 
+def test_a_table_does_not_depend_on_the_way_of_counting() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.integers(0, 6, 200), random.integers(0, 5, 200)
+    second = second + (second >= first)
+    outcome, weight = random.integers(0, 3, 200), random.integers(1, 4, 200)
+    votes = first, second, outcome
+    full = pair_table(*votes, 6, weight.astype(np.float64))
+    sorted_pairs = pair_table(*votes, 1_000, weight.astype(np.float64))
+    repeated = pair_table(*(np.repeat(column, weight) for column in votes), 6)
+    for table in (sorted_pairs, repeated):
+        for name in ("i", "j", "wins_i", "wins_j", "ties"):
+            assert (getattr(table, name) == getattr(full, name)).all()
+    first_won = (outcome == 0) & (first == 0) & (second == 1) | (outcome == 1) & (first == 1) & (second == 0)
+    assert full.wins_i[0] == weight[first_won].sum()
+
+
+def test_a_chain_of_lopsided_pairs_settles_at_their_log_odds() -> None:
+    wins, losses = np.array([[6794.0, 175729, 2856, 131147, 151520], [41168.0, 18238, 256, 5948, 2454]])
+    found = bradley_terry(PairTable(np.arange(5), np.arange(1, 6), wins, losses, np.zeros(5), 6))
+    assert -np.diff(found.scores) == pytest.approx(np.log(wins / losses), abs=1e-6)
+    assert found.standard_errors[0] > 0
+
+
 def test_standard_errors_shrink_with_votes_and_are_the_bootstraps() -> None:
     table = vector_table()
     many = PairTable(table.i, table.j, 4 * table.wins_i, 4 * table.wins_j, 4 * table.ties, table.n)
