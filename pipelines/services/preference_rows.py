@@ -187,7 +187,7 @@ def _stage(cursor: Any, labels: Labels) -> None:
     cursor.execute("DROP TABLE IF EXISTS pg_temp.label_stage")
     cursor.execute(STAGE)
     columns_write(cursor, "label_stage", _columns(labels))
-    cursor.execute("ANALYZE label_stage")
+    cursor.execute("ANALYZE label_stage (comparison_id)")  # what it is joined by
 
 
 def _words(labels: Labels) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from django.db import connection
 
-from pipelines.copying import ColumnsMalformed, columns_read, columns_write
+from pipelines.copying import ROWS_EACH, ColumnsMalformed, columns_read, columns_write
 
 pytestmark = pytest.mark.django_db
 KINDS = {"a": "i8", "b": "i2", "c": "f8"}
@@ -27,11 +27,21 @@ def test_what_is_written_is_read_again():
     assert not none["a"].size
 
 
+def test_rows_of_several_messages_keep_their_columns_together():
+    count = 2 * ROWS_EACH + 1
+    query = "SELECT n, -n, n / 2.0::float8 FROM generate_series(1::bigint, %(count)s::bigint) n"
+    with connection.cursor() as cursor:
+        found = columns_read(cursor, query, {"count": count}, {"a": "i8", "b": "i8", "c": "f8"})
+    order = np.argsort(found["a"])
+    assert (found["a"][order] == np.arange(1, count + 1)).all()
+    assert (found["b"] == -found["a"]).all() and (found["c"] == found["a"] / 2).all()
+
+
 @pytest.mark.parametrize(
     "query", ["SELECT 1::bigint, 1::int2, NULL::float8", "SELECT 1::bigint, 1::int2, 'eightlet'::text"]
 )
 def test_a_null_and_another_kind_are_refused(query):
-    with connection.cursor() as cursor, pytest.raises(ColumnsMalformed, match="none of them null"):
+    with connection.cursor() as cursor, pytest.raises(ColumnsMalformed, match="none of it null"):
         columns_read(cursor, query, {}, {"a": "i8", "b": "i4", "c": "f8"})
 
 
