@@ -7,8 +7,11 @@ import logging
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.translation import gettext, gettext_noop
 
-SENTENCE = "The database does not answer just now. Nothing that was saved is lost; try again in a few seconds."
+SENTENCE = gettext_noop(
+    "The database does not answer just now. Nothing that was saved is lost; try again in a few seconds."
+)
 CLASSES = {"08", "53", "57"}  # connection exception, out of resources, operator intervention
 QUERY_CANCELED = "57014"
 
@@ -22,13 +25,13 @@ def database_away(error: BaseException | None) -> bool:
 
 
 def away_page(request: HttpRequest, *, as_json: bool) -> HttpResponse:
-    """503 without asking the database: so without the person's name, tabs and language."""
+    """503 without asking the database: so without the person's name and tabs, in the language that is active."""
     response: HttpResponse
     if as_json:
-        response = JsonResponse({"error": SENTENCE, "retryable": True}, status=503)
+        response = JsonResponse({"error": gettext(SENTENCE), "retryable": True}, status=503)
     else:
         template = "parts/error.html" if request.headers.get("HX-Request") else "error.html"
-        context = {"title": "Not now", "message": SENTENCE, "status": 503, "reference": ""}
+        context = {"title": gettext("Not now"), "message": gettext(SENTENCE), "status": 503, "reference": ""}
         response = HttpResponse(render_to_string(template, context), status=503)
     response.headers["Retry-After"] = "2"
     return response

@@ -17,8 +17,17 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.utils import translation
+from django.utils.translation import gettext_noop
 
-from annotation.errors import AnnotationError, Conflict, KeptAsSurplus, NotAllowed, NotFound, SomebodyElse
+from annotation.errors import (
+    AnnotationError,
+    Conflict,
+    KeptAsSurplus,
+    NotAllowed,
+    NotFound,
+    Phrase,
+    SomebodyElse,
+)
 from annotation.models import User
 from annotation.selectors.access import Found, project_with_roles, projects_with_roles
 from annotation.selectors.tokens import service_token_get
@@ -49,7 +58,10 @@ POLICY = "; ".join(
 
 
 # The same words for what is absent and for what is forbidden.
-ABSENT = "The address may be wrong, or it is not open to you. Ask whoever invited you if you expected something here."
+ABSENT = gettext_noop(
+    "The address may be wrong, or it is not open to you. Ask whoever invited you if you expected something here."
+)
+LOST = gettext_noop("Nothing that was saved is lost. Try again; if it stays, tell your administrator the reference.")
 
 
 class ContentSecurityPolicy:
@@ -101,8 +113,8 @@ class AccessTable:
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
-        if sentence := _nul_found(request):
-            return error_page(request, 400, sentence)
+        if refused := _nul_found(request):
+            return error_page(request, 400, refused)
         match = request.resolver_match
         name = match.view_name if match else ""
         rule = ACCESS.get(name)
@@ -125,7 +137,7 @@ class AccessTable:
         try:
             self._check(request, rule, who, slug, found)
         except NotFound as error:
-            return error_page(request, 404, str(error))
+            return error_page(request, 404, error.phrase)
         return None
 
     def _person_with_project(self, request: HttpRequest, slug: str) -> Found | None:
@@ -159,9 +171,8 @@ class AccessTable:
 
     def _sign_in_first(self, request: HttpRequest) -> HttpResponseBase:
         if wants_json(request) or request.scopes is not None:  # type: ignore[attr-defined]
-            return JsonResponse(
-                {"error": "Sign in first, or send a service token that is still valid."}, status=401
-            )
+            sentence = gettext_noop("Sign in first, or send a service token that is still valid.")
+            return JsonResponse({"error": _said(request, sentence)}, status=401)
         if request.headers.get("HX-Request"):
             return HttpResponse(status=401, headers={"HX-Redirect": resolve_url(settings.LOGIN_URL)})
         return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
@@ -177,28 +188,30 @@ class AccessTable:
         request.project, request.roles = found  # type: ignore[attr-defined]
 
 
-def _nul_found(request: HttpRequest) -> str:
-    """What the database cannot hold and no person types; "" where there is none."""
+def _nul_found(request: HttpRequest) -> Phrase | None:
+    """What the database cannot hold and no person types."""
     if "\x00" in request.path:
-        return "The address holds a NUL character (U+0000), which no name here has."
+        return Phrase(gettext_noop("The address holds a NUL character (U+0000), which no name here has."))
     for fields in (request.GET, request.POST):
         for name, values in fields.lists():
             if "\x00" in name or any("\x00" in value for value in values):
-                shown = name.replace("\x00", "")[:40]
-                return f"The field {shown} holds a NUL character (U+0000), which cannot be stored. Take it out."
+                return Phrase(
+                    gettext_noop("The field {name} holds a NUL character (U+0000), which cannot be stored. Take it out."),
+                    name=name.replace("\x00", "")[:40],
+                )
     if request.content_type == "application/json" and b"\\u0000" in request.body:
-        return "The body holds a NUL character (U+0000), which cannot be stored. Take it out."
-    return ""
+        return Phrase(gettext_noop("The body holds a NUL character (U+0000), which cannot be stored. Take it out."))
+    return None
 
 
 TITLES = {
-    400: "That did not fit",
-    401: "Somebody else is signed in here",
-    403: "That is not allowed",
-    404: "There is nothing here for you",
-    409: "Somebody was first",
-    500: "Something broke on our side",
-    503: "Not now",
+    400: gettext_noop("That did not fit"),
+    401: gettext_noop("Somebody else is signed in here"),
+    403: gettext_noop("That is not allowed"),
+    404: gettext_noop("There is nothing here for you"),
+    409: gettext_noop("Somebody was first"),
+    500: gettext_noop("Something broke on our side"),
+    503: gettext_noop("Not now"),
 }
 
 
@@ -238,7 +251,8 @@ class ErrorPages:
             return away_page(request, as_json=wants_json(request))
         if not isinstance(error, AnnotationError | PipelineError):
             return None if settings.DEBUG else error_page(request, 500, "", reference=_logged(error))
-        return error_page(request, status_of(error), str(error), fields=_fields(error))
+        message = error.phrase if isinstance(error, AnnotationError) else str(error)
+        return error_page(request, status_of(error), message, fields=_fields(error))
 
 
 def _fields(error: Exception) -> dict[str, Any]:
@@ -255,26 +269,33 @@ def _logged(error: Exception) -> str:
 def error_page(
     request: HttpRequest,
     status: int,
-    message: str,
+    message: str | Phrase,
     *,
     reference: str = "",
     fields: dict[str, Any] | None = None,
 ) -> HttpResponse:
     """The same sentence for a program and for a person; a person's own language, but not within a page in English."""
+    with translation.override(_language(request)):
+        return _error_page(request, status, _said(request, message or LOST), reference, fields)
+
+
+def _language(request: HttpRequest) -> str | None:
     is_within = request.path.startswith("/api/") or bool(request.headers.get("HX-Request"))
-    with translation.override(translation.get_language() if is_within else language_of(request)):
-        return _error_page(request, status, message, reference, fields)
+    return translation.get_language() if is_within else language_of(request)
+
+
+def _said(request: HttpRequest, message: str | Phrase) -> str:
+    """The sentence in that language. What the catalogue lacks, for curators, stays English."""
+    phrase, language = (message if isinstance(message, Phrase) else Phrase(message)), _language(request)
+    if language == settings.LANGUAGE_CODE:
+        return str(phrase)
+    with translation.override(language):
+        return phrase.said(translation.gettext)
 
 
 def _error_page(
     request: HttpRequest, status: int, message: str, reference: str, fields: dict[str, Any] | None
 ) -> HttpResponse:
-    message = (
-        message
-        or "Nothing that was saved is lost. Try again; if it stays, tell your administrator the reference."
-    )
-    # Sentences that hold a value are not in the catalogue and stay as they are.
-    message = translation.gettext(message)
     if wants_json(request):
         body = {"error": message, **(fields or {}), **({"reference": reference} if reference else {})}
         return JsonResponse(body, status=status)

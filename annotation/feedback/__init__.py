@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, _
 
 SIDES = "ABCDEFGHI"
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -193,13 +193,13 @@ def answers_validate(
     """
     unknown = set(answers) - {question["key"] for question in questions}
     if unknown:
-        raise FormRefused(f"The form has no question {', '.join(sorted(map(repr, unknown)))}.")
+        raise FormRefused(_("The form has no question {keys}."), keys=", ".join(sorted(map(repr, unknown))))
     checked: dict[str, Any] = {}
     for question in questions:
         key = question["key"]
         if answers.get(key) is None:
             if question.get("required"):
-                raise FormRefused(f"The question {question.get('title') or key!r} needs an answer.")
+                raise FormRefused(_("The question {title!r} needs an answer."), title=question.get("title") or key)
             continue
         module = answer_module(question["type"])
         checked[key] = (
@@ -208,7 +208,7 @@ def answers_validate(
             else module.answer_check(question, answers[key], about, None)
         )
     if not checked:
-        raise FormRefused("Nothing was answered.")
+        raise FormRefused(_("Nothing was answered."))
     summaries = _summaries(questions, checked)
     return Validated(checked, _overall(summaries), _gives_back(summaries))
 
@@ -266,11 +266,15 @@ def _each_checked(
     given = answer.get("completions") if isinstance(answer, Mapping) else None
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != about.size:
         raise FormRefused(
-            f"The question {question['title']!r} is asked of each completion, {about.size} here; its answer is "
-            "an object with that many completions."
+            _(
+                "The question {title!r} is asked of each completion, {size} here; its answer is an object with that many "
+                "completions."
+            ),
+            title=question["title"],
+            size=about.size,
         )
     if question.get("required") and any(one is None for one in given):
-        raise FormRefused(f"The question {question['title']!r} needs an answer for each completion.")
+        raise FormRefused(_("The question {title!r} needs an answer for each completion."), title=question["title"])
     return {
         "completions": [
             None if one is None else module.answer_check(question, one, about, place)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
+from annotation.feedback import SIDES
 
 SENTENCE_LIMIT = 2_000
 CANNOT_JUDGE = "cannot_judge"
+# What the free texts of an answer are called in sentences.
+TEXTS = {"sentence": _("sentence"), "comment": _("comment")}
 
 
 def words_check(question: Mapping[str, Any], name: str, *, least: int = 0, most: int = 40) -> list[str]:
@@ -45,10 +48,18 @@ def answer_object(question: Mapping[str, Any], answer: Any, known: set[str]) -> 
     """The answer as an object that has no field the type does not know."""
     if not isinstance(answer, Mapping):
         raise FormRefused(
-            f"{_of(question)}: an answer to a {question['type']} question is an object; got {type(answer).__name__}."
+            _("Question {key!r}: an answer to a {type} question is an object; got {got}."),
+            key=question.get("key"),
+            type=question["type"],
+            got=type(answer).__name__,
         )
     if unknown := sorted(set(answer) - known):
-        raise FormRefused(f"{_of(question)}: a {question['type']} answer has no field {unknown[0]!r}.")
+        raise FormRefused(
+            _("Question {key!r}: a {type} answer has no field {field!r}."),
+            key=question.get("key"),
+            type=question["type"],
+            field=unknown[0],
+        )
     return answer
 
 
@@ -57,7 +68,7 @@ def is_cannot_judge(question: Mapping[str, Any], answer: Mapping[str, Any]) -> b
     if answer.get("outcome") != CANNOT_JUDGE:
         return False
     if not question.get("cannot_judge"):
-        raise FormRefused(f"{_of(question)}: this form does not offer cannot judge.")
+        raise FormRefused(_("Question {key!r}: this form does not offer cannot judge."), key=question.get("key"))
     return True
 
 
@@ -65,10 +76,11 @@ def reasons_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> l
     """The chips chosen, in the form's order."""
     given = answer.get("reasons") or []
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise FormRefused(f"{_of(question)}: reasons must be a list; got {type(given).__name__}.")
+        got = type(given).__name__
+        raise FormRefused(_("Question {key!r}: reasons must be a list; got {got}."), key=question.get("key"), got=got)
     offered = question.get("reasons") or []
     if unknown := [reason for reason in given if reason not in offered]:
-        raise FormRefused(f"The form has no reason {unknown[0]!r}.")
+        raise FormRefused(_("The form has no reason {reason!r}."), reason=unknown[0])
     return [reason for reason in offered if reason in given]
 
 
@@ -77,7 +89,10 @@ def sentence_checked(question: Mapping[str, Any], answer: Mapping[str, Any], nam
     sentence = answer.get(name) or ""
     if not isinstance(sentence, str) or len(sentence) > SENTENCE_LIMIT or "\x00" in sentence:
         raise FormRefused(
-            f"The {name} may have {SENTENCE_LIMIT:,} characters and no NUL; it has {len(str(sentence)):,}."
+            _("The {what} may have {most:,} characters and no NUL; it has {length:,}."),
+            what=Phrase(TEXTS[name]),
+            most=SENTENCE_LIMIT,
+            length=len(str(sentence)),
         )
     return sentence
 
@@ -89,21 +104,41 @@ def answer_unplaced(
     return dict(answer)
 
 
-def whole(question: Mapping[str, Any], value: Any, low: int, high: int, what: str) -> int:
+def whole(question: Mapping[str, Any], value: Any, low: int, high: int, what: Phrase) -> int:
     """A whole number of a range."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise FormRefused(f"{_of(question)}: {what} must be {low} to {high}; got {value!r}.")
+        raise FormRefused(
+            _("Question {key!r}: {what} must be {low} to {high}; got {value!r}."),
+            key=question.get("key"),
+            what=what,
+            low=low,
+            high=high,
+            value=value,
+        )
     return value
 
 
-def whole_from_form(question: Mapping[str, Any], text: str, what: str) -> int | None:
+def whole_from_form(question: Mapping[str, Any], text: str, what: Phrase) -> int | None:
     """A posted whole number; an empty field is none."""
     if text == "":
         return None
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdecimal() or len(digits) > 6:
-        raise FormRefused(f"{_of(question)}: {what} must be a whole number; got {text[:40]!r}.")
+        raise FormRefused(
+            _("Question {key!r}: {what} must be a whole number; got {text!r}."),
+            key=question.get("key"),
+            what=what,
+            text=text[:40],
+        )
     return int(text)
+
+
+def side_position(side: str, option_order: Sequence[int]) -> int:
+    """The stored position of the completion shown as this letter."""
+    sides = SIDES[: len(option_order)]
+    if side not in list(sides):
+        raise FormRefused(_("A side is one of {sides}; got {side!r}."), sides=", ".join(sides), side=side[:40])
+    return option_order[sides.index(side)]
 
 
 def reasons_from_form(form: Mapping[str, str], name: str) -> dict[str, Any]:

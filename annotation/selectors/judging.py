@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection
 
-from annotation.errors import NotFound
+from annotation.errors import NotFound, _
 from annotation.models import Annotation, GuidelineRevision, Project
 
 
@@ -162,7 +162,7 @@ def own_answer_get(*, project: Project, user_id: int, annotation_id: int) -> Ann
         .first()
     )
     if found is None:
-        raise NotFound("There is no such answer of yours.")
+        raise NotFound(_("There is no such answer of yours."))
     return found
 
 
@@ -170,5 +170,5 @@ def given_here(annotation: Annotation) -> tuple[list[dict[str, Any]], int, list[
     """The questions, assignment and sides of an answer; answers given here have all three, imported ones none."""
     form, assignment_id, order = annotation.form_revision, annotation.assignment_id, annotation.shown_order
     if form is None or assignment_id is None or order is None:
-        raise NotFound("There is no such answer of yours.")
+        raise NotFound(_("There is no such answer of yours."))
     return form.questions, assignment_id, list(order)

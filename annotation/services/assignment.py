@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from annotation.errors import AlreadyAnswered, Busy, Conflict, KeptAsSurplus, KeyReused, NotFound, Refused
+from annotation.errors import AlreadyAnswered, Busy, Conflict, KeptAsSurplus, KeyReused, NotFound, Refused, _
 from annotation.feedback import About, Validated, answers_validate, needs_texts
 from annotation.models import (
     Annotation,
@@ -49,11 +49,12 @@ FEW_HELD, MOST_HELD = 3, 6
 PLENTY_OPEN = 200
 HOLDING = (Assignment.State.LEASED, Assignment.State.OFFERED)
 QUEUE_START = (0, -(2**63))
+SURPLUS = _("Other annotators completed this comparison meanwhile; yours is kept under My answers and is not counted.")
 SKIP_REASONS = {
-    "broken": "Something is broken",
-    "too_long": "Too long for now",
-    "not_my_field": "Not my field",
-    "other": "Other",
+    "broken": _("Something is broken"),
+    "too_long": _("Too long for now"),
+    "not_my_field": _("Not my field"),
+    "other": _("Other"),
 }
 
 
@@ -126,9 +127,9 @@ def rowcount_of(statement: str, parameters: Mapping[str, Any]) -> int:
 
 def _person_checked(state: str, archived: bool) -> None:
     if archived:
-        raise Refused("This project is archived; it hands out no comparisons and takes no answers.")
+        raise Refused(_("This project is archived; it hands out no comparisons and takes no answers."))
     if state != Participation.State.ACTIVE:
-        raise Refused("You are paused in this project. Ask its admin to let you go on.")
+        raise Refused(_("You are paused in this project. Ask its admin to let you go on."))
 
 
 def participation_ensure(*, project_id: int, user_id: int) -> Participation:
@@ -182,7 +183,7 @@ def _holder_lock(
     }
     rows = rows_of(sql.PERSON_OF_ASSIGNMENT, parameters)
     if not rows:
-        raise NotFound("There is no such assignment for you.")
+        raise NotFound(_("There is no such assignment for you."))
     participation_id, state, rater_id, lease_seconds, archived, *about = rows[0]
     _person_checked(state, archived)
     return _Holder(participation_id, rater_id, lease_seconds, *about)
@@ -207,12 +208,12 @@ def assignment_next(*, project_id: int, user_id: int, prefetch: int = 1) -> list
     A second tab, a reload and a lost answer get the same assignments. Empty: nothing waits for this person.
     """
     wait_for: int | None = None
-    for _ in range(MOST_WAITS):
+    for _attempt in range(MOST_WAITS):
         try:
             return _next(project_id, user_id, prefetch, wait_for)
         except _Missed as missed:
             wait_for = missed.comparison_id
-    raise Busy("Others are taking what is left this instant. Ask again in a moment.")
+    raise Busy(_("Others are taking what is left this instant. Ask again in a moment."))
 
 
 @transaction.atomic
@@ -262,16 +263,12 @@ def _replay(rater_id: int, key: UUID, body_hash: bytes) -> Submitted | None:
     if known is None:
         return None
     if known.body_hash is None or bytes(known.body_hash) != body_hash:
-        raise KeyReused("This submit key came before with another answer. Reload the page and answer again.")
+        raise KeyReused(_("This submit key came before with another answer. Reload the page and answer again."))
     if known.state == Annotation.State.SURPLUS:
-        raise KeptAsSurplus(_surplus_sentence(), known.pk)
+        raise KeptAsSurplus(SURPLUS, known.pk)
     if known.state == Annotation.State.WITHDRAWN:
-        raise Conflict("You took this answer back. Reload the page to answer again.")
+        raise Conflict(_("You took this answer back. Reload the page to answer again."))
     return Submitted(known.pk, replay=True, late=known.late)
-
-
-def _surplus_sentence() -> str:
-    return "Other annotators completed this comparison meanwhile; yours is kept under My answers and is not counted."
 
 
 def assignment_submit(
@@ -305,7 +302,7 @@ def _submit(
 ) -> Submitted | KeptAsSurplus:
     holder = _holder_lock(assignment_id, user_id, project_id=project_id, shown=shown, key=key)
     if holder.form_id is None or (shown.guideline_revision_id is not None and holder.guidelines_id is None):
-        raise Refused("The form or guidelines shown do not belong to this project. Reload the page.")
+        raise Refused(_("The form or guidelines shown do not belong to this project. Reload the page."))
     questions = json.loads(holder.questions)
     given = answers(questions, holder.option_order) if callable(answers) else answers
     valid = answers_validate(questions, given, about_of(holder.comparison_id, len(holder.option_order), questions))
@@ -358,7 +355,9 @@ def _submit_without_lease(
     """Late: counted if a place is free, kept as surplus otherwise. The person's lock is held."""
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=assignment_id)
     if assignment.state == Assignment.State.SUBMITTED:
-        raise AlreadyAnswered("You answered this comparison in another tab. You can correct that answer under My answers.")
+        raise AlreadyAnswered(
+            _("You answered this comparison in another tab. You can correct that answer under My answers.")
+        )
     counts = assignment.counted and not valid.gives_place_back
     done = rows_of(sql.COUNT_LATE, {"comparison": comparison_id}) if counts else [(0,)]
     annotation = Annotation.objects.create(
@@ -388,7 +387,7 @@ def _submit_without_lease(
     assignment.closing_reason = "late" if done else "surplus"
     assignment.save(update_fields=["state", "closing_reason"])
     if not done:
-        return KeptAsSurplus(_surplus_sentence(), annotation.pk)
+        return KeptAsSurplus(SURPLUS, annotation.pk)
     if valid.gives_place_back:
         hold_back_judge(comparison_id)
     outbox_add(project_id=row["project"], kind="annotation.submitted", subject_id=annotation.pk)
@@ -408,13 +407,14 @@ def close(assignment: Assignment, state: str, reason: str) -> None:
 def assignment_skip(*, assignment_id: int, user_id: int, reason: str, project_id: int | None = None) -> None:
     """End the lease; this person is not asked again. The third skip as broken holds the comparison back."""
     if reason not in SKIP_REASONS:
-        raise Refused(f"The reason must be one of {', '.join(SKIP_REASONS)}; got {reason!r}.")
+        known = ", ".join(SKIP_REASONS)
+        raise Refused(_("The reason must be one of {reasons}; got {reason!r}."), reasons=known, reason=reason[:40])
     _holder_lock(assignment_id, user_id, project_id=project_id)
     assignment = Assignment.objects.select_for_update(no_key=True).get(pk=assignment_id)
     if assignment.state == Assignment.State.SKIPPED:
         return
     if assignment.state not in HOLDING:
-        raise Conflict("This comparison is no longer lent to you; nothing was skipped.")
+        raise Conflict(_("This comparison is no longer lent to you; nothing was skipped."))
     close(assignment, Assignment.State.SKIPPED, reason)
     hold_back_judge(assignment.comparison_id)
 
@@ -424,7 +424,7 @@ def comparison_flag(*, assignment_id: int, user_id: int, reason: str, project_id
     """File a reason for the curator; the vote stays open. Three flags hold the comparison back."""
     reason = reason.strip()
     if not reason or len(reason) > 400 or "\x00" in reason:
-        raise Refused("Say in up to 400 characters what is wrong with this comparison.")
+        raise Refused(_("Say in up to 400 characters what is wrong with this comparison."))
     holder = _holder_lock(assignment_id, user_id, project_id=project_id)
     Flag.objects.update_or_create(
         comparison_id=holder.comparison_id,

@@ -12,18 +12,18 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from annotation.errors import Conflict, KeptAsSurplus, NotFound, Refused
+from annotation.errors import Conflict, KeptAsSurplus, NotFound, Refused, _
 from annotation.feedback import answers_validate
 from annotation.models import Annotation, Assignment, Demand
 from annotation.outbox import outbox_add
 from annotation.services import assignment_sql as sql
 from annotation.services.assignment import (
+    SURPLUS,
     AssignmentRow,
     Submitted,
     _body_hash,
     _holder_lock,
     _replay,
-    _surplus_sentence,
     about_of,
     hold_back_judge,
     rowcount_of,
@@ -39,7 +39,7 @@ def _own(annotation_id: int, user_id: int) -> Annotation:
         .first()
     )
     if annotation is None:
-        raise NotFound("There is no such answer of yours.")
+        raise NotFound(_("There is no such answer of yours."))
     return annotation
 
 
@@ -62,10 +62,10 @@ def annotation_undo(*, annotation_id: int, user_id: int, project_id: int | None 
         .first()
     )
     if latest is None or latest.pk != annotation.pk:
-        raise Conflict("Only your latest answer can be undone. Correct earlier ones under My answers.")
+        raise Conflict(_("Only your latest answer can be undone. Correct earlier ones under My answers."))
     oldest = Now() - timedelta(seconds=settings.UNDO_SECONDS)
     if not Annotation.objects.filter(pk=annotation.pk, created_at__gte=oldest).exists():
-        raise Conflict("The time to undo this answer is over. You can correct it under My answers.")
+        raise Conflict(_("The time to undo this answer is over. You can correct it under My answers."))
     gave_back = annotation.gave_back
     _withdraw(annotation)
     edits_withdraw(annotation_id=annotation.pk)
@@ -144,7 +144,7 @@ def _correct(
     if replay is not None:
         return replay
     if old.state != Annotation.State.CURRENT:
-        raise Refused("This answer was corrected, undone or not counted; correct the newest one instead.")
+        raise Refused(_("This answer was corrected, undone or not counted; correct the newest one instead."))
     if valid.answers == old.answers:
         return Submitted(old.pk, replay=False, late=old.late)
     placed = _place_moved(assignment, was=old.gave_back, becomes=valid.gives_place_back)
@@ -172,7 +172,7 @@ def _correct(
         supersedes=old if placed else None,
     )
     if not placed:
-        return KeptAsSurplus(_surplus_sentence(), new.pk)
+        return KeptAsSurplus(SURPLUS, new.pk)
     edits_withdraw(annotation_id=old.pk)
     edits_derive(annotation_id=new.pk, questions=questions, answers=valid.answers)
     hold_back_judge(person.comparison_id)

@@ -15,7 +15,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.errors import NotFound, Refused
+from annotation.errors import NotFound, Refused, _
 from annotation.models import (
     Membership,
     Participation,
@@ -123,7 +123,7 @@ def sign_in_link_get(*, token: str) -> SignInLink:
     """The link of a token that can still be used."""
     link = SignInLink.objects.select_related("user").filter(token_hash=token_hash(token)).first()
     if link is None or link.used_at is not None or link.expires_at < timezone.now() or not link.user.is_active:
-        raise NotFound("This sign-in link was used already, has expired, or was replaced. Ask for a new one.")
+        raise NotFound(_("This sign-in link was used already, has expired, or was replaced. Ask for a new one."))
     return link
 
 
@@ -133,7 +133,7 @@ def sign_in_link_use(*, token: str, password: str) -> User:
     link = sign_in_link_get(token=token)
     link = SignInLink.objects.select_for_update().select_related("user").get(pk=link.pk)
     if link.used_at is not None:
-        raise NotFound("This sign-in link was used already.")
+        raise NotFound(_("This sign-in link was used already."))
     try:
         validate_password(password, link.user)
     except ValidationError as error:
@@ -154,10 +154,11 @@ def keys_change(*, user: User, is_on: bool, keys: Mapping[str, str]) -> dict[str
     """Take one's own keys, by the shipped key; refused where two actions would share one or a digit is taken."""
     for shipped, own in keys.items():
         if len(own) != 1 or own.isspace() or not own.isprintable() or own.isdigit():
-            raise Refused(f"The key for {shipped.upper()} must be one character that is no digit; got {own!r}.")
+            key = shipped.upper()
+            raise Refused(_("The key for {key} must be one character that is no digit; got {own!r}."), key=key, own=own[:40])
     lower = [own.lower() for own in keys.values()]
     if clash := next((own for own in lower if lower.count(own) > 1), None):
-        raise Refused(f"The key {clash.upper()} is used twice. Give each action a key of its own.")
+        raise Refused(_("The key {key} is used twice. Give each action a key of its own."), key=clash.upper())
     changed = {shipped: own.lower() for shipped, own in keys.items() if own.lower() != shipped}
     user.annotation_keys = {"on": is_on, "map": changed}
     user.save(update_fields=["annotation_keys"])
@@ -171,15 +172,16 @@ def account_change(
     """One's own name and language, and a new password if one is given; that needs the old one."""
     name = name.strip()
     if len(name) > 120 or not name.isprintable():
-        raise Refused("A name may have 120 printable characters.")
+        raise Refused(_("A name may have 120 printable characters."))
     user.name = name
     if interface_language is not None:
         if interface_language not in dict(settings.LANGUAGES):
-            raise Refused(f"The language must be one of {', '.join(dict(settings.LANGUAGES))}; got {interface_language!r}.")
+            known, got = ", ".join(dict(settings.LANGUAGES)), interface_language[:40]
+            raise Refused(_("The language must be one of {languages}; got {got!r}."), languages=known, got=got)
         user.interface_language = interface_language
     if new_password:
         if not user.check_password(old_password):
-            raise Refused("The present password is not right; nothing was changed.")
+            raise Refused(_("The present password is not right; nothing was changed."))
         try:
             validate_password(new_password, user)
         except ValidationError as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
-from annotation.errors import Refused
+from annotation.errors import Phrase, Refused, _
 from annotation.feedback import SIDES
 from annotation.models import Assignment, Project
 from annotation.played import Gate
@@ -29,11 +30,20 @@ def played_check(
     texts = [(form, body) for form, body in (stored[position] for position in option_order)]
     if unplayed := gate.unplayed(texts, exposure or {}, SIDES):
         raise Refused(
-            f"Of {' and '.join(unplayed)} too little was played: {_words(gate)} of each are wanted before an answer counts."
-            " The answer was not taken."
+            _(
+                "Of {sides} too little was played: {much} of each are wanted before an answer counts. The answer was not "
+                "taken."
+            ),
+            sides=_both(unplayed),
+            much=_both(_words(gate)),
         )
 
 
-def _words(gate: Gate) -> str:
-    asked = [f"{gate.seconds} seconds"] if gate.seconds else []
-    return " and ".join([*asked, *([f"{gate.percent}%"] if gate.percent else [])])
+def _words(gate: Gate) -> list[str | Phrase]:
+    seconds = [Phrase(_("{seconds} seconds"), seconds=gate.seconds)] if gate.seconds else []
+    return [*seconds, *([f"{gate.percent}%"] if gate.percent else [])]
+
+
+def _both(parts: Sequence[str | Phrase]) -> str | Phrase:
+    """These parts with "and" between them."""
+    return reduce(lambda one, other: Phrase(_("{one} and {other}"), one=one, other=other), parts)

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.errors import NotFound, Refused
+from annotation.errors import NotFound, Refused, _
 from annotation.models import Profile, Project, Role, User
 from annotation.selectors.access import roles_of
 from annotation.services.assignment import participation_ensure
@@ -95,18 +95,18 @@ def profile_give(
     `consent`: the words they agreed to; `days`: after how many, by these words, it is deleted (0: never).
     """
     if not agrees:
-        raise Refused("Nothing was kept. It is kept only if you tick that you agree.")
+        raise Refused(_("Nothing was kept. It is kept only if you tick that you agree."))
     locked = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     # Under the lock, which `membership_remove` takes too: what is kept never outlives the role.
     if Role.ANNOTATOR not in roles_of(User.objects.get(pk=user_id), locked):
-        raise NotFound("You do not judge in this project any more, so nothing was kept.")
+        raise NotFound(_("You do not judge in this project any more, so nothing was kept."))
     known = _asked_for(answers, locked.profile_attributes)
     if {name for name, choice in answers.items() if choice} - known.keys():
-        raise Refused("This project does not ask for that choice any more. Reload the page.")
+        raise Refused(_("This project does not ask for that choice any more. Reload the page."))
     if not known:
-        raise Refused("Nothing was chosen, so there is nothing to keep.")
+        raise Refused(_("Nothing was chosen, so there is nothing to keep."))
     participation = participation_ensure(project_id=project.pk, user_id=user_id)
-    profile, _ = Profile.objects.update_or_create(
+    profile, _is_new = Profile.objects.update_or_create(
         participation=participation, defaults={"answers": known, "consent": consent, "delete_at": _days_on(days)}
     )
     return profile
@@ -124,6 +124,6 @@ def profiles_expire() -> int:
 
 def profile_withdraw(*, profile_id: int, user_id: int) -> None:
     """Delete what this person said of themselves in one project, whatever their roles are by now."""
-    deleted, _ = Profile.objects.filter(pk=profile_id, participation__annotator_id=user_id).delete()
+    deleted, _rows = Profile.objects.filter(pk=profile_id, participation__annotator_id=user_id).delete()
     if not deleted:
-        raise NotFound("You have said nothing of yourself in this project.")
+        raise NotFound(_("You have said nothing of yourself in this project."))

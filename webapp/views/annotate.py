@@ -79,13 +79,6 @@ KEYS = {
     "h": gettext_lazy("My answers"),
     "?": gettext_lazy("Keys"),
 }
-# The reasons of a skip are keys of the service; their words are translated here.
-SKIP_WORDS = (
-    gettext_noop("Something is broken"),
-    gettext_noop("Too long for now"),
-    gettext_noop("Not my field"),
-    gettext_noop("Other"),
-)
 
 
 def annotate(request: Request, slug: str) -> HttpResponse:
@@ -225,9 +218,9 @@ def _fields(request: Request) -> dict[str, str]:
     try:
         body = json.loads(request.body)
     except ValueError:
-        raise FormRefused("The body is not JSON.") from None
+        raise FormRefused(gettext_noop("The body is not JSON.")) from None
     if not isinstance(body, dict):
-        raise FormRefused(f"The body must be one object of fields; got {type(body).__name__}.")
+        raise FormRefused(gettext_noop("The body must be one object of fields; got {got}."), got=type(body).__name__)
     return {
         str(k): "\n".join(map(str, v)) if isinstance(v, list) else str(v)
         for k, v in body.items()
@@ -237,7 +230,7 @@ def _fields(request: Request) -> dict[str, str]:
 
 def _integer(name: str, text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise FormRefused(f"The field {name} must be a whole number; got {text[:40]!r}.")
+        raise FormRefused(gettext_noop("The field {name} must be a whole number; got {text!r}."), name=name, text=text[:40])
     return int(text)
 
 
@@ -249,7 +242,7 @@ def _key(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise FormRefused(f"The submit key must be a UUID; got {text[:40]!r}.") from None
+        raise FormRefused(gettext_noop("The submit key must be a UUID; got {text!r}."), text=text[:40]) from None
 
 
 def _is_unable(questions: Sequence[dict[str, Any]], read: dict[str, Any]) -> bool:
@@ -263,7 +256,7 @@ def _same_person(request: Request, fields: dict[str, str]) -> None:
     """Answers kept in a browser belong to whoever gave them, not to whoever signed in since."""
     if fields.get("person", "") not in {"", str(request.user.pk)}:
         raise SomebodyElse(
-            _("This answer is another account’s. It stays in this browser until that account signs in again.")
+            gettext_noop("This answer is another account’s. It stays in this browser until that account signs in again.")
         )
 
 

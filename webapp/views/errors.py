@@ -5,23 +5,23 @@ from __future__ import annotations
 import sys
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_noop
 
 from webapp.away import away_page, database_away
 from webapp.middleware import ABSENT, error_page, wants_json
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_page(request, 400, "The request could not be read.")
+    return error_page(request, 400, gettext_noop("The request could not be read."))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return error_page(request, 403, "That is not allowed.")
+    return error_page(request, 403, gettext_noop("That is not allowed."))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return error_page(
-        request, 403, "This page was open for too long or came from elsewhere. Reload it and try again."
-    )
+    sentence = gettext_noop("This page was open for too long or came from elsewhere. Reload it and try again.")
+    return error_page(request, 403, sentence)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -6,6 +6,7 @@ import re
 
 from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext_noop
 
 from annotation.errors import NotFound
 from annotation.selectors.media import media_get
@@ -28,11 +29,11 @@ HEADERS = {
 def medium(request: Request, slug: str, sha256: str) -> HttpResponseBase:
     """The bytes of a medium; of a range, at most 8 MB at once, from where the player asks."""
     if not _SHA256.fullmatch(sha256):
-        raise NotFound("There is no such medium in this project.")
+        raise NotFound(gettext_noop("There is no such medium in this project."))
     found = media_get(project=request.project, sha256=sha256)
     path = media_path(sha256)
     if not path.is_file():
-        raise NotFound("The file of this medium is missing; restore it from a backup.")
+        raise NotFound(gettext_noop("The file of this medium is missing; restore it from a backup."))
     asked = _RANGE.fullmatch(request.headers.get("Range", ""))
     if asked is None or asked.groups() == ("", ""):
         return FileResponse(path.open("rb"), content_type=found.media_type, headers=HEADERS)

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from annotation.errors import FormRefused, Refused
 from annotation.models import Project
@@ -38,7 +39,9 @@ def profile(request: Request, slug: str) -> HttpResponse:
     with translation.override(user.interface_language):
         words, agreed = consent_words(request.project), request.POST.get("agrees", "")
         if agreed and agreed != words:
-            raise Refused("Nothing was kept: the words to agree to have changed. Reload the page and read them again.")
+            raise Refused(
+                gettext_noop("Nothing was kept: the words to agree to have changed. Reload the page and read them again.")
+            )
         profile_give(
             project=request.project,
             user_id=user.pk,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_noop
 
 from annotation.errors import NotFound
 from annotation.feedback import SIDES
@@ -20,7 +21,7 @@ def annotate_section(request: Request, slug: str, assignment: int) -> HttpRespon
         project_id=request.project.pk, user_id=request.user.pk, assignment_ids=[assignment]
     )
     if not shown:
-        raise NotFound("There is no such comparison of yours.")
+        raise NotFound(gettext_noop("There is no such comparison of yours."))
     return _section(request, parted(shown[0].prompt, shown[0].completions))
 
 
@@ -35,11 +36,11 @@ def _section(request: Request, found: Parted) -> HttpResponse:
     turn = _turn(found, request.GET.get("side", ""), _place(request, "at"))
     part = dict(enumerate(turn.shown)).get(_place(request, "part"))
     if part is None or part.kind != "text":
-        raise NotFound("There is no such text.")
+        raise NotFound(gettext_noop("There is no such text."))
     number = _place(request, "section")
     cut = text_sections(part.text)
     if number >= len(cut):
-        raise NotFound("There is no such section.")
+        raise NotFound(gettext_noop("There is no such section."))
     template = "annotate/section.html" if "fragment" in request.GET else "annotate/section_page.html"
     return render(request, template, {"text": cut[number], "number": number + 1, "of": len(cut), "turn": turn})
 
@@ -48,12 +49,12 @@ def _turn(found: Parted, side: str, at: int) -> Turn:
     among = found.shared if not side else dict(zip(SIDES, found.rest, strict=False)).get(side, ())
     turn = next((turn for turn in among if turn.at == at), None)
     if turn is None:
-        raise NotFound("There is no such text.")
+        raise NotFound(gettext_noop("There is no such text."))
     return turn
 
 
 def _place(request: Request, name: str) -> int:
     text = request.GET.get(name, "")
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
-        raise NotFound("There is no such text.")
+        raise NotFound(gettext_noop("There is no such text."))
     return int(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import NOTHING, About, Summary
 from annotation.feedback.shared import (
     CANNOT_JUDGE,
@@ -54,11 +54,14 @@ def answer_check(
     asked = {part["key"]: part["label"] for part in question.get("principles") or []}
     labels = given.get("principles") or {}
     if not isinstance(labels, Mapping) or set(labels) - set(asked):
-        raise FormRefused(f"Question {question['key']!r} has the principles {', '.join(asked) or 'none'}.")
+        principles = ", ".join(asked) or Phrase(_("none"))
+        raise FormRefused(_("Question {key!r} has the principles {principles}."), key=question["key"], principles=principles)
     if missing := [label for key, label in asked.items() if key not in labels]:
-        raise FormRefused(f"The principle {missing[0]!r} needs an answer.")
+        raise FormRefused(_("The principle {label!r} needs an answer."), label=missing[0])
     if asked and given.get("label") is not None:
-        raise FormRefused(f"Question {question['key']!r} is answered principle by principle; it has no label of its own.")
+        raise FormRefused(
+            _("Question {key!r} is answered principle by principle; it has no label of its own."), key=question["key"]
+        )
     return {
         "label": None if asked else _label(question, given.get("label")),
         "principles": {key: _label(question, labels[key]) for key in asked},
@@ -70,7 +73,10 @@ def answer_check(
 def _label(question: Mapping[str, Any], label: Any) -> str:
     if label not in labels_offered(question):
         raise FormRefused(
-            f"Question {question['key']!r}: a label is one of {', '.join(labels_offered(question))}; got {label!r}."
+            _("Question {key!r}: a label is one of {labels}; got {label!r}."),
+            key=question["key"],
+            labels=", ".join(labels_offered(question)),
+            label=label,
         )
     return str(label)
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import NOTHING, SIDES, About, Summary
-from annotation.feedback.shared import CANNOT_JUDGE, answer_object, is_cannot_judge, whole
+from annotation.feedback.shared import CANNOT_JUDGE, answer_object, is_cannot_judge, side_position, whole
 
 SUBJECTS = ("comparison",)
 NEEDS_TEXTS = True
@@ -34,19 +34,23 @@ def answer_check(
     if is_cannot_judge(question, given):
         return {"outcome": CANNOT_JUDGE}
     assert about.texts is not None, "an edit needs the texts"
-    source = whole(question, given.get("source"), 0, about.size - 1, "the edited completion")
+    source = whole(question, given.get("source"), 0, about.size - 1, Phrase(_("the edited completion")))
     text = given.get("text")
     if not isinstance(text, str) or not text.strip():
-        raise FormRefused("The edited text is empty. Write what the better completion says.")
+        raise FormRefused(_("The edited text is empty. Write what the better completion says."))
     if len(text) > MOST_CHARACTERS or "\x00" in text:
-        raise FormRefused(f"An edited text has at most {MOST_CHARACTERS:,} characters and no NUL; got {len(text):,}.")
+        raise FormRefused(
+            _("An edited text has at most {most:,} characters and no NUL; got {length:,}."),
+            most=MOST_CHARACTERS,
+            length=len(text),
+        )
     form, body = about.texts[source]
     original = last_words(form, body)
     if text == original:
-        raise FormRefused("The text was not changed. Change it, or leave the edit out.")
+        raise FormRefused(_("The text was not changed. Change it, or leave the edit out."))
     taken = [place for place, (f, b) in enumerate(about.texts) if place != source and last_words(f, b) == text]
     if taken:
-        raise FormRefused("The edited text equals another completion of this comparison. Prefer that one instead.")
+        raise FormRefused(_("The edited text equals another completion of this comparison. Prefer that one instead."))
     return {"source": source, "text": text, "distance": edit_distance(original, text)}
 
 
@@ -56,7 +60,7 @@ def last_words(form: str, body: str) -> str:
         return body
     content = json.loads(body)[-1].get("content")
     if not isinstance(content, str):
-        raise FormRefused("Only the text of a message can be edited; this completion ends with something else.")
+        raise FormRefused(_("Only the text of a message can be edited; this completion ends with something else."))
     return content
 
 
@@ -94,10 +98,7 @@ def answer_from_form(
     side = form.get(f"{name}.source", "")
     if side == "":
         return None
-    place = SIDES[: len(option_order)].find(side)
-    if len(side) != 1 or place < 0:
-        raise FormRefused(f"A side is one of {', '.join(SIDES[: len(option_order)])}; got {side[:40]!r}.")
-    return {"source": option_order[place], "text": form.get(f"{name}.text", "").replace("\r\n", "\n")}
+    return {"source": side_position(side, option_order), "text": form.get(f"{name}.text", "").replace("\r\n", "\n")}
 
 
 def answer_to_form(

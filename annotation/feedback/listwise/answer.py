@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import NOTHING, SIDES, About, Summary
 from annotation.feedback.shared import (
     CANNOT_JUDGE,
@@ -20,6 +20,7 @@ from annotation.feedback.shared import (
     reasons_from_form,
     reasons_to_form,
     sentence_checked,
+    side_position,
     whole,
     whole_from_form,
     words_check,
@@ -50,18 +51,20 @@ def answer_check(
 def _ranks(question: Mapping[str, Any], answer: Mapping[str, Any], about: About) -> dict[str, Any]:
     ranks = answer.get("ranks")
     if not isinstance(ranks, Sequence) or isinstance(ranks, str) or len(ranks) != about.size:
-        raise FormRefused(f"A ranking gives each of the {about.size} completions a place; got {ranks!r}.")
-    placed = [whole(question, rank, 1, about.size, "a place") for rank in ranks]
+        raise FormRefused(
+            _("A ranking gives each of the {size} completions a place; got {ranks!r}."), size=about.size, ranks=ranks
+        )
+    placed = [whole(question, rank, 1, about.size, Phrase(_("a place"))) for rank in ranks]
     if not question.get("ties", True) and len(set(placed)) < len(placed):
-        raise FormRefused("This form has no ties; two completions have the same place.")
+        raise FormRefused(_("This form has no ties; two completions have the same place."))
     return {"ranks": [1 + sum(other < rank for other in placed) for rank in placed]}
 
 
 def _ends(question: Mapping[str, Any], answer: Mapping[str, Any], about: About) -> dict[str, Any]:
-    best = whole(question, answer.get("best"), 0, about.size - 1, "best")
-    worst = whole(question, answer.get("worst"), 0, about.size - 1, "worst")
+    best = whole(question, answer.get("best"), 0, about.size - 1, Phrase(_("best")))
+    worst = whole(question, answer.get("worst"), 0, about.size - 1, Phrase(_("worst")))
     if best == worst:
-        raise FormRefused("The best and the worst completion must be two different ones.")
+        raise FormRefused(_("The best and the worst completion must be two different ones."))
     return {"best": best, "worst": worst}
 
 
@@ -97,11 +100,11 @@ def answer_from_form(
         best, worst = (_position(form.get(f"{name}.{end}", ""), option_order) for end in ("best", "worst"))
         return None if best is None and worst is None else {"best": best, "worst": worst, **extra}
     sides = SIDES[: len(option_order)]
-    shown = [whole_from_form(question, form.get(f"{name}.rank.{side}", ""), "a place") for side in sides]
+    shown = [whole_from_form(question, form.get(f"{name}.rank.{side}", ""), Phrase(_("a place"))) for side in sides]
     if all(rank is None for rank in shown):
         return None
     if unplaced := [side for side, rank in zip(sides, shown, strict=True) if rank is None]:
-        raise FormRefused(f"Completion {unplaced[0]} has no place yet; every completion needs one.")
+        raise FormRefused(_("Completion {side} has no place yet; every completion needs one."), side=unplaced[0])
     ranks: list[int | None] = [None] * len(option_order)
     for rank, position in zip(shown, option_order, strict=True):
         ranks[position] = rank
@@ -109,12 +112,7 @@ def answer_from_form(
 
 
 def _position(side: str, option_order: Sequence[int]) -> int | None:
-    if side == "":
-        return None
-    place = SIDES[: len(option_order)].find(side)
-    if len(side) != 1 or place < 0:
-        raise FormRefused(f"A side is one of {', '.join(SIDES[: len(option_order)])}; got {side[:40]!r}.")
-    return option_order[place]
+    return side_position(side, option_order) if side else None
 
 
 def answer_to_form(

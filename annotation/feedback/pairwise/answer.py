@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import About, Summary
 from annotation.feedback.shared import (
     answer_object,
@@ -54,7 +54,7 @@ def answer_check(
     question: Mapping[str, Any], answer: Any, about: About, position: int | None = None
 ) -> dict[str, Any]:
     if about.size != 2:
-        raise FormRefused(f"A pairwise question compares 2 completions; this comparison has {about.size}.")
+        raise FormRefused(_("A pairwise question compares 2 completions; this comparison has {size}."), size=about.size)
     known = {"outcome", "vote", "aspects", "confidence", "reasons", "sentence"}
     given = answer_object(question, answer, known)
     words = question.get("confidence") or []
@@ -64,7 +64,7 @@ def answer_check(
         "aspects": _aspects_checked(question, given),
         "confidence": None
         if confidence is None
-        else whole(question, confidence, 0, len(words) - 1, "confidence"),
+        else whole(question, confidence, 0, len(words) - 1, Phrase(_("confidence"))),
         "reasons": reasons_checked(question, given),
         "sentence": sentence_checked(question, given),
     }
@@ -74,14 +74,17 @@ def choice_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> di
     m, outcome, vote = scale(question), answer.get("outcome"), answer.get("vote")
     allowed = ["first", "second", "tie", *(key for key in WITHOUT_STRENGTH if question.get(key))]
     if outcome not in allowed:
-        raise FormRefused(f"The outcome must be one of {', '.join(sorted(allowed))}; got {outcome!r}.")
+        offered = ", ".join(sorted(allowed))
+        raise FormRefused(_("The outcome must be one of {offered}; got {outcome!r}."), offered=offered, outcome=outcome)
     if outcome in WITHOUT_STRENGTH:
         if vote is not None:
-            raise FormRefused(f"An answer {outcome!r} has no preference strength; got {vote!r}.")
+            raise FormRefused(
+                _("An answer {outcome!r} has no preference strength; got {vote!r}."), outcome=outcome, vote=vote
+            )
     elif not isinstance(vote, int) or isinstance(vote, bool) or not -m <= vote <= m:
-        raise FormRefused(f"Preference strength must be {-m} to {m}; got {vote!r}.")
+        raise FormRefused(_("Preference strength must be {low} to {high}; got {vote!r}."), low=-m, high=m, vote=vote)
     elif outcome != ("tie" if vote == 0 else "first" if vote < 0 else "second"):
-        raise FormRefused(f"Strength {vote} and outcome {outcome!r} contradict each other.")
+        raise FormRefused(_("Strength {vote} and outcome {outcome!r} contradict each other."), vote=vote, outcome=outcome)
     return {"outcome": outcome, "vote": vote}
 
 
@@ -89,16 +92,17 @@ def _aspects_checked(question: Mapping[str, Any], answer: Mapping[str, Any]) -> 
     aspects = {aspect["key"]: aspect["label"] for aspect in question.get("aspects") or []}
     given = answer.get("aspects") or {}
     if not isinstance(given, Mapping) or set(given) - set(aspects):
-        raise FormRefused(f"Question {question['key']!r} has the aspects {', '.join(aspects) or 'none'}.")
+        named = ", ".join(aspects) or Phrase(_("none"))
+        raise FormRefused(_("Question {key!r} has the aspects {aspects}."), key=question["key"], aspects=named)
     if answer.get("outcome") == "cannot_judge":
         return {}
     missing = [label for key, label in aspects.items() if key not in given]
     # Who finds both bad has said so of every aspect that is left out.
     if missing and question.get("aspects_required", True) and answer.get("outcome") not in WITHOUT_STRENGTH:
-        raise FormRefused(f"The aspect {missing[0]!r} needs an answer.")
+        raise FormRefused(_("The aspect {label!r} needs an answer."), label=missing[0])
     for key, one in given.items():
         if not isinstance(one, Mapping):
-            raise FormRefused(f"The aspect {aspects[key]!r} needs an object with outcome and vote.")
+            raise FormRefused(_("The aspect {label!r} needs an object with outcome and vote."), label=aspects[key])
     return {key: choice_checked(question, given[key]) for key in aspects if key in given}
 
 
@@ -138,7 +142,7 @@ def answer_from_form(
         for aspect in question.get("aspects") or []
         if (read := choice_from_form(question, form.get(f"{name}.aspect.{aspect['key']}", ""), option_order))
     }
-    confidence = whole_from_form(question, form.get(f"{name}.confidence", ""), "confidence")
+    confidence = whole_from_form(question, form.get(f"{name}.confidence", ""), Phrase(_("confidence")))
     return {**choice, "aspects": aspects, "confidence": confidence, **reasons_from_form(form, name)}
 
 
@@ -157,7 +161,7 @@ def choice_from_form(
 def _shown_vote(steps: int, choice: str) -> int:
     """The signed strength of a step counted from the left; negative: A is better."""
     if not choice.isascii() or not choice.isdigit() or not 1 <= int(choice) <= steps:
-        raise FormRefused(f"The choice must be a step from 1 to {steps}; got {choice!r}.")
+        raise FormRefused(_("The choice must be a step from 1 to {steps}; got {choice!r}."), steps=steps, choice=choice[:40])
     step, m = int(choice), steps // 2
     if steps % 2:
         return step - m - 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import NOTHING, About, Summary
 from annotation.feedback.shared import (
     CANNOT_JUDGE,
@@ -58,12 +58,14 @@ def answer_check(
     asked = {part["key"]: part["label"] for part in question["aspects"]}
     values = given.get("values")
     if not isinstance(values, Mapping) or set(values) - set(asked):
-        raise FormRefused(f"Question {question['key']!r} has the aspects {', '.join(asked)}.")
+        raise FormRefused(_("Question {key!r} has the aspects {aspects}."), key=question["key"], aspects=", ".join(asked))
     if missing := [label for key, label in asked.items() if key not in values]:
-        raise FormRefused(f"The aspect {missing[0]!r} needs a rating.")
+        raise FormRefused(_("The aspect {label!r} needs a rating."), label=missing[0])
     low, high = question["low"], question["high"]
     return {
-        "values": {key: whole(question, values[key], low, high, f"the rating of {key}") for key in asked},
+        "values": {
+            key: whole(question, values[key], low, high, Phrase(_("the rating of {aspect}"), aspect=key)) for key in asked
+        },
         "reasons": reasons_checked(question, given),
         "sentence": sentence_checked(question, given),
     }
@@ -82,7 +84,7 @@ def answer_from_form(
     values = {
         part["key"]: value
         for part in question["aspects"]
-        if (value := whole_from_form(question, form.get(f"{name}.{part['key']}", ""), "a rating")) is not None
+        if (value := whole_from_form(question, form.get(f"{name}.{part['key']}", ""), Phrase(_("a rating")))) is not None
     }
     return {"values": values, **reasons_from_form(form, name)} if values else None
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import NOTHING, About, Summary
 from annotation.feedback.pairwise.answer import (
     STEPS,
@@ -32,6 +32,7 @@ MOST_SEGMENTS = 100
 LONGEST_SECONDS = 86_400.0
 # Players and files tell lengths that differ by parts of a frame.
 TOLERANCE_SECONDS = 0.25
+ENDS = {"start": _("start"), "end": _("end")}
 FIELDS = {"start", "end", "outcome", "vote", "comment"}
 
 
@@ -47,27 +48,30 @@ def answer_check(
     question: Mapping[str, Any], answer: Any, about: About, position: int | None = None
 ) -> dict[str, Any]:
     if about.size != 2:
-        raise FormRefused(f"Segments compare 2 completions; this comparison has {about.size}.")
+        raise FormRefused(_("Segments compare 2 completions; this comparison has {size}."), size=about.size)
     read = answer_object(question, answer, {"segments", "outcome"})
     if is_cannot_judge(question, read):
         return {"outcome": CANNOT_JUDGE}
     given, most = read.get("segments"), question.get("most", MOST_SEGMENTS)
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) > most:
-        raise FormRefused(f"Question {question['key']!r}: segments must be a list of at most {most}.")
+        raise FormRefused(_("Question {key!r}: segments must be a list of at most {most}."), key=question["key"], most=most)
     checked = sorted((_segment_checked(question, one, about) for one in given), key=lambda one: float(one["start"]))
     for one, after in pairwise(checked):
         if after["start"] < one["end"]:
-            raise FormRefused(f"Segments may touch, not overlap: {_words(one)} and {_words(after)} do.")
+            both = {"one": _words(one), "other": _words(after)}
+            raise FormRefused(_("Segments may touch, not overlap: {one} and {other} do."), **both)
     return {"segments": checked}
 
 
 def _segment_checked(question: Mapping[str, Any], segment: Any, about: About) -> dict[str, Any]:
     one = answer_object(question, segment, FIELDS)
-    start, end = (_seconds(one.get(name), name) for name in ("start", "end"))
+    start, end = (_seconds(one.get(name), name) for name in ENDS)
     if not start < end:
-        raise FormRefused(f"A segment ends after it starts; got {start:g} s to {end:g} s.")
+        raise FormRefused(_("A segment ends after it starts; got {start:g} s to {end:g} s."), start=start, end=end)
     if about.seconds is not None and end > about.seconds + TOLERANCE_SECONDS:
-        raise FormRefused(f"A segment ends at {end:g} s; what is judged lasts {about.seconds:g} s.")
+        raise FormRefused(
+            _("A segment ends at {end:g} s; what is judged lasts {seconds:g} s."), end=end, seconds=about.seconds
+        )
     choice = choice_checked(question, {"outcome": one.get("outcome"), "vote": one.get("vote")})
     return {"start": start, "end": end, **choice, "comment": sentence_checked(question, one, "comment")}
 
@@ -75,12 +79,17 @@ def _segment_checked(question: Mapping[str, Any], segment: Any, about: About) ->
 def _seconds(value: Any, name: str) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not is_number or not 0 <= value <= LONGEST_SECONDS:
-        raise FormRefused(f"The {name} of a segment is a number of seconds, 0 to {LONGEST_SECONDS:g}; got {value!r}.")
+        raise FormRefused(
+            _("The {what} of a segment is a number of seconds, 0 to {most:g}; got {value!r}."),
+            what=Phrase(ENDS[name]),
+            most=LONGEST_SECONDS,
+            value=value,
+        )
     return round(float(value), 2)
 
 
-def _words(segment: Mapping[str, Any]) -> str:
-    return f"{segment['start']:g} to {segment['end']:g} s"
+def _words(segment: Mapping[str, Any]) -> Phrase:
+    return Phrase(_("{start:g} to {end:g} s"), start=segment["start"], end=segment["end"])
 
 
 def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
@@ -109,16 +118,16 @@ def answer_from_form(
     try:
         marks = json.loads(text)
     except (ValueError, RecursionError):
-        raise FormRefused(f"Question {question['key']!r}: the segments are not JSON.") from None
+        raise FormRefused(_("Question {key!r}: the segments are not JSON."), key=question["key"]) from None
     if not isinstance(marks, list) or not all(isinstance(mark, dict) for mark in marks):
-        raise FormRefused(f"Question {question['key']!r}: the segments are a list of objects.")
+        raise FormRefused(_("Question {key!r}: the segments are a list of objects."), key=question["key"])
     return {"segments": [_from_mark(question, mark, option_order) for mark in marks]}
 
 
 def _from_mark(question: Mapping[str, Any], mark: Mapping[str, Any], option_order: Sequence[int]) -> dict[str, Any]:
     choice = choice_from_form(question, str(mark.get("choice", "")), option_order)
     if choice is None:
-        raise FormRefused("Each segment needs a choice of the completion that is better there.")
+        raise FormRefused(_("Each segment needs a choice of the completion that is better there."))
     return {name: value for name, value in mark.items() if name != "choice"} | choice
 
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import NOTHING, About, Summary
 from annotation.feedback.shared import answer_object, answer_unplaced, sentence_checked, whole, words_check
 
@@ -44,12 +44,12 @@ def text_of(form: str, body: str, message: int | None) -> str:
     """The text that a span counts in."""
     if form != "messages":
         if message is not None:
-            raise FormRefused("This completion is one text; its spans name no message.")
+            raise FormRefused(_("This completion is one text; its spans name no message."))
         return body
     messages = json.loads(body)
     content = messages[message].get("content") if message is not None and 0 <= message < len(messages) else None
     if not isinstance(content, str):
-        raise FormRefused(f"This completion has no text in message {message!r}.")
+        raise FormRefused(_("This completion has no text in message {message!r}."), message=message)
     return content
 
 
@@ -58,7 +58,9 @@ def answer_check(
 ) -> dict[str, Any]:
     given = answer_object(question, answer, {"spans"}).get("spans")
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) > MOST_SPANS:
-        raise FormRefused(f"Question {question['key']!r}: spans must be a list of at most {MOST_SPANS}.")
+        raise FormRefused(
+            _("Question {key!r}: spans must be a list of at most {most}."), key=question["key"], most=MOST_SPANS
+        )
     assert about.texts is not None and position is not None, "spans need the texts"
     checked = [_span_checked(question, span, about, position) for span in given]
     return {"spans": sorted(checked, key=lambda span: (span["message"] or 0, span["start"], span["end"]))}
@@ -68,41 +70,44 @@ def _span_checked(question: Mapping[str, Any], span: Any, about: About, position
     one = answer_object(question, span, FIELDS)
     message = one.get("message")
     if message is not None:
-        message = whole(question, message, 0, 10_000, "message")
+        message = whole(question, message, 0, 10_000, Phrase(_("message")))
     assert about.texts is not None, "checked by the caller"
     text = text_of(*about.texts[position], message)
-    start = whole(question, one.get("start"), 0, len(text), "the start of a span")
-    end = whole(question, one.get("end"), start + 1, len(text), "the end of a span")
+    start = whole(question, one.get("start"), 0, len(text), Phrase(_("the start of a span")))
+    end = whole(question, one.get("end"), start + 1, len(text), Phrase(_("the end of a span")))
     if "quote" in one and one["quote"] != text[start:end]:
-        raise FormRefused(f"The span {start} to {end} does not hold the passage that came with it. Mark it again.")
+        raise FormRefused(
+            _("The span {start} to {end} does not hold the passage that came with it. Mark it again."), start=start, end=end
+        )
     return {
         "message": message,
         "start": start,
         "end": end,
         "quote": text[start:end],
-        "category": _one_of(question, "categories", one.get("category"), "category"),
-        "severity": _one_of(question, "severities", one.get("severity"), "severity"),
+        "category": _one_of(question, "categories", one.get("category"), Phrase(_("category"))),
+        "severity": _one_of(question, "severities", one.get("severity"), Phrase(_("severity"))),
         "comment": sentence_checked(question, one, "comment"),
         "answers": _answers(question, one.get("answers") or {}, about, position),
     }
 
 
-def _one_of(question: Mapping[str, Any], name: str, word: Any, what: str) -> str:
+def _one_of(question: Mapping[str, Any], name: str, word: Any, what: Phrase) -> str:
     offered = question.get(name) or []
     if not offered and word in (None, ""):
         return ""
     if word not in offered:
-        raise FormRefused(f"A span's {what} is one of {', '.join(offered) or 'none'}; got {word!r}.")
+        words = ", ".join(offered) or Phrase(_("none"))
+        raise FormRefused(_("A span's {what} is one of {words}; got {word!r}."), what=what, words=words, word=word)
     return str(word)
 
 
 def _answers(question: Mapping[str, Any], answers: Any, about: About, position: int) -> dict[str, Any]:
     asked = {one["key"]: one for one in question.get("questions") or []}
     if not isinstance(answers, Mapping) or set(answers) - set(asked):
-        raise FormRefused(f"A span is asked {', '.join(asked) or 'nothing more'}.")
+        raise FormRefused(_("A span is asked {keys}."), keys=", ".join(asked) or Phrase(_("nothing more")))
     for key, one in asked.items():
         if one.get("required") and answers.get(key) is None:
-            raise FormRefused(f"Each span needs an answer to {one['title']!r}.")
+            raise FormRefused(_("Each span needs an answer to {title!r}."), title=one["title"])
     return {
         key: _module(asked[key]).answer_check(asked[key], answer, about, position)
         for key, answer in answers.items()
@@ -124,7 +129,7 @@ def answer_from_form(
     try:
         return {"spans": json.loads(text)}
     except (ValueError, RecursionError):
-        raise FormRefused(f"Question {question['key']!r}: the spans are not JSON.") from None
+        raise FormRefused(_("Question {key!r}: the spans are not JSON."), key=question["key"]) from None
 
 
 def answer_to_form(

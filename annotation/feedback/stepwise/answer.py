@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.errors import FormRefused
+from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import NOTHING, About, Summary
 from annotation.feedback.listwise import answer as ranking
 from annotation.feedback.shared import (
@@ -130,17 +130,20 @@ def answer_check(
 def _labels(question: Mapping[str, Any], answer: Mapping[str, Any], count: int) -> dict[str, Any]:
     labels = answer.get("labels")
     if not isinstance(labels, Sequence) or isinstance(labels, str) or len(labels) != count:
-        raise FormRefused(f"Question {question['key']!r}: this completion has {count} steps; each needs a label.")
+        raise FormRefused(
+            _("Question {key!r}: this completion has {count} steps; each needs a label."), key=question["key"], count=count
+        )
     for step, label in enumerate(labels, start=1):
         if label not in question["labels"]:
-            raise FormRefused(f"Step {step} needs one of {', '.join(question['labels'])}; got {label!r}.")
+            offered = ", ".join(question["labels"])
+            raise FormRefused(_("Step {step} needs one of {labels}; got {label!r}."), step=step, labels=offered, label=label)
     return {"labels": list(labels)}
 
 
 def _first_bad(question: Mapping[str, Any], answer: Mapping[str, Any], count: int) -> dict[str, Any]:
     first = answer.get("first_bad")
     return {
-        "first_bad": None if first is None else whole(question, first, 0, count - 1, "the first bad step"),
+        "first_bad": None if first is None else whole(question, first, 0, count - 1, Phrase(_("the first bad step"))),
         "steps": count,
     }
 
@@ -170,16 +173,16 @@ def answer_from_form(
         choice = form.get(f"{name}.first_bad", "")
         if choice == "":
             return None
-        step = None if choice == "none" else whole_from_form(question, choice, "the first bad step")
+        step = None if choice == "none" else whole_from_form(question, choice, Phrase(_("the first bad step")))
         return {"first_bad": None if step is None else step - 1, "sentence": sentence}
     prefix = f"{name}.step."
     given = {field.removeprefix(prefix): label for field, label in form.items() if field.startswith(prefix) and label}
     if not given:
         return None
-    steps = [whole_from_form(question, step, "a step") or 0 for step in given]
+    steps = [whole_from_form(question, step, Phrase(_("a step"))) or 0 for step in given]
     labels: list[str | None] = [None] * max(steps)
     if min(steps) < 1 or len(labels) > 10_000:
-        raise FormRefused(f"Question {question['key']!r}: steps are numbered from 1.")
+        raise FormRefused(_("Question {key!r}: steps are numbered from 1."), key=question["key"])
     for step, label in zip(steps, given.values(), strict=True):
         labels[step - 1] = label
     return {"labels": labels, "sentence": sentence}

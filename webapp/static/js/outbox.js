@@ -1,6 +1,8 @@
 // Answers on their way: kept in this browser until the server has said 2xx or has refused them for good.
 // Holds ids, choices and keys only, never a text that was judged. Resending is safe: the key makes it the same vote.
 
+import { t } from "./words.js";
+
 // Refused for good, where the reply is the app's own.
 const REFUSALS = new Set([400, 404, 409, 422]);
 
@@ -107,6 +109,6 @@ export async function sentence(reply) {
   try {
     return (await reply.json()).error;
   } catch {
-    return `The server answered ${reply.status}.`;
+    return t("The server answered {status}.", { status: reply.status });
   }
 }
