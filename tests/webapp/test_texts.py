@@ -12,6 +12,7 @@ from django.test import Client
 from annotation.models import Assignment, Completion, Project, Text, User
 from pipelines.imports.rows import text_sha256
 from tests import cast
+from tests.webapp.lending import comparison_of, lend
 from webapp.rendering.turns import parted
 from webapp.templatetags.texts import OUTLINE_FROM, WHOLE_CHARACTERS, text_sections
 
@@ -97,6 +98,14 @@ def test_a_very_long_text_loads_by_section_and_only_for_its_annotator(place: Pro
         assert client.get(base.replace("part=0&", "" if "part" in wrong else "part=0&") + wrong).status_code == 404
     client.force_login(cast.person("Eve", place, "annotator"))
     assert client.get(address).status_code == 404
+
+
+def test_a_section_on_its_own_page_is_in_its_annotators_language(place: Project, ben: User, client: Client) -> None:
+    assignment = lend(ben, comparison_of(place, ["?"], [LONG, "Short."]))
+    User.objects.update(interface_language="ar")
+    client.force_login(ben)
+    page = client.get(f"/p/ours/annotate/{assignment.pk}/section?side=A&at=1&part=0&section={LAST}").content.decode()
+    assert '<html lang="ar" dir="rtl">' in page and f"<h1>القسم {LAST + 1} من {LAST + 1}</h1>" in page
 
 
 def test_the_curators_page_names_the_sections(place: Project, client: Client) -> None:
