@@ -360,6 +360,82 @@ def test_an_edit_follows_the_preference_until_words_are_written(open_page: Opene
     said.wait_for(state="hidden")
 
 
+def test_answers_typed_anew_meet_their_rows(open_page: Opener) -> None:
+    _, ben = place_of("helpsteer2", "One.")
+    page = ready(open_page(ben, PAGE))
+    for key in "12340kkkkk43210":
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    scores = Annotation.objects.get().answers["rating"]["completions"][0]["values"]
+    assert [scores[aspect] for aspect in ("helpfulness", "correctness", "coherence", "complexity", "verbosity")] == [4, 3, 2, 1, 0]
+
+
+def test_a_digit_that_answers_nothing_is_told_of(open_page: Opener) -> None:
+    _, ben = place_of("helpsteer2", "One.")
+    page = ready(open_page(ben, PAGE))
+    page.keyboard.press("9")
+    page.get_by_text("9 answers nothing here.").first.wait_for()
+    assert page.locator("[data-row] input:checked").count() == 0
+
+
+def test_a_changed_answer_waits_for_enter(open_page: Opener) -> None:
+    _, ben = place_of("pairwise-reasons")
+    page = ready(open_page(ben, PAGE))
+    for key in ("6", "q", "4"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(600)
+    assert not Annotation.objects.exists()
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    assert Annotation.objects.get().vote == 0
+
+
+def test_reasons_for_one_side_do_not_stand_for_the_other(open_page: Opener) -> None:
+    _, ben = place_of("pairwise-reasons")
+    page = ready(open_page(ben, PAGE))
+    for key in ("7", "q", "6"):
+        page.keyboard.press(key)
+    assert page.locator(".chip input:checked").count() == 1, "B is better for the same reason, only less"
+    page.keyboard.press("2")
+    assert page.locator(".chip input:checked").count() == 0
+
+
+def test_keys_typed_in_one_go_after_an_undo_are_all_taken_or_none(open_page: Opener) -> None:
+    place = cast.project("ours")
+    ben = cast.person("Ben", place, "annotator")
+    cast.comparisons(place, 3)
+    page = ready(open_page(ben, PAGE))
+    first = shown(page)
+    page.keyboard.press("6")
+    moved_on(page, first)
+    saved(page, 1)
+    for key in ("z", "1", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment === id", arg=first)
+    page.locator("#stage:not([data-rests])").wait_for()
+    page.wait_for_timeout(600)
+    assert not Annotation.objects.filter(state="current").exists(), "the old answer was not sent again"
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    assert abs(Annotation.objects.get(state="current").vote) == 3
+
+
+def test_when_it_is_too_late_to_undo_the_next_keys_answer_nothing(open_page: Opener) -> None:
+    page = ready(open_page(place_with(3), PAGE))
+    first = shown(page)
+    page.keyboard.press("6")
+    moved_on(page, first)
+    saved(page, 1)
+    page.wait_for_function("() => !document.querySelector('[data-toast-slot] b')", timeout=20_000)
+    for key in ("z", "1", "2"):
+        page.keyboard.press(key)
+    page.get_by_text("Too late to undo.").first.wait_for()
+    assert page.locator("[data-row] input:checked").count() == 0
+    assert Annotation.objects.count() == 1
+
+
 def test_a_short_latin_prompt_stands_under_its_heading_in_arabic(open_page: Opener) -> None:
     _, ben = place_of("pairwise", prompts=["Which city?"])
     User.objects.filter(pk=ben.pk).update(interface_language="ar")

@@ -22,6 +22,7 @@ const measure = new Measure(stage, `winnow.stretch.${body.dataset.person}`, () =
 const keys = new Keys(document.querySelector("[data-key-settings]"), token);
 const ADVANCE_MS = 280;
 const REST_MS = 300;
+const ANSWERS = /^([0-9]|Enter)$/;
 const UNDO_MS = 10_000;
 const AGAIN_MS = 10_000;
 const AHEAD = 5; // the server lends fewer when little is left
@@ -30,6 +31,7 @@ const DRAFT_MS = 300;
 let held = []; // fragments fetched ahead, in the order in which they come
 let fetching = null;
 let lastSaved = null; // {annotation, assignment, word}
+let wasSaved = false;
 let advancing = 0;
 let form = null; // the AnswerForm of the comparison shown
 let drafting = 0;
@@ -79,6 +81,7 @@ function state(text, kind) {
 const sender = new Sender(outbox, token, {
   saved(entry, reply) {
     lastSaved = { annotation: reply.annotation_id, assignment: entry.assignment, word: entry.word, opinion: reply.opinion, fields: entry.fields };
+    wasSaved = true;
     drafts.drop(entry.assignment);
     // After a reload it may stand here still; then it is done, and the page goes on.
     if (entry.assignment === item()?.dataset.assignment && form?.element) form.element.dataset.sent = "1";
@@ -193,6 +196,7 @@ async function place(next) {
   settle();
   scrollTo(0, 0);
   stage.querySelector("[data-heading]")?.focus({ preventScroll: true });
+  if (form.current && form.current !== form.rows()[0]) form.mark(form.current, { focus: false }); // what a draft goes on with
 }
 
 function settle() {
@@ -318,13 +322,22 @@ function savedWord() {
 
 async function undoLast() {
   if (advancing) return;
+  // Keys that come before the comparison is back would answer the one that goes.
+  advancing = -1;
+  await undo().finally(() => { advancing = 0; });
+}
+
+async function undo() {
   if (!lastSaved) {
     // What waits to be sent is still said, with the way to send it.
-    if (!outbox.all().length) toast([element("span", {}, t("Nothing to undo."))], t("Nothing to undo."), 5_000);
-    return;
+    if (outbox.all().length) return;
+    const words = wasSaved ? t("Too late to undo. H shows your answers, where each can be changed.") : t("Nothing to undo.");
+    toast([element("span", {}, words)], words, 5_000);
+    return rest(); // The keys that follow were meant for the answer that does not come back.
   }
   const { annotation, word, opinion, fields } = lastSaved;
   lastSaved = null;
+  wasSaved = false;
   const reply = await post(body.dataset.undo.replace(/0$/, String(annotation)), {}, token()).catch(() => null);
   if (!reply?.ok) {
     const why = reply ? await sentence(reply) : t("There is no connection; the answer stands.");
@@ -347,6 +360,7 @@ async function undoLast() {
   }
   if (fields) drafts.set(String(assignment), fields.form, fields);
   await place(again);
+  rest();
   if (opinion) measure.use("opinion_seen");
   toast([element("span", {}, t("Undone: {answer}", { answer: word }))], t("Undone: {answer}. Answer again.", { answer: word }), 10_000);
 }
@@ -438,6 +452,12 @@ const tools = {
     const sheet = document.getElementById("keys");
     if (sheet.open) return sheet.close();
     sheet.querySelector("[data-sheet]").replaceChildren(...questionKeys());
+    // Those of the questions stand above, and what this form has no use for is not listed.
+    const useless = ["x", "u", ...((form?.rows().length ?? 0) > 1 ? [] : ["j", "k", "p"]), ...(stage.querySelector("details.older") ? [] : ["o"])];
+    for (const line of sheet.querySelectorAll(".keys > div:has([data-cap])")) {
+      const caps = [...line.querySelectorAll("[data-cap]")].map((cap) => cap.dataset.cap);
+      if (!line.closest("[data-sheet]") && caps.some((cap) => "xujkpo".includes(cap))) line.hidden = caps.every((cap) => useless.includes(cap));
+    }
     keys.print();
     sheet.showModal();
   },
@@ -487,6 +507,7 @@ document.addEventListener("keydown", (event) => {
   if (!form) return bareKey(event);
   const isSent = Boolean(form.element?.dataset.sent);
   const rests = "rests" in stage.dataset;
+  if (rests && ANSWERS.test(event.key)) rest(); // Keys typed in one go are all taken or none.
   if (!isSent && !rests && formKey(event, form)) return;
   if (event.key === "Enter") {
     if (event.target.closest("button, a, summary")) return;
@@ -503,13 +524,18 @@ document.addEventListener("keydown", (event) => {
   if (menu) return menuKey(menu, pressedKey, event);
   const key = form.letters.includes(pressedKey) ? pressedKey : keys.shipped(pressedKey);
   if (key === null) return;
+  const isChange = form.answered(form.current); // of an answer that stands: nothing goes before Enter
   if (!isShifted && !isSent && !rests && form.pick(key)) {
     event.preventDefault();
     const label = form.takePressed();
-    if (label?.matches("[data-goes]") && "goesOnKey" in item().dataset) submit();
+    if (label?.matches("[data-goes]") && "goesOnKey" in item().dataset && !isChange) submit();
     return;
   }
-  if (toolKey(key)) event.preventDefault();
+  if (toolKey(key)) return event.preventDefault();
+  if (/^\d$/.test(key) && !isSent && !rests) {
+    const words = t("{key} answers nothing here.", { key });
+    toast([element("span", { class: "warn", "data-complaint": "" }, words)], words, 3_000);
+  }
 });
 
 // From the choice to its one sentence; from anywhere else Tab goes its way.

@@ -69,7 +69,8 @@ function ranges(words, shared) {
 }
 
 // Two are compared: of one there is nothing to say, and of more a pair would say nothing of the others.
-export const fits = (root) => supported && root.querySelectorAll(".side").length === 2;
+// Two answers to one prompt: those to different prompts differ in everything.
+export const fits = (root) => supported && root.querySelectorAll(".side").length === 2 && !root.querySelector(".own-prompt");
 
 export function show(root) {
   const [a, b] = [...root.querySelectorAll(".side")].map(wordsOf);

@@ -1,5 +1,6 @@
 // A form of any feedback type as rows under one cursor. J and K move it, digits answer the row that it marks, and it goes
-// on by itself. What a type adds (ranking, slider, edit, spans) attaches to its block and answers for its rows.
+// on by itself: from an empty row to the next empty one, from an answered one to the next, so that answers typed anew meet
+// their rows. What a type adds (ranking, slider, edit, spans) attaches to its block and answers for its rows.
 
 import { t, tn } from "./words.js";
 
@@ -181,9 +182,10 @@ export class AnswerForm {
   #pickIn(row, key) {
     const select = row.querySelector("select");
     if (select && [...select.options].some((option) => option.value === key && key !== "")) {
+      const isChange = this.answered(row);
       select.value = key;
       select.dispatchEvent(new Event("change", { bubbles: true }));
-      this.advance();
+      this.#goOn(isChange);
       return true;
     }
     // Where one answer settles several rows, "none of them" can be said at any of them.
@@ -194,11 +196,19 @@ export class AnswerForm {
   }
 
   #press(label) {
-    const input = label.querySelector("input");
+    const input = label.querySelector("input"), isChange = this.answered(this.current);
     this.answeredLast = this.current;
     input.click();
     this.pressed = label;
-    if (!label.matches(".chip") && this.root.isConnected) this.advance();
+    if (label.matches("[data-outcome]")) label.scrollIntoView({ block: "nearest", behavior: "instant" }); // it sets all of its question aside
+    if (!label.matches(".chip") && this.root.isConnected) this.#goOn(isChange && !label.matches("[data-outcome]"));
+  }
+
+  #goOn(isChange) {
+    const rows = this.rows(), next = rows[rows.indexOf(this.current) + 1];
+    // Of rows that share one answer (the first bad step) none is the next.
+    if (isChange && next && next.dataset.group !== this.current.dataset.group) this.mark(next);
+    else this.advance();
   }
 
   // The label that a key has just pressed, once.
@@ -264,7 +274,10 @@ export class AnswerForm {
 
   // What the page repeats of the answers: the chosen word beside a row, what is still missing, why.
   refresh() {
-    for (const row of this.root.querySelectorAll("[data-row]")) row.classList.toggle("done", this.answered(row));
+    for (const row of this.root.querySelectorAll("[data-row]")) {
+      row.classList.toggle("done", this.answered(row));
+      row.classList.toggle("aside", Boolean(this.outcome(row)));
+    }
     for (const block of this.root.querySelectorAll("[data-block]")) {
       const isOutcome = Boolean(block.querySelector("[data-outcome] input:checked"));
       block.classList.toggle("settled", isOutcome);
@@ -288,9 +301,13 @@ export class AnswerForm {
     }
   }
 
+  // Reasons stand for one side, or for one thumb: they do not hold for the other.
   #why(reasons) {
     const scope = reasons.closest("[data-block]") ?? reasons.closest("[data-row]");
-    const side = scope.querySelector("input[type=radio]:checked")?.dataset.side;
+    const pick = scope.querySelector("input[type=radio]:checked"), side = pick?.dataset.side;
+    const isThumb = scope.dataset.type === "binary" && scope.querySelectorAll("[data-row]").length === 1, of = side || (isThumb && pick?.value);
+    if (of && reasons.dataset.of && of !== reasons.dataset.of) for (const chip of reasons.querySelectorAll(".chip input:checked")) chip.checked = false;
+    if (of) reasons.dataset.of = of;
     reasons.querySelector("[data-why]").textContent = side ? t("Why is {side} better?", { side }) : t("Why?");
   }
 

@@ -78,9 +78,10 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.key.startsWith("Arrow")) return;
   const key = latin(event);
+  const isChange = form.answered(form.current);
   if (!(event.shiftKey && form.letters.includes(key)) && form.pick(key)) {
     event.preventDefault();
-    if (form.takePressed()?.matches("[data-goes]") && "goesOnKey" in root().dataset) submit();
+    if (form.takePressed()?.matches("[data-goes]") && "goesOnKey" in root().dataset && !isChange) submit();
   } else if (tools[key]) {
     event.preventDefault();
     tools[key]();
