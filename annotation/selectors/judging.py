@@ -141,7 +141,7 @@ def own_answers(
             project=project, rater__participation__annotator_id=user_id, derived_from=None
         )
         .exclude(state=Annotation.State.RETRACTION)
-        .select_related("comparison__prompt__text", "form_revision")
+        .select_related("comparison__prompt__text", "form_revision", "superseded_by")
         .order_by("-id")
     )
     if before is not None:
@@ -158,7 +158,7 @@ def own_answer_get(*, project: Project, user_id: int, annotation_id: int) -> Ann
         )
         .exclude(state=Annotation.State.RETRACTION)
         .exclude(assignment=None)
-        .select_related("form_revision", "assignment")
+        .select_related("form_revision", "assignment", "superseded_by")
         .first()
     )
     if found is None:

@@ -15,6 +15,7 @@ from annotation.feedback.drawing import answer_words as form_words
 from annotation.models import Annotation
 from annotation.selectors.judging import Judgeable, given_here, judgeable_list, own_answer_get, own_answers
 from annotation.services.corrections import annotation_correct
+from annotation.services.people import keys_of
 from webapp.language import script_words
 from webapp.rendering import one_line
 from webapp.requests import Request
@@ -33,10 +34,12 @@ def history(request: Request, slug: str) -> HttpResponse:
             "answer": answer,
             "prompt": one_line(answer.comparison.prompt.text.form, answer.comparison.prompt.text.body, 160),
             "words": _words(answer),
+            "why": _why(answer),
         }
         for answer in answers
     ]
-    return render(request, "project/history.html", {"rows": rows, "more": more, "is_first": before == ""})
+    context = {"rows": rows, "more": more, "is_first": before == "", "script_words": script_words(get_language() or "en")}
+    return render(request, "project/history.html", context)
 
 
 def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse:
@@ -64,6 +67,7 @@ def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse
         "words": _words(answer),
         "item": _item(_with_form(shown, questions), slug, answers_to_form(questions, answer.answers, shown_order)),
         "correcting": answer.state == answer.State.CURRENT,
+        "key_settings": keys_of(request.user),
         "script_words": script_words(get_language() or "en"),
     }
     return render(request, "project/history_answer.html", context)
@@ -75,6 +79,13 @@ def _words(answer: Annotation) -> str:
         return answer_words(answer.outcome, answer.vote, answer.vote_scale, answer.shown_order)
     order = answer.shown_order or range(answer.comparison.size)
     return form_words(answer.form_revision.questions, answer.answers, list(order))
+
+
+def _why(answer: Annotation) -> str:
+    """The reasons and sentences of an answer in the order of its questions, completion by completion."""
+    parts = [part for given in answer.answers.values() if given for part in given.get("completions") or [given] if part]
+    said = [text for part in parts for text in (*(part.get("reasons") or []), part.get("sentence") or "") if text]
+    return " · ".join(said)
 
 
 def _with_form(shown: Judgeable, questions: list[dict[str, Any]]) -> Judgeable:

@@ -7,15 +7,13 @@ import { AnswerForm, load } from "./form.js";
 import { Keys, formKey, latin, typing } from "./keys.js";
 import { recall, unplayedWords } from "./media.js";
 import { Measure } from "./measure.js";
-import { Outbox, PATIENCE_MS, Sender, post, sentence } from "./outbox.js";
+import { Outbox, PATIENCE_MS, Sender, post, sentence, token, waitingWords } from "./outbox.js";
 import { make as element, t, tn } from "./words.js";
 
 const body = document.body;
 const stage = document.getElementById("stage");
 const live = document.querySelector("[data-live]");
 const kept = (what) => `winnow.${what}.${body.dataset.person}.${body.dataset.project}`;
-// The cookie's, because signing in again in another tab changes it; the page's own where cookies cannot be read.
-const token = () => /(?:^|; )winnow_csrf=([^;]+)/.exec(document.cookie)?.[1] ?? document.querySelector("[name=csrfmiddlewaretoken]").value;
 const outbox = new Outbox(kept("outbox"));
 const drafts = new Drafts(kept("draft"));
 const measure = new Measure(stage, `winnow.stretch.${body.dataset.person}`, () => { document.querySelector("[data-break]").hidden = false; });
@@ -105,13 +103,9 @@ const sender = new Sender(outbox, token, {
 });
 
 let waitsFor = "offline";
-function showWaiting(count, why) {
+function showWaiting(count, why, reference) {
   waitsFor = why;
-  const words = {
-    offline: tn("{n} answer kept on this device, sending when back", "{n} answers kept on this device, sending when back", count),
-    "signed-out": tn("{n} answer kept on this device. Sign in again as yourself to send it.", "{n} answers kept on this device. Sign in again as yourself to send them.", count),
-    server: tn("{n} answer kept on this device, trying again", "{n} answers kept on this device, trying again", count),
-  }[why];
+  const words = waitingWords(count, why, reference);
   state(words, "warn ring");
   const isLast = "waits" in (item()?.dataset ?? {}), all = isLast ? `${words}. ${t("Nothing more to judge until the answers kept here are sent.")}` : words;
   const parts = [element("span", { class: "warn" }, all)];

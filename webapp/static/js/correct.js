@@ -1,34 +1,80 @@
 // Correcting one's own answer: the same form and keys as on the annotation page, posted as an ordinary form.
 
 import { AnswerForm, load } from "./form.js";
-import { formKey, latin, typing } from "./keys.js";
+import { Keys, formKey, latin, typing } from "./keys.js";
+import { make, t } from "./words.js";
 
 const root = document.querySelector("[data-item]"), element = root.querySelector("[data-answer]");
+const list = document.querySelector("[data-key=h]"), keys = new Keys(null);
+let form = null, before = "", isSent = false;
+
 if (element) {
   await load(root);
   document.body.classList.add("scripted");
-  const form = new AnswerForm(root, { changed() {}, say() {} });
+  form = new AnswerForm(root, { changed: sayWhetherChanged, say() {} });
+  before = given();
+  root.addEventListener("input", sayWhetherChanged);
   element.addEventListener("submit", (event) => {
     const complaint = form.complaint();
-    if (!complaint) return dropUnsent(form);
+    if (!complaint) {
+      isSent = true;
+      return dropUnsent(form);
+    }
     event.preventDefault();
     form.mark(form.missing());
-    root.querySelector("[data-toast-slot], [data-progress]")?.replaceChildren(complaint);
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && typing(event)) return form.mark(form.current);
-    if (event.repeat || typing(event) || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (formKey(event, form)) return;
-    const key = latin(event);
-    if (event.key === "Enter") {
-      if (event.target.closest("button, a, summary")) return;
-      event.preventDefault();
-      element.requestSubmit();
-    } else if (form.pick(key)) event.preventDefault();
-    else if (key === "j" || key === "k") form.step(key === "j" ? 1 : -1);
-    else if (key === "p") form.clear();
+    tell(complaint);
   });
 }
+keys.print();
+document.body.dataset.ready = "";
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (form && event.key === "Escape" && typing(event)) return form.mark(form.current);
+  if (event.repeat || typing(event) || (form && formKey(event, form))) return;
+  if (event.key === "Escape") return list.click();
+  if (form && event.key === "Enter") {
+    if (event.target.closest("button, a, summary")) return;
+    event.preventDefault();
+    element.requestSubmit();
+    return;
+  }
+  if (keys.on) singleKey(event);
+});
+
+function singleKey(event) {
+  const pressed = latin(event), isOfForm = Boolean(form?.letters.includes(pressed));
+  const key = isOfForm ? pressed : keys.shipped(pressed);
+  if (key === null) return;
+  if (form && !(event.shiftKey && isOfForm) && form.pick(key)) event.preventDefault();
+  else if (key === "h") list.click();
+  else if (form && (key === "j" || key === "k")) form.step(key === "j" ? 1 : -1);
+  else if (form && key === "p") form.clear();
+}
+
+// --- what was changed is not lost without a word ---
+
+function given() {
+  return JSON.stringify(Object.entries(form.fields()).sort());
+}
+
+function isChanged() {
+  return Boolean(form) && !isSent && given() !== before;
+}
+
+function sayWhetherChanged() {
+  tell(isChanged() ? t("Changed, not saved yet") : "");
+}
+
+function tell(words) {
+  root.querySelector("[data-toast-slot]").replaceChildren(...(words ? [make("span", { class: "warn" }, words)] : []));
+}
+
+// Whatever leads away (the link, its key, Escape, closing the tab): the browser asks, in its own words.
+addEventListener("beforeunload", (event) => {
+  if (isChanged()) event.preventDefault();
+});
+addEventListener("pageshow", () => { isSent = false; });
 
 // Fields that the form holds and would not send: an edit that was opened and not changed.
 function dropUnsent(form) {

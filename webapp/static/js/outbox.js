@@ -1,13 +1,35 @@
 // Answers on their way: kept in this browser until the server has said 2xx or has refused them for good.
 // Holds ids, choices and keys only, never a text that was judged. Resending is safe: the key makes it the same vote.
 
-import { t } from "./words.js";
+import { t, tn } from "./words.js";
 
 // Refused for good, where the reply is the app's own.
 const REFUSALS = new Set([400, 404, 409, 422]);
 
 // A request that nobody answers is as good as no network: what waits for it goes on, and it is sent again.
 export const PATIENCE_MS = 20_000;
+
+// The cookie's, because signing in again in another tab changes it; the page's own where cookies cannot be read.
+export const token = () => /(?:^|; )winnow_csrf=([^;]+)/.exec(document.cookie)?.[1] ?? document.querySelector("[name=csrfmiddlewaretoken]").value;
+
+// The names of a person's outboxes that hold something in this browser, one a project.
+export function outboxNames(person) {
+  try {
+    return Object.keys(localStorage).filter((name) => name.startsWith(`winnow.outbox.${person}.`));
+  } catch {
+    return [];
+  }
+}
+
+// What is said of `count` answers that wait because of `why`; `reference` is that of the server's error, if it gave one.
+export function waitingWords(count, why, reference = "") {
+  const words = {
+    offline: tn("{n} answer kept on this device, sending when back", "{n} answers kept on this device, sending when back", count),
+    "signed-out": tn("{n} answer kept on this device. Sign in again as yourself to send it.", "{n} answers kept on this device. Sign in again as yourself to send them.", count),
+    server: tn("{n} answer kept on this device, trying again", "{n} answers kept on this device, trying again", count),
+  }[why];
+  return reference ? `${words} (${t("reference {reference}", { reference })})` : words;
+}
 
 export class Outbox {
   constructor(name) {
@@ -43,7 +65,7 @@ export class Outbox {
 }
 
 export class Sender {
-  // `on` has saved(entry, reply), refused(entry, sentence, status), waiting(count, why) and idle().
+  // `on` has saved(entry, reply), refused(entry, sentence, status), waiting(count, why, reference) and idle().
   constructor(outbox, token, on) {
     Object.assign(this, { outbox, token, on, busy: null, failures: 0, timer: 0 });
     addEventListener("online", () => this.flush());
@@ -83,13 +105,13 @@ export class Sender {
       this.on.refused(entry, body.error, reply.status);
       return true;
     }
-    return this.#later(reply.status === 401 ? "signed-out" : "server");
+    return this.#later(reply.status === 401 ? "signed-out" : "server", typeof body?.reference === "string" ? body.reference : "");
   }
 
-  #later(why) {
+  #later(why, reference = "") {
     this.failures += 1;
     this.timer = setTimeout(() => this.flush(), Math.min(30_000, 1000 * 2 ** Math.min(this.failures - 1, 5)));
-    this.on.waiting(this.outbox.all().length, why);
+    this.on.waiting(this.outbox.all().length, why, reference);
     return false;
   }
 }

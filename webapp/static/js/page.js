@@ -1,5 +1,7 @@
 // What every page shares: dialogs that confirm, copy buttons, rows opened by key, ranges that show their number.
 
+import { outboxNames } from "./outbox.js";
+
 for (const form of document.querySelectorAll("form[data-confirm]")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.confirmed) return;
@@ -30,17 +32,10 @@ function confirmFirst(form, submitter) {
   dialog.showModal();
 }
 
-// Signing out while answers of this person still wait in this browser (`outbox.js` keeps them) asks first.
+// Signing out while answers of this person still wait in this browser asks first.
 for (const form of document.querySelectorAll("form[data-sign-out]")) {
-  const isWaiting = () => {
-    try {
-      return Object.keys(localStorage).some((name) => name.startsWith(`winnow.outbox.${form.dataset.signOut}.`));
-    } catch {
-      return false;
-    }
-  };
   form.addEventListener("submit", (event) => {
-    if (form.dataset.confirmed || !isWaiting()) return;
+    if (form.dataset.confirmed || !outboxNames(form.dataset.signOut).length) return;
     event.preventDefault();
     form.dataset.confirm = form.dataset.waiting;
     form.dataset.confirmMore = form.dataset.waitingMore;

@@ -1,0 +1,142 @@
+"""The list of one's own answers and the page of one in a real browser: what waits is sent, what was changed is not lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from annotation.feedback.templates import TEMPLATES
+from annotation.models import Annotation, Project, User
+from tests import cast
+from tests.webapp.conftest import Opener
+from tests.webapp.lending import comparison_of, lend, project_with
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+PAGE, LIST = "/p/ours/annotate/", "/p/ours/history/"
+
+
+@pytest.fixture
+def place() -> Project:
+    return project_with("pairwise")
+
+
+@pytest.fixture
+def ben(place: Project) -> User:
+    return cast.person("Ben", place, "annotator")
+
+
+def with_one_waiting(open_page: Opener, ben: User, place: Project) -> Any:
+    """Ben's list of answers, with one that could not be sent; what is sent from here on is aborted until unrouted."""
+    lend(ben, comparison_of(place, ["What?"], ["One.", "Another."]))
+    page = open_page(ben, PAGE)
+    page.context.route("**/submit", lambda route: route.abort())
+    page.keyboard.press("6")
+    page.get_by_text("1 answer kept on this device").first.wait_for()
+    page.goto(LIST)
+    page.get_by_text("1 answer kept on this device, sending when back").wait_for()
+    return page
+
+
+def test_the_list_says_what_waits_sends_it_and_shows_it(open_page: Opener, place: Project, ben: User) -> None:
+    page = with_one_waiting(open_page, ben, place)
+    assert page.locator("table.data").count() == 0 and Annotation.objects.count() == 0
+    page.context.unroute("**/submit")
+    page.get_by_role("button", name="Try now").click()
+    page.get_by_text("1 answer that waited in this browser is saved now.").wait_for()
+    assert Annotation.objects.get().rater.participation.annotator == ben
+    assert page.evaluate("localStorage.length") == 0
+    page.get_by_role("link", name="Load this page anew").click()
+    page.locator("table.data").get_by_text("B better").wait_for()
+    assert page.locator("[data-outbox]").is_hidden()
+
+
+def test_an_error_of_the_server_names_its_reference(open_page: Opener, place: Project, ben: User) -> None:
+    page = with_one_waiting(open_page, ben, place)
+    error = {"error": "Nothing that was saved is lost.", "reference": "12ab34cd"}
+    page.context.unroute("**/submit")
+    page.context.route("**/submit", lambda route: route.fulfill(status=500, json=error))
+    page.get_by_role("button", name="Try now").click()
+    page.get_by_text("1 answer kept on this device, trying again (reference 12ab34cd)").wait_for()
+    page.goto(PAGE)
+    page.get_by_text("trying again (reference 12ab34cd)").first.wait_for()
+
+
+def test_what_is_refused_is_said_in_the_servers_sentence(open_page: Opener, place: Project, ben: User) -> None:
+    page = with_one_waiting(open_page, ben, place)
+    assignment = page.evaluate("JSON.parse(Object.values(localStorage)[0])[0].assignment")
+    other = open_page(ben, f"{PAGE}?assignment={assignment}")
+    other.keyboard.press("2")
+    other.get_by_text("You have judged all").wait_for()
+    page.context.unroute("**/submit")
+    page.get_by_role("button", name="Try now").click()
+    page.get_by_text("You answered this comparison in another tab.").wait_for()
+    assert page.evaluate("localStorage.length") == 0 and Annotation.objects.count() == 1
+
+
+def test_what_waits_is_sent_for_its_own_account_only(open_page: Opener, place: Project, ben: User) -> None:
+    page = with_one_waiting(open_page, ben, place)
+    cy = open_page(cast.person("Cy", place, "annotator"), LIST)
+    own = page.context.cookies()
+    page.context.unroute("**/submit")
+    page.context.clear_cookies()
+    page.context.add_cookies(cy.context.cookies())
+    page.get_by_role("button", name="Try now").click()
+    page.get_by_role("link", name="Sign in").wait_for()
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    assert page.locator("[data-outbox]").is_hidden() and Annotation.objects.count() == 0
+    page.context.clear_cookies()
+    page.context.add_cookies(own)
+    page.goto(LIST)
+    page.get_by_text("is saved now.").wait_for()
+
+
+def test_answers_of_other_projects_are_counted_and_sent_too(open_page: Opener, place: Project, ben: User) -> None:
+    page = with_one_waiting(open_page, ben, place)
+    theirs = cast.project("theirs")
+    cast.Membership.objects.create(project=theirs, user=ben, role="annotator")
+    page.goto("/p/theirs/history/")
+    page.get_by_text("Of these in other projects: 1").wait_for()
+    page.context.unroute("**/submit")
+    page.get_by_role("button", name="Try now").click()
+    page.get_by_text("is saved now.").wait_for()
+    assert Annotation.objects.get().project == place
+
+
+def correcting(open_page: Opener, ben: User, place: Project) -> Any:
+    """The page on which Ben corrects "B better"."""
+    lend(ben, comparison_of(place, ["What?"], ["One.", "Another."]))
+    page = open_page(ben, PAGE)
+    page.keyboard.press("6")
+    page.get_by_text("You have judged all").wait_for()
+    page.goto(f"{LIST}{Annotation.objects.get().pk}/")
+    page.locator("body[data-ready]").wait_for()
+    return page
+
+
+@pytest.mark.parametrize("key", ["h", "Escape"])
+def test_a_key_leads_from_an_answer_back_to_the_list(open_page: Opener, place: Project, ben: User, key: str) -> None:
+    page = correcting(open_page, ben, place)
+    assert page.locator("button.primary kbd").inner_text() == "Enter"
+    assert page.locator(".crit strong").inner_text() == TEMPLATES["pairwise"].questions[0]["title"]
+    page.keyboard.press(key)
+    page.wait_for_url("**/history/")
+
+
+@pytest.mark.parametrize("key", ["h", "Escape"])
+def test_a_change_is_marked_and_leaving_asks(open_page: Opener, place: Project, ben: User, key: str) -> None:
+    page = correcting(open_page, ben, place)
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.keyboard.press("2")
+    page.get_by_text("Changed, not saved yet").wait_for()
+    page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    assert asked == ["beforeunload"] and page.locator("[data-answer]").is_visible()
+    page.keyboard.press("6")
+    page.get_by_text("Changed, not saved yet").wait_for(state="detached")
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    page.get_by_text("The correction counts instead of the earlier answer").wait_for()
+    assert asked == ["beforeunload"]

@@ -1,0 +1,76 @@
+"""One's own answers: the list, the way from a corrected answer to the newer one, and what the list tells of each."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from annotation.models import Annotation, Project, User
+from tests import cast
+from tests.webapp.lending import comparison_of, lend, project_with
+
+pytestmark = pytest.mark.django_db
+JSON = {"Accept": "application/json"}
+LIST = "/p/ours/history/"
+
+
+@pytest.fixture
+def place() -> Project:
+    return project_with("pairwise-reasons")
+
+
+@pytest.fixture
+def ben(place: Project) -> User:
+    return cast.person("Ben", place, "annotator")
+
+
+@pytest.fixture
+def client(ben: User) -> Client:
+    client = Client()
+    client.force_login(ben)
+    return client
+
+
+def answered(client: Client, ben: User, place: Project, prompt: str, **fields: str) -> int:
+    """The id of Ben's answer "A much better" to a comparison made for it."""
+    lend(ben, comparison_of(place, [prompt], ["One.", f"Another to {prompt}"]))
+    item = client.get("/p/ours/annotate/next", headers=JSON).json()["assignments"][0]
+    sent = {"preference": "1", "submit_key": item["submit_key"], "form": item["form"], **fields}
+    reply = client.post(f"/p/ours/annotate/{item['id']}/submit", json.dumps(sent), "application/json", headers=JSON)
+    assert reply.status_code == 201, reply.content
+    return int(reply.json()["annotation_id"])
+
+
+def corrected(client: Client, old: int) -> int:
+    client.post(f"{LIST}{old}/", {"preference": "7", "submit_key": str(uuid.uuid4())})
+    return Annotation.objects.get(supersedes=old).pk
+
+
+def test_a_corrected_answer_leads_to_the_newer_one(client: Client, ben: User, place: Project) -> None:
+    old = answered(client, ben, place, "What?")
+    new = corrected(client, old)
+    link = f'<a href="{LIST}{new}/">corrected; see the newer answer</a>'
+    assert client.get(LIST).content.decode().count(link) == 1
+    assert f'<a href="{LIST}{new}/">See the newer answer</a>' in client.get(f"{LIST}{old}/").content.decode()
+    assert "newer answer" not in client.get(f"{LIST}{new}/").content.decode()
+
+
+def test_the_list_shows_reasons_and_the_sentence(client: Client, ben: User, place: Project) -> None:
+    answered(client, ben, place, "What?", **{"preference.reasons": "Clear", "preference.sentence": "It <b>answers</b>."})
+    assert "Clear · It &lt;b&gt;answers&lt;/b&gt;." in client.get(LIST).content.decode()
+
+
+def test_the_list_asks_no_more_for_more_answers(client: Client, ben: User, place: Project) -> None:
+    corrected(client, answered(client, ben, place, "What?"))
+    with CaptureQueriesContext(connection) as few:
+        client.get(LIST)
+    for number in range(4):
+        corrected(client, answered(client, ben, place, f"What about {number}?"))
+    with CaptureQueriesContext(connection) as many:
+        client.get(LIST)
+    assert len(many) == len(few)

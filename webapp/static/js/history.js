@@ -1,0 +1,73 @@
+// The list of one's own answers: what still waits in this browser is said, sent and, once the server has it, offered to be
+// shown. One sender for each project in which this person has answered here.
+
+import { Drafts } from "./drafts.js";
+import { Outbox, Sender, outboxNames, token, waitingWords } from "./outbox.js";
+import { make, t, tn } from "./words.js";
+
+const note = document.querySelector("[data-outbox]");
+const { person, project } = note.dataset;
+const draftsOf = (outbox) => new Drafts(outbox.name.replace(/^winnow\.outbox\./, "winnow.draft."));
+const outboxes = outboxNames(person).map((name) => new Outbox(name));
+const refusals = [];
+let saved = 0, held = null; // held: [why, reference], while what waits cannot be sent
+
+const senders = outboxes.map((outbox) => new Sender(outbox, token, {
+  saved(entry) {
+    saved += 1;
+    held = null;
+    draftsOf(outbox).drop(entry.assignment);
+    draw();
+  },
+  // As on the annotation page: what does not fit is back when its comparison comes again.
+  refused(entry, why, status) {
+    held = null;
+    if (status === 400 || status === 422) draftsOf(outbox).set(entry.assignment, entry.fields.form, entry.fields);
+    refusals.push([entry.word, why]);
+    draw();
+  },
+  waiting(_, why, reference) {
+    held = [why, reference];
+    draw();
+  },
+  idle: draw,
+}));
+
+const flush = () => { for (const sender of senders) sender.flush(); };
+const counted = (some) => some.reduce((sum, outbox) => sum + outbox.all().length, 0);
+
+function draw() {
+  const waits = counted(outboxes), others = counted(outboxes.filter((outbox) => outbox.name !== `winnow.outbox.${person}.${project}`));
+  const lines = [];
+  if (waits) {
+    const words = held ? waitingWords(waits, ...held) : tn("{n} answer waits in this browser and is being sent", "{n} answers wait in this browser and are being sent", waits);
+    lines.push(make("p", {}, make("b", {}, words)));
+  }
+  if (others) lines.push(make("p", {}, t("Of these in other projects: {n}", { n: others })));
+  if (saved) lines.push(make("p", {}, tn("{n} answer that waited in this browser is saved now.", "{n} answers that waited in this browser are saved now.", saved)));
+  for (const [word, why] of refusals) lines.push(make("p", {}, make("b", {}, make("bdi", {}, word)), " – ", why));
+  put(note.querySelector("[data-lines]"), lines);
+  put(note.querySelector("[data-ways]"), ways(waits));
+  note.className = `note ${waits || refusals.length ? "warn" : "success"} gap-b`;
+  note.hidden = !lines.length;
+}
+
+function ways(waits) {
+  if (waits && held?.[0] === "signed-out") return [make("a", { class: "btn", href: location.pathname }, t("Sign in"))];
+  const shown = [];
+  if (waits && held) {
+    const again = make("button", { class: "btn", type: "button" }, t("Try now"));
+    again.onclick = flush;
+    shown.push(again);
+  }
+  if (saved) shown.push(make("a", { class: "btn", href: location.pathname }, t("Load this page anew")));
+  return shown;
+}
+
+// Only what differs is drawn anew: each new try would take the button from under the focus and be read out again.
+function put(slot, parts) {
+  if (slot.innerHTML !== parts.map((part) => part.outerHTML).join("")) slot.replaceChildren(...parts);
+}
+
+draw();
+flush();
