@@ -74,3 +74,12 @@ def test_the_list_asks_no_more_for_more_answers(client: Client, ben: User, place
     with CaptureQueriesContext(connection) as many:
         client.get(LIST)
     assert len(many) == len(few)
+
+
+def test_signing_in_and_out_leaves_no_message_for_a_later_page(ben: User) -> None:
+    client = Client()
+    assert client.post("/sign-in/", {"login": ben.email, "password": cast.PASSWORD}).status_code == 302
+    assert 'class="note' not in client.get("/").content.decode()
+    assert "signed in as" not in client.get(LIST).content.decode()
+    assert client.post("/sign-out/").status_code == 302
+    assert "signed out" not in client.get("/sign-in/").content.decode()
