@@ -75,7 +75,7 @@ CASES = {
     ),
     "listwise-arrows": Case(
         "listwise", ["1", "2", "3", "c", "ArrowUp", "ArrowUp", "Enter"],
-        lambda a: a["ranking"]["ranks"] == [1, 3, 2], FIVE[:3],
+        lambda a: a["ranking"]["ranks"] == [2, 3, 1], FIVE[:3],
     ),
     "best-worst": Case(
         "best-worst", ["b", "e", "Enter"], lambda a: (a["ends"]["best"], a["ends"]["worst"]) == (3, 4), FIVE,

@@ -279,6 +279,97 @@ def test_arrows_scroll_until_a_completion_is_in_hand(open_page: Opener) -> None:
     assert page.locator("[data-look=place] select").evaluate_all("all => all.map((one) => one.value)") == ["", "", "1"]
 
 
+RANKED = {
+    "typed": ("4231", "4231"),
+    "the same place is a tie, gaps stay": ("4231 d2", "4232"),
+    "past the neighbour, then a tie": ("4231 b↓ d2", "4322"),
+    "typed over by digits": ("4231 b↓ d2 a4231", "4231"),
+    "typed over by letters": ("4231 b↓ d2 a4231 d1b2c3a4", "4231"),
+    "typed over a tie of all": ("1111 d1b2c3a4", "4231"),
+    "the first and the second swapped": ("1234 b2a1", "1234"),
+    "swapped from the other side": ("1234 a2b1", "2134"),
+    "the first moves down": ("1234 a↓", "2134"),
+    "the second moves down and makes no tie": ("1234 b↓", "1324"),
+    "past a tie of two at once": ("1223 a↓", "2113"),
+    "out of a tie, upwards": ("1224 c↑", "1324"),
+    "out of a tie at the end": ("1244 d↑", "1243"),
+    "past the first or the last is nowhere": ("1234 a↑d↓", "1234"),
+    "the last place in a tie at the end": ("1234 c4", "1244"),
+    "one without a place takes a free one": ("1 c↑ d↓", "1-24"),
+    "a letter first, then the next without a place": ("c2341", "4123"),
+    "all cleared": ("1234 P", "----"),
+    "all cleared and placed anew": ("1234 c P 4321", "4321"),
+}
+PRESSES = {"↑": "ArrowUp", "↓": "ArrowDown", "P": "Shift+P"}
+
+
+def places(page: Any) -> str:
+    selects = page.locator("[data-look=place] select")
+    return str(selects.evaluate_all("all => all.map((one) => one.value || '-').join('')"))
+
+
+def ranked(page: Any, keys: str) -> str:
+    for key in keys.replace(" ", ""):
+        page.keyboard.press(PRESSES.get(key, key))
+    return places(page)
+
+
+def test_a_typed_place_stays_as_typed(open_page: Opener) -> None:
+    """Each sequence on an empty ranking: the place of A, B, C and D after it, as it stands in the fields."""
+    _, ben = place_of("listwise", "One.", "Two.", "Three.", "Four.")
+    page = ready(open_page(ben, PAGE))
+    found = {}
+    for name, (keys, _expected) in RANKED.items():
+        assert ranked(page, "P") == "----"
+        found[name] = ranked(page, keys)
+    assert found == {name: expected for name, (_, expected) in RANKED.items()}
+
+
+def test_gaps_of_a_ranking_are_closed_in_what_is_saved_and_said(open_page: Opener) -> None:
+    _, ben = place_of("listwise", "One.", "Two.", "Three.", "Four.")
+    page = ready(open_page(ben, PAGE))
+    assert ranked(page, "1123") == "1123"
+    assert page.locator(".hand .at").all_inner_texts() == ["1st", "1st", "2nd", "3rd"], "as typed"
+    assert page.locator(".ranking .hint").inner_text() == "Saved as: A 1st, B 1st, C 3rd, D 4th"
+    page.keyboard.press("Enter")
+    saved(page, 1)
+    assert Annotation.objects.get(state="current").answers["ranking"]["ranks"] == [1, 1, 3, 4]
+    page.keyboard.press("z")
+    page.locator("#stage:not([data-rests]) .ranking").wait_for()
+    assert places(page) == "1123", "undone, it is as it was typed"
+
+
+def test_without_ties_a_taken_place_is_free_for_the_newer(open_page: Opener) -> None:
+    question = {"key": "ranking", "type": "listwise", "subject": "comparison", "title": "Order them", "required": True, "ties": False}
+    _, ben = place_of([question], "One.", "Two.", "Three.")
+    page = ready(open_page(ben, PAGE))
+    assert ranked(page, "123b1") == "-13"
+    assert page.locator("[data-row].here").get_attribute("data-row") == "ranking.rank.A", "which is to be placed anew"
+    assert ranked(page, "2") == "213"
+    assert ranked(page, "c↑") == "312"
+
+
+def test_what_is_dragged_onto_a_place_ties_with_who_stands_there(open_page: Opener) -> None:
+    _, ben = place_of("listwise", "One.", "Two.", "Three.")
+    page = ready(open_page(ben, PAGE))
+    ranked(page, "123")
+    page.locator(".hand").nth(2).drag_to(page.locator(".slot").nth(1))
+    assert places(page) == "122"
+
+
+def test_digits_bring_the_next_completion_into_view(open_page: Opener) -> None:
+    """What can be seen already does not move."""
+    _, ben = place_of("listwise", *[f"Some long words of {n}. " * 150 for n in range(4)])
+    page = ready(open_page(ben, PAGE, reduced_motion="reduce"))
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.keyboard.press("1")
+    assert page.evaluate("scrollY") == 0, "B stands beside A"
+    page.keyboard.press("2")
+    top = page.evaluate("document.getElementById('side-C').getBoundingClientRect().top")
+    assert page.evaluate("scrollY") > 0
+    assert 0 <= top <= 500
+
+
 def test_p_takes_out_what_was_answered_last(open_page: Opener) -> None:
     _, ben = place_of(BOTH_UNSURE)
     page = ready(open_page(ben, PAGE))

@@ -525,7 +525,7 @@ document.addEventListener("keydown", (event) => {
     if (label?.matches("[data-goes]") && "goesOnKey" in item().dataset && !isChange) submit();
     return;
   }
-  if (toolKey(key)) return event.preventDefault();
+  if (toolKey(key, event)) return event.preventDefault();
   if (/^\d$/.test(key) && !isSent && !rests) {
     const words = t("{key} answers nothing here.", { key });
     toast([element("span", { class: "warn", "data-complaint": "" }, words)], words, 3_000);
@@ -551,7 +551,7 @@ function escape(event) {
 // Where nothing is left to judge, the tools that the page still prints.
 function bareKey(event) {
   const key = keys.on ? keys.shipped(latin(event)) : null;
-  if (key !== null && toolKey(key)) event.preventDefault();
+  if (key !== null && toolKey(key, event)) event.preventDefault();
 }
 
 // Where the focus was when a key opened something: there it goes back to, so that the next digit and Enter answer.
@@ -563,8 +563,8 @@ function back(opener) {
   (cameFrom?.isConnected ? cameFrom : opener).focus({ preventScroll: true });
 }
 
-function toolKey(key) {
-  const own = form && { z: undoLast, l: () => tools.lock(), n: () => tools.next(), o: () => tools.older(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(); } }[key];
+function toolKey(key, event) {
+  const own = form && { z: undoLast, l: () => tools.lock(), n: () => tools.next(), o: () => tools.older(), j: () => form.step(1), k: () => form.step(-1), p: () => { if (!form.element?.dataset.sent) form.clear(event.shiftKey); } }[key];
   if (own) { own(); return true; }
   // One that can be seen, else what the narrow page hides: its key still works.
   const targets = [...document.querySelectorAll(`[data-key~="${CSS.escape(key)}"]:not(label)`)];

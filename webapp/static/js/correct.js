@@ -49,7 +49,7 @@ function singleKey(event) {
   if (form && !(event.shiftKey && isOfForm) && form.pick(key)) event.preventDefault();
   else if (key === "h") list.click();
   else if (form && (key === "j" || key === "k")) form.step(key === "j" ? 1 : -1);
-  else if (form && key === "p") form.clear();
+  else if (form && key === "p") form.clear(event.shiftKey);
 }
 
 // --- what was changed is not lost without a word ---

@@ -219,12 +219,20 @@ export class AnswerForm {
   }
 
   // Of the row at the cursor; where it is empty, of the one answered last, from which the cursor has gone on by itself.
-  clear(row = this.current) {
-    if (!row) return;
-    if (row === this.current && !this.answered(row) && this.answeredLast?.isConnected) {
-      row = this.answeredLast;
-      this.mark(row);
+  // `isWhole`: of a ranking all its rows.
+  clear(isWhole = false) {
+    if (!this.current) return;
+    const block = this.blockOf(this.current);
+    if (isWhole && block.dataset.type === "listwise") {
+      const rows = this.rows().filter((row) => this.blockOf(row) === block);
+      for (const row of rows) this.#empty(row);
+      return this.mark(rows[0]);
     }
+    if (!this.answered(this.current) && this.answeredLast?.isConnected) this.mark(this.answeredLast);
+    this.#empty(this.current);
+  }
+
+  #empty(row) {
     this.controller(row)?.clear?.(row);
     for (const input of row.querySelectorAll("input[type=radio]:checked")) input.checked = false;
     for (const select of row.querySelectorAll("select")) select.value = "";
@@ -380,7 +388,8 @@ export class AnswerForm {
   }
 
   #choiceOf(row) {
-    return (this.outcome(row) ?? row.querySelector("input[type=radio]:checked"))?.closest("label").dataset.word ?? [...(row.querySelector("select")?.selectedOptions ?? [])].map((option) => option.text)[0];
+    const own = this.outcome(row) ? undefined : this.controller(row)?.word?.(row);
+    return own ?? (this.outcome(row) ?? row.querySelector("input[type=radio]:checked"))?.closest("label").dataset.word ?? [...(row.querySelector("select")?.selectedOptions ?? [])].map((option) => option.text)[0];
   }
 
   #wordOf(row) {

@@ -64,7 +64,7 @@ const tools = {
   n() { if (!body().classList.contains("differs")) differ(); if (found.length) differences.goTo(found[at = (at + 1) % found.length]); },
   j: () => form.step(1),
   k: () => form.step(-1),
-  p: () => form.clear(),
+  p: (event) => form.clear(event.shiftKey),
 };
 
 document.addEventListener("keydown", (event) => {
@@ -84,7 +84,7 @@ document.addEventListener("keydown", (event) => {
     if (form.takePressed()?.matches("[data-goes]") && "goesOnKey" in root().dataset && !isChange) submit();
   } else if (tools[key]) {
     event.preventDefault();
-    tools[key]();
+    tools[key](event);
   }
 });
 

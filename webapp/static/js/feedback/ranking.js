@@ -1,5 +1,6 @@
-// A ranking by letters and digits: a letter takes a completion in hand, a digit places it, the same digit makes a tie, the
-// arrows move it; slots take what is dragged or clicked. The selects under it hold the answer and work alone.
+// A ranking by letters and digits: a letter takes a completion in hand, a digit places it and nothing else, the same digit
+// makes a tie, the arrows move it past its neighbour; slots take what is dragged or clicked. The selects under it hold the
+// answer and work alone.
 
 import { make, t } from "../words.js";
 
@@ -15,9 +16,9 @@ export function attach(block, data, form) {
   const slots = make("ol", { class: "slots" });
   rows.forEach((_, at) => {
     const slot = make("button", { type: "button", class: "slot", "data-slot": at + 1 });
-    slot.addEventListener("click", () => put(form.current, at + 1));
+    slot.addEventListener("click", () => { put(form.current, at + 1); goOn(); });
     slot.addEventListener("dragover", (event) => event.preventDefault());
-    slot.addEventListener("drop", (event) => { event.preventDefault(); put(rows.find((row) => letter(row) === event.dataTransfer.getData("text/plain")), at + 1); });
+    slot.addEventListener("drop", (event) => { event.preventDefault(); put(rows.find((row) => letter(row) === event.dataTransfer.getData("text/plain")), at + 1); goOn(); });
     slots.append(make("li", {}, slot));
   });
   for (const row of rows) {
@@ -27,7 +28,8 @@ export function attach(block, data, form) {
     row.append(hand);
   }
   block.classList.add("ranking");
-  rows.at(-1).after(make("p", { class: "small mute hint" }, t("Press a letter, then its place. The same place is a tie. Or drag.")), slots);
+  const hint = make("p", { class: "small mute hint" });
+  rows.at(-1).after(hint, slots);
 
   // Placed rows from best to worst, equals together.
   function groups() {
@@ -36,69 +38,41 @@ export function attach(block, data, form) {
     return [...by.entries()].sort(([a], [b]) => a - b).map(([, members]) => members);
   }
 
-  // Places that a tie skips stay empty: 1, 1, 3. Gaps stay for what is not placed yet.
-  function settle() {
-    const isFull = rows.every(place);
-    let before = 0;
-    for (const members of groups()) {
-      const at = isFull ? before + 1 : Math.max(place(members[0]), before + 1);
-      for (const row of members) select(row).value = String(at);
-      before = isFull ? before + members.length : Math.max(before + members.length, at + members.length - 1);
-    }
-    draw();
-  }
+  // What is stored of a typed place: gaps are closed, and places that a tie skips stay empty (1, 1, 3).
+  const stored = (row) => names[rows.filter((other) => place(other) && place(other) < place(row)).length];
 
-  function write(ordered) {
-    let before = 0;
-    for (const members of ordered) {
-      for (const row of members) select(row).value = String(before + 1);
-      before += members.length;
-    }
-  }
-
-  function put(row, at, { advance = true } = {}) {
+  // A place stays as it was typed. Where ties are not allowed, who stood there is to be placed anew.
+  function put(row, at) {
     if (!rows.includes(row)) row = rows.find((one) => !place(one)) ?? rows[0];
-    const taken = rows.find((other) => other !== row && place(other) === at);
-    if (taken && !ties) {
-      if (rows.every((one) => one === row || place(one))) insert(row, at);
-      else if (place(row)) select(taken).value = select(row).value;
-      else select(taken).value = "";
-    }
-    if (!(taken && !ties && rows.every(place) && place(row) === at)) select(row).value = String(at);
-    settle();
+    for (const other of rows) if (!ties && place(other) === at) select(other).value = "";
+    select(row).value = String(at);
     changed();
-    if (!advance) return;
+  }
+
+  function goOn() {
     inHand = null;
     form.advance();
   }
 
-  function insert(row, at) {
-    const ordered = groups().flat().filter((one) => one !== row);
-    ordered.splice(at - 1, 0, row);
-    write(ordered.map((one) => [one]));
-  }
+  const free = () => rows.map((_, at) => at + 1).filter((at) => !rows.some((row) => place(row) === at));
 
-  // One step up or down: out of a tie, else into the neighbouring one, or past it where ties are not allowed.
+  // One step in the order, past one neighbour and all that share its place; of those in the same place it leaves them first.
   function move(row, by) {
-    const ordered = groups(), at = ordered.findIndex((members) => members.includes(row));
-    if (at < 0) return put(row, by < 0 ? 1 : rows.length, { advance: false });
-    const members = ordered[at];
-    if (members.length > 1) {
-      members.splice(members.indexOf(row), 1);
-      ordered.splice(by < 0 ? at : at + 1, 0, [row]);
-    } else {
-      const next = ordered[at + by];
-      if (!next) return;
-      if (ties) { next.push(row); ordered.splice(at, 1); }
-      else { ordered.splice(at, 1); ordered.splice(at + by, 0, [row]); }
-    }
-    if (rows.every(place)) write(ordered);
-    else for (const [index, group] of ordered.entries()) for (const one of group) select(one).value = String(index + 1);
-    settle();
+    if (!place(row)) return put(row, free().at(by < 0 ? 0 : -1));
+    const ordered = groups(), at = ordered.findIndex((members) => members.includes(row)), mates = ordered[at].filter((one) => one !== row);
+    const places = ordered.map(([one]) => place(one));
+    if (mates.length) {
+      ordered.splice(at, 1, ...(by < 0 ? [[row], mates] : [mates, [row]]));
+      const nearest = (one) => Math.abs(one - place(row) - by / 2);
+      places.push(free().sort((a, b) => nearest(a) - nearest(b))[0]);
+      places.sort((a, b) => a - b);
+    } else if (ordered[at + by]) ordered.splice(at + by, 0, ...ordered.splice(at, 1));
+    ordered.forEach((members, index) => { for (const one of members) select(one).value = String(places[index]); });
     changed();
   }
 
   function changed() {
+    draw();
     for (const input of block.querySelectorAll("[data-outcome] input:checked")) input.checked = false;
     form.refresh();
     form.on.changed();
@@ -113,7 +87,8 @@ export function attach(block, data, form) {
   }
 
   function draw() {
-    const free = rows.filter((row) => !place(row));
+    const isFull = rows.every(place), hasGaps = isFull && rows.some((row) => names[place(row) - 1] !== stored(row));
+    hint.textContent = hasGaps ? t("Saved as: {places}", { places: rows.map((row) => `${letter(row)} ${stored(row)}`).join(", ") }) : t("Press a letter, then its place. The same place is a tie. Or drag.");
     for (const row of rows) {
       row.querySelector(".at").textContent = place(row) ? names[place(row) - 1] : "–";
       row.querySelector(".hand").setAttribute("aria-label", t("Completion {letter}: {place}", { letter: letter(row), place: words(row) }));
@@ -124,14 +99,18 @@ export function attach(block, data, form) {
     }
     for (const slot of slots.querySelectorAll(".slot")) {
       const at = Number(slot.dataset.slot), here = rows.filter((row) => place(row) === at);
-      const before = rows.filter((row) => place(row) && place(row) < at);
-      const isSkipped = !here.length && before.some((row) => place(row) + rows.filter((o) => place(o) === place(row)).length > at);
       slot.classList.toggle("filled", here.length > 0);
       const parts = here.flatMap((row, index) => [...(index ? [make("span", { class: "eq" }, "=")] : []), make("span", { class: "letter" }, letter(row))]);
-      const empty = isSkipped ? t("empty after a tie") : free.length ? t("free") : "";
+      const empty = isFull ? "" : t("free");
       slot.replaceChildren(make("span", { class: "n" }, names[at - 1]), ...(here.length ? parts : [make("span", { class: "small mute" }, empty)]));
       slot.setAttribute("aria-label", here.length ? `${names[at - 1]}: ${here.map(letter).join(" = ")}` : `${names[at - 1]}: ${empty}`);
     }
+  }
+
+  // The page moves only where the beginning of the completion is not in sight.
+  function show(row) {
+    const side = document.getElementById(`side-${letter(row)}`), top = side?.getBoundingClientRect().top;
+    if (top < 0 || top > innerHeight / 2) side.scrollIntoView({ block: "nearest" });
   }
 
   draw();
@@ -145,13 +124,18 @@ export function attach(block, data, form) {
     },
     open(row) {
       inHand = row;
-      document.getElementById(`side-${letter(row)}`)?.scrollIntoView({ block: "nearest" });
+      show(row);
     },
+    // Where all have places, digits go on through the rows, so that a ranking can be typed over.
     pick(key, row) {
       if (!rows.includes(row) || !/^[1-9]$/.test(key) || Number(key) > rows.length) return false;
+      const next = rows.every(place) && rows[rows.indexOf(row) + 1];
       put(row, Number(key));
+      if (next && rows.every(place)) { inHand = null; form.mark(next); } else goOn();
+      if (form.current !== row && rows.includes(form.current)) show(form.current);
       return true;
     },
+    word: stored,
     clear(row) { if (rows.includes(row)) { select(row).value = ""; draw(); } },
     changed: draw,
     filled: draw,
