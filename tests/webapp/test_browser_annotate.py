@@ -81,7 +81,9 @@ def test_undo_brings_the_comparison_back(open_page: Opener, place: Project, ben:
     page.wait_for_function(
         "id => document.querySelector('[data-item]')?.dataset.assignment === id", arg=first
     )
-    answer_by_key(page, "5")
+    page.locator("#stage:not([data-rests])").wait_for()
+    page.keyboard.press("5")
+    answer_by_key(page, "Enter")
     wait_saved(page, 1)
     assert sorted(Annotation.objects.values_list("state", flat=True)) == [
         "current",

@@ -159,7 +159,7 @@ def test_a_draft_and_an_undone_answer_come_back(open_page: Opener, place: Projec
     page.locator("[data-undo-button]").wait_for()
     press(page, "z")
     page.wait_for_function("id => document.querySelector('[data-item]').dataset.assignment === id", arg=first)
-    ready(page)
+    page.locator("#stage:not([data-rests])").wait_for()
     press(page, "Enter")
     page.wait_for_function("() => document.querySelector('[data-count]').textContent === '1'")
     again = Annotation.objects.get(state="current", assignment__isnull=False)
