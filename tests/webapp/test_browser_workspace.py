@@ -527,6 +527,15 @@ def test_when_it_is_too_late_to_undo_the_next_keys_answer_nothing(open_page: Ope
     assert Annotation.objects.count() == 1
 
 
+def test_a_completion_without_a_step_can_be_skipped_by_key(open_page: Opener) -> None:
+    place, ben = place_of("steps", "")
+    page = ready(open_page(ben, PAGE))
+    for key in ("1", "s", "1"):
+        page.keyboard.press(key)
+    page.get_by_text("You have judged all").wait_for()
+    assert Assignment.objects.get().state == "skipped"
+
+
 def test_a_short_latin_prompt_stands_under_its_heading_in_arabic(open_page: Opener) -> None:
     _, ben = place_of("pairwise", prompts=["Which city?"])
     User.objects.filter(pk=ben.pk).update(interface_language="ar")

@@ -518,11 +518,12 @@ document.addEventListener("keydown", (event) => {
   if (menu) return menuKey(menu, pressedKey, event);
   const key = form.letters.includes(pressedKey) ? pressedKey : keys.shipped(pressedKey);
   if (key === null) return;
-  const isChange = form.answered(form.current); // of an answer that stands: nothing goes before Enter
+  const stood = form.stands;
   if (!isShifted && !isSent && !rests && form.pick(key)) {
     event.preventDefault();
     const label = form.takePressed();
-    if (label?.matches("[data-goes]") && "goesOnKey" in item().dataset && !isChange) submit();
+    // An answer that was changed waits for Enter, or for the same key once more.
+    if (label?.matches("[data-goes]") && "goesOnKey" in item().dataset && (!stood || stood === label.querySelector("input"))) submit();
     return;
   }
   if (toolKey(key, event)) return event.preventDefault();

@@ -67,6 +67,9 @@ export class AnswerForm {
 
   outcome(row) { return this.blockOf(row).querySelector("[data-outcome] input:checked"); }
 
+  // What is chosen at the cursor, before a key chooses anew.
+  get stands() { return (this.current && (this.outcome(this.current) ?? this.current.querySelector("input[type=radio]:checked"))) || null; }
+
   answered(row) {
     if (this.outcome(row)) return true;
     const own = this.controller(row)?.answered?.(row);

@@ -78,10 +78,11 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.key.startsWith("Arrow")) return;
   const key = latin(event);
-  const isChange = form.answered(form.current);
+  const stood = form.stands;
   if (!(event.shiftKey && form.letters.includes(key)) && form.pick(key)) {
     event.preventDefault();
-    if (form.takePressed()?.matches("[data-goes]") && "goesOnKey" in root().dataset && !isChange) submit();
+    const label = form.takePressed();
+    if (label?.matches("[data-goes]") && "goesOnKey" in root().dataset && (!stood || stood === label.querySelector("input"))) submit();
   } else if (tools[key]) {
     event.preventDefault();
     tools[key](event);
