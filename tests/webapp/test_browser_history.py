@@ -59,8 +59,7 @@ def test_the_list_says_what_waits_sends_it_and_shows_it(open_page: Opener, place
 def test_an_error_of_the_server_names_its_reference(open_page: Opener, place: Project, ben: User) -> None:
     page = with_one_waiting(open_page, ben, place)
     error = {"error": "Nothing that was saved is lost.", "reference": "12ab34cd"}
-    page.context.unroute("**/submit")
-    page.context.route("**/submit", lambda route: route.fulfill(status=500, json=error))
+    page.context.route("**/submit", lambda route: route.fulfill(status=500, json=error))  # before the one that aborts
     try_now(page)
     page.get_by_text("1 answer kept on this device, trying again (reference 12ab34cd)").wait_for()
     page.goto(PAGE)
