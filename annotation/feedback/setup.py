@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from annotation.errors import FormRefused, QuestionRefused
 from annotation.feedback import (
@@ -252,7 +252,7 @@ def _choice_read(setting: Setting, text: str) -> Any:
 def _number_read(setting: Setting, text: str) -> int | None:
     text = text.strip().replace("−", "-")
     if text == "":
-        return None
+        return cast("int | None", setting.absent)
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdecimal() or len(digits) > 6:
         raise FormRefused(f"{setting.label} is a whole number; got {text[:40]!r}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from annotation.errors import FormRefused, QuestionRefused
@@ -146,6 +146,7 @@ TEXTS = st.sampled_from(["", "1", "7", "rank", "each", "lines", "a\nb", "x = y",
     type_key=st.sampled_from(list(FEEDBACK_TYPES)),
     fields=st.dictionaries(st.sampled_from(NAMES), TEXTS | st.text(max_size=6), max_size=8),
 )
+@example(type_key="segments", fields={"most": ""})
 def test_whatever_is_posted_is_a_form_or_refused_in_a_sentence(type_key, fields):
     draft = draft_add([], type_key)
     draft[0] |= fields
