@@ -60,6 +60,17 @@ def test_a_corrected_answer_leads_to_the_newer_one(client: Client, ben: User, pl
     assert "newer answer" not in client.get(f"{LIST}{new}/").content.decode()
 
 
+@pytest.mark.parametrize("choice", ["9", "", "<b>1</b>", "-1"])
+def test_a_refused_correction_comes_back_as_it_was_typed(client: Client, ben: User, place: Project, choice: str) -> None:
+    old = answered(client, ben, place, "What?")
+    sent = {"preference": choice, "preference.sentence": "My <b>long</b> reason.", "submit_key": str(uuid.uuid4())}
+    reply = client.post(f"{LIST}{old}/", sent)
+    page = reply.content.decode()
+    assert reply.status_code == 400 and '<div class="note error' in page
+    assert "My &lt;b&gt;long&lt;/b&gt; reason." in page and "<b>1</b>" not in page
+    assert not Annotation.objects.filter(supersedes=old).exists()
+
+
 def test_the_list_shows_reasons_and_the_sentence(client: Client, ben: User, place: Project) -> None:
     answered(client, ben, place, "What?", **{"preference.reasons": "Clear", "preference.sentence": "It <b>answers</b>."})
     assert "Clear · It &lt;b&gt;answers&lt;/b&gt;." in client.get(LIST).content.decode()

@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from annotation.errors import FormRefused
 from annotation.feedback import answers_from_form, answers_to_form
 from annotation.feedback.drawing import answer_words as form_words
 from annotation.models import Annotation
@@ -43,34 +44,41 @@ def history(request: Request, slug: str) -> HttpResponse:
 
 
 def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse:
-    """One own answer with the texts it was about; a post corrects it by a new row."""
+    """One own answer with the texts it was about; a post corrects it by a new row, or comes back as it was typed."""
     answer = own_answer_get(project=request.project, user_id=request.user.pk, annotation_id=annotation)
     questions, assignment_id, shown_order = given_here(answer)
+    fields, status = answers_to_form(questions, answer.answers, shown_order), 200
     if request.method == "POST":
-        fields = _fields(request)
-        stored = annotation_correct(
-            annotation_id=annotation,
-            user_id=request.user.pk,
-            submit_key=_key(fields.get("submit_key", "")),
-            answers=answers_from_form(questions, fields, shown_order),
-        )
-        if stored.annotation_id == annotation:
-            messages.info(request, _("Nothing was changed, so your answer stands as it was."))
+        posted = _fields(request)
+        key = _key(posted.get("submit_key", ""))
+        try:
+            stored = annotation_correct(
+                annotation_id=annotation,
+                user_id=request.user.pk,
+                submit_key=key,
+                answers=answers_from_form(questions, posted, shown_order),
+            )
+        except FormRefused as refused:
+            messages.error(request, refused.phrase.said(_))
+            fields, status = posted, 400
         else:
-            messages.success(request, _("The correction counts instead of the earlier answer, which is kept."))
-        return redirect("history_answer", slug, stored.annotation_id)
+            if stored.annotation_id == annotation:
+                messages.info(request, _("Nothing was changed, so your answer stands as it was."))
+            else:
+                messages.success(request, _("The correction counts instead of the earlier answer, which is kept."))
+            return redirect("history_answer", slug, stored.annotation_id)
     shown = judgeable_list(
         project_id=request.project.pk, user_id=request.user.pk, assignment_ids=[assignment_id]
     )[0]
     context = {
         "answer": answer,
         "words": _words(answer),
-        "item": _item(_with_form(shown, questions), slug, answers_to_form(questions, answer.answers, shown_order)),
+        "item": _item(_with_form(shown, questions), slug, fields),
         "correcting": answer.state == answer.State.CURRENT,
         "key_settings": keys_of(request.user),
         "script_words": script_words(get_language() or "en"),
     }
-    return render(request, "project/history_answer.html", context)
+    return render(request, "project/history_answer.html", context, status=status)
 
 
 def _words(answer: Annotation) -> str:

@@ -21,7 +21,7 @@ function confirmFirst(form, submitter) {
   yes.className = "btn danger";
   yes.textContent = submitter?.textContent.replace("…", "").trim() || "Go on";
   no.className = "btn";
-  no.textContent = "Keep everything as it is";
+  no.textContent = form.dataset.keep ?? "Keep everything as it is";
   no.autofocus = true;
   row.append(yes, no);
   dialog.append(title, words, row);
