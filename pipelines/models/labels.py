@@ -59,8 +59,12 @@ class Preference(models.Model):
     """What a comparison's annotations and predictions amount to; `current` is its newest revision."""
 
     comparison = models.OneToOneField(Comparison, models.CASCADE, related_name="preference")
-    project = models.ForeignKey(Project, models.CASCADE, related_name="preferences")
-    current = models.OneToOneField("PreferenceRevision", models.SET_NULL, null=True, related_name="+")
+    # Without constraints in the database, see docs/decisions: the comparison's project, and a pointer to its own revision.
+    project = models.ForeignKey(Project, models.CASCADE, related_name="preferences", db_constraint=False)
+    # Without an index, so that it turns within its page: to find the preference of a revision, ask the revision.
+    current = models.ForeignKey(
+        "PreferenceRevision", models.SET_NULL, null=True, related_name="+", db_index=False, db_constraint=False
+    )
 
 
 class Derivation(models.Model):
@@ -93,8 +97,9 @@ class PreferenceRevision(models.Model):
         MODEL = "model"
         SOURCE = "source"
 
-    preference = models.ForeignKey(Preference, models.CASCADE, related_name="revisions")
-    # Without constraints in the database, see docs/decisions: one statement writes these three, from rows that others hold.
+    # Without constraints in the database, see docs/decisions: one statement writes these four, from rows that others hold;
+    # a trigger takes the revisions along with their preference.
+    preference = models.ForeignKey(Preference, models.CASCADE, related_name="revisions", db_constraint=False)
     run = models.ForeignKey(
         AggregationRun, models.CASCADE, null=True, related_name="preference_revisions", db_constraint=False
     )

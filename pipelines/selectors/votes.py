@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Count, Max, Q
 from numpy.typing import NDArray
 
-from annotation.models import Annotation
+from annotation.models import Annotation, Rater
 from pipelines.copying import columns_read
 from pipelines.labels.graded_votes import family_weights
 from pipelines.labels.votes import FIRST, SECOND, TIE, Votes
@@ -67,12 +67,19 @@ class VoteTable:
     def __len__(self) -> int:
         return int(self.comparison.size)
 
+    @property
+    def comparisons(self) -> IntArray:
+        """The sorted ids of comparisons that have a vote; the table is sorted, so nothing is looked for."""
+        return self.comparison[np.diff(self.comparison, prepend=-1) != 0]
+
     def of_people(self) -> VoteTable:
         """The votes given here by people."""
         return self.kept(self.kind == PERSON)
 
     def kept(self, rows: IntArray | BoolArray) -> VoteTable:
         """Some of the votes: `rows` is a mask or indices in ascending order."""
+        if rows.dtype == bool and rows.all():
+            return self
         return VoteTable(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
 
     def joined(self, other: VoteTable) -> VoteTable:
@@ -93,23 +100,23 @@ class VoteTable:
 
 
 # A rater's second row on a comparison is a repeat: it says how steady the rater is, and is no second vote.
-VOTES = f"""
-SELECT a.id, a.comparison_id, a.rater_id, array_position(ARRAY{list(LABELS)}, a.outcome::text)::int2,
-  coalesce(a.vote, 0)::int2, coalesce(a.vote_scale, 0)::int2, coalesce((a.shown_order->>0)::int2, -1::int2),
-  (array_position(ARRAY{list(KINDS)}, r.kind::text) - 1)::int2
+VOTES = """
+SELECT a.id, a.comparison_id, a.rater_id,
+  (CASE a.outcome WHEN 'first' THEN 0 WHEN 'second' THEN 1 WHEN 'tie' THEN 2 WHEN 'both_bad' THEN 3 END)::int2,
+  coalesce(a.vote, 0)::int2, coalesce(a.vote_scale, 0)::int2, coalesce((a.shown_order->0)::int2, -1::int2)
 FROM annotation_annotation a
-JOIN annotation_rater r ON r.id = a.rater_id
 JOIN annotation_comparison c ON c.id = a.comparison_id
-WHERE a.project_id = %(project)s AND a.state = 'current' AND a.outcome = ANY(ARRAY{list(LABELS)})
+WHERE a.project_id = %(project)s AND a.state = 'current' AND a.outcome IN ('first', 'second', 'tie', 'both_bad')
   AND c.size = 2 AND (%(ids)s::bigint[] IS NULL OR a.comparison_id = ANY(%(ids)s::bigint[]))
 """
 VOTE_KINDS = {
-    "id": "i8", "comparison": "i8", "rater": "i8", "outcome": "i2", "vote": "i2", "scale": "i2", "shown": "i2", "kind": "i2",
+    "id": "i8", "comparison": "i8", "rater": "i8", "outcome": "i2", "vote": "i2", "scale": "i2", "shown": "i2",
 }  # fmt: skip
+OUTCOMES = ("first", "second", "tie", "both_bad")
 
 
 def votes_of(project_id: int, comparison_ids: Sequence[int] | None = None) -> VoteTable:
-    """The votes that stand, of a project or of some comparisons. One query, one snapshot."""
+    """The votes that stand, of a project or of some comparisons, as one snapshot has them."""
     ids = None if comparison_ids is None else list(comparison_ids)
     with connection.cursor() as cursor:
         rows = columns_read(cursor, VOTES, {"project": project_id, "ids": ids}, VOTE_KINDS)
@@ -118,22 +125,30 @@ def votes_of(project_id: int, comparison_ids: Sequence[int] | None = None) -> Vo
     again = (np.diff(rows["comparison"]) == 0) & (np.diff(rows["rater"]) == 0)
     kept = np.concatenate([[True], ~again])[: order.size]
     rows = {name: values[kept].astype(np.int64) for name, values in rows.items()}
-    label, shown = np.array(list(LABELS.values()), dtype=np.int64)[rows["outcome"] - 1], rows["shown"]
+    label, shown = np.array([LABELS[outcome] for outcome in OUTCOMES])[rows["outcome"]], rows["shown"]
     has_scale, has_side = rows["scale"] > 0, shown >= 0
     return VoteTable(
         annotation=rows["id"],
         comparison=rows["comparison"],
         rater=rows["rater"],
         label=label,
-        both_bad=rows["outcome"] - 1 == list(LABELS).index("both_bad"),
+        both_bad=rows["outcome"] == OUTCOMES.index("both_bad"),
         strength=np.where(has_scale, rows["vote"] / np.maximum(rows["scale"], 1), np.nan),
         vote=rows["vote"],
         scale=rows["scale"],
         first_shown=np.where(has_side, 1 - 2 * shown, 0),
         shown_as_a=np.where(has_side & (label != TIE), label == shown, np.nan).astype(np.float64),
-        kind=rows["kind"],
-        weight=np.ones(rows["kind"].size),
+        kind=_kinds_of(rows["rater"]),
+        weight=np.ones(rows["id"].size),
     )
+
+
+def _kinds_of(raters: IntArray) -> IntArray:
+    """What kind each of these raters is, an index into `KINDS`; a rater is there before its votes and keeps its kind."""
+    ids = np.unique(raters)
+    kinds = dict(Rater.objects.filter(pk__in=ids.tolist()).values_list("pk", "kind"))
+    number = np.array([KINDS.index(kinds[rater]) for rater in ids.tolist()], dtype=np.int64)
+    return number[np.searchsorted(ids, raters)]
 
 
 # The newest readable prediction of each judge on a comparison. Judges on one model are one family.

@@ -119,7 +119,7 @@ class _Fit:
 
     def __init__(self, method: str, mark: Watermark, table: VoteTable, judged: PredictionTable) -> None:
         self.method, self.mark, self.table, self.judged = method, mark, table, judged
-        self.comparisons = np.unique(table.comparison)
+        self.comparisons = table.comparisons
         self.raters = np.unique(table.rater)
         # What people and files said: agreement, and what is counted as votes, is of these alone.
         self.given = table.kept(table.kind != MODEL)
@@ -133,7 +133,7 @@ def _fit(project_id: int, method: str, rule: PairRule | None = None) -> _Fit:
     mark = watermark_of(project_id)
     table = answers_of(project_id, method)
     newest = AggregationRun.objects.filter(project_id=project_id).order_by("-number").first()
-    voted = np.unique(table.comparison[table.kind != MODEL])
+    voted = table.kept(table.kind != MODEL).comparisons
     derived = derive_all(project_id=project_id, method=method, rule=rule or rule_of(newest), voted=voted)
     # What was ranked or rated decides before a judge, also where the method takes judges for raters.
     table = table.kept(~np.isin(table.comparison, derived.comparisons))
@@ -235,7 +235,7 @@ def _metrics(fit: _Fit, labels: Labels) -> dict[str, Any]:
 
 def _flip_rates(table: VoteTable, labels: Labels) -> dict[str, Any]:
     """Share of labels that are flipped, from pairs of raters and from the method itself, or why there is none."""
-    _, item = np.unique(table.comparison, return_inverse=True)
+    item = np.searchsorted(table.comparisons, table.comparison)
     first, second = (np.bincount(item, weights=table.label == side) for side in (FIRST, SECOND))
     votes, voted = first + second, labels.votes > 0
     pairs, disagreeing = int((votes * (votes - 1) / 2).sum()), int((first * second).sum())
@@ -339,7 +339,7 @@ def _fitted(fit: _Fit) -> Labels | None:
 
 def labels_of_votes(project_id: int, method: str, table: VoteTable) -> Labels:
     """What some of a project's votes would amount to if nobody else had voted; stores nothing."""
-    comparisons, raters = np.unique(table.comparison), np.unique(table.rater)
+    comparisons, raters = table.comparisons, np.unique(table.rater)
     if method not in (GRADED, JOINT):
         found = PROJECT_METHODS[method].load()(table.votes(comparisons, raters))
         return labels_voted(table, comparisons, found.posterior, found.method)

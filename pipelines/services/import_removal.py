@@ -60,9 +60,6 @@ STATEMENTS = (
        UNION SELECT c.text_sha256 FROM annotation_completion c JOIN removed_prompt own ON own.id = c.prompt_id""",
     "ANALYZE removed_prompt",
     "ANALYZE removed_text",
-    f"UPDATE pipelines_preference SET current_id = NULL WHERE comparison_id IN ({TOUCHED})",
-    f"""DELETE FROM pipelines_preferencerevision WHERE preference_id IN (
-          SELECT id FROM pipelines_preference WHERE comparison_id IN ({TOUCHED}))""",
     f"DELETE FROM pipelines_preference WHERE comparison_id IN ({TOUCHED})",
     "DELETE FROM annotation_annotation WHERE source_import_id = %(import)s",
     "DELETE FROM pipelines_prediction WHERE source_import_id = %(import)s",

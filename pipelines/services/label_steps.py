@@ -45,11 +45,11 @@ def labels_refresh(
         return True
     comparison_ids = sorted(derive_touched(project_id=project_id, comparison_ids=comparison_ids))
     table = answers_of(project_id, run.method if run else "", comparison_ids)
-    voted_on = np.unique(table.comparison[table.kind != MODEL])
+    voted_on = table.kept(table.kind != MODEL).comparisons
     derived = derive_between(project_id=project_id, comparison_ids=comparison_ids, run=run, voted=voted_on)
     if derived is not None:
         table = table.kept(~np.isin(table.comparison, derived.comparison))
-    comparisons = np.unique(table.comparison)
+    comparisons = table.comparisons
     voted, settled = None, True
     try:
         if comparisons.size:

@@ -108,7 +108,8 @@ ON CONFLICT (group_id, run_id, preference_id) WHERE group_id IS NOT NULL DO NOTH
 """
 
 # Only what differs from the current revision becomes a new one; numbers that differ by rounding alone are the same, and so
-# are two that are not there. A preference's first revision is pointed at as the row is made: no row is written twice.
+# are two that are not there. A preference's first revision is pointed at as the row is made: no row is written twice. A
+# revision comes only from a pointer that was set, so none is without its preference, also where that is deleted meanwhile.
 REVISIONS = """
 WITH changed AS MATERIALIZED (
   SELECT s.*, p.id AS preference_id, nextval('pipelines_preferencerevision_id_seq') AS revision_id
@@ -129,11 +130,14 @@ WITH changed AS MATERIALIZED (
   RETURNING id, current_id
 ), turned AS (
   UPDATE pipelines_preference p SET current_id = c.revision_id FROM changed c WHERE p.id = c.preference_id
+  RETURNING p.id, p.current_id
+), pointed AS (
+  SELECT id, current_id FROM fresh UNION ALL SELECT id, current_id FROM turned
 )
 INSERT INTO pipelines_preferencerevision (id, preference_id, run_id, outcome, chosen_id, rejected_id, origin,
   p_first, p_second, p_tie, flip_probability, soft_label, strength, confidence, agreement, votes, predictions,
   method, method_version, strength_se, ambiguity, ignorance, weight, created_at)
-SELECT c.revision_id, coalesce(c.preference_id, fresh.id), %(run)s::bigint, (%(outcomes)s::text[])[c.direction + 1],
+SELECT c.revision_id, pointed.id, %(run)s::bigint, (%(outcomes)s::text[])[c.direction + 1],
   CASE c.direction WHEN 0 THEN a.completion_id WHEN 1 THEN b.completion_id WHEN 3 THEN a.completion_id END,
   CASE c.direction WHEN 0 THEN b.completion_id WHEN 1 THEN a.completion_id WHEN 4 THEN a.completion_id END,
   (%(origins)s::text[])[c.maker + 1], c.p_first, c.p_second, c.p_tie, nullif(c.flip, 'NaN'), c.soft,
@@ -141,7 +145,7 @@ SELECT c.revision_id, coalesce(c.preference_id, fresh.id), %(run)s::bigint, (%(o
   (%(methods)s::text[])[c.maker + 1], (%(versions)s::text[])[c.maker + 1], nullif(c.strength_se, 'NaN'),
   nullif(c.ambiguity, 'NaN'), nullif(c.ignorance, 'NaN'), c.weight, statement_timestamp()
 FROM changed c
-LEFT JOIN fresh ON fresh.current_id = c.revision_id
+JOIN pointed ON pointed.current_id = c.revision_id
 JOIN annotation_comparisoncompletion a ON a.comparison_id = c.comparison_id AND a.position = 0
 LEFT JOIN annotation_comparisoncompletion b ON b.comparison_id = c.comparison_id AND b.position = 1
 ORDER BY c.revision_id

@@ -348,7 +348,7 @@ def _people_say(table: VoteTable, pilot_ids: NDArray[np.int64]) -> dict[int, flo
     Reliability is learnt from all of the table's votes. Where it cannot be told the mean vote stands: smoothing would
     make the judge look worse than it is.
     """
-    ids = np.unique(table.comparison)
+    ids = table.comparisons
     if not ids.size:
         return {}
     raters = np.unique(table.rater)
