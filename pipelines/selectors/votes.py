@@ -70,7 +70,8 @@ class VoteTable:
     @property
     def comparisons(self) -> IntArray:
         """The sorted ids of comparisons that have a vote; the table is sorted, so nothing is looked for."""
-        return self.comparison[np.diff(self.comparison, prepend=-1) != 0]
+        found: IntArray = self.comparison[np.diff(self.comparison, prepend=-1) != 0]
+        return found
 
     def of_people(self) -> VoteTable:
         """The votes given here by people."""

@@ -244,7 +244,7 @@ def said_by(reply: Any) -> str:
     assert '<html lang="ar" dir="rtl">' in page
     found = re.search(r'(?s)role="alert"[^>]*>(.*?)</', page)
     assert found, page
-    return unescape(found[1])
+    return unescape(re.sub("<[^>]+>", "", found[1]))
 
 
 def assert_arabic(reply: Any) -> None:

@@ -18,6 +18,7 @@ from annotation.selectors.judging import Judgeable, given_here, judgeable_list, 
 from annotation.services.corrections import annotation_correct
 from annotation.services.people import keys_of
 from webapp.language import script_words
+from webapp.middleware import wants_json
 from webapp.rendering import one_line
 from webapp.requests import Request
 from webapp.views.annotate import _fields, _item, _key
@@ -59,6 +60,8 @@ def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse
                 answers=answers_from_form(questions, posted, shown_order),
             )
         except FormRefused as refused:
+            if wants_json(request):
+                raise
             messages.error(request, refused.phrase.said(_))
             fields, status = posted, 400
         else:
