@@ -109,6 +109,8 @@ TEMPLATES: dict[str, Template] = {
                 {"helpfulness": "Helpfulness", "correctness": "Correctness", "coherence": "Coherence",
                  "complexity": "Complexity", "verbosity": "Verbosity"},
                 words=["lowest", "highest"],
+                help="Complexity and verbosity say how much, not how good: what only an expert writes is complex, what goes"
+                " into every detail is verbose.",
             )
         ],
         (1, 9),

@@ -527,6 +527,60 @@ def test_when_it_is_too_late_to_undo_the_next_keys_answer_nothing(open_page: Ope
     assert Annotation.objects.count() == 1
 
 
+def test_an_undo_pressed_at_once_is_not_lost(open_page: Opener) -> None:
+    page = ready(open_page(place_with(3), PAGE))
+    first = shown(page)
+    for key in ("6", "z", "7"):
+        page.keyboard.press(key)
+    page.get_by_text("Undone:").first.wait_for()
+    assert shown(page) == first
+    assert Annotation.objects.filter(state="withdrawn").count() == 1
+    assert not Annotation.objects.filter(state="current").exists(), "the key after it answered nothing"
+
+
+def test_undo_after_a_skip_says_that_a_skip_stays(open_page: Opener) -> None:
+    page = ready(open_page(place_with(3), PAGE))
+    first = shown(page)
+    for key in ("s", "1"):
+        page.keyboard.press(key)
+    moved_on(page, first)
+    page.keyboard.press("z")
+    page.get_by_text("A skip is not taken back").first.wait_for()
+
+
+def test_taking_cannot_judge_back_leaves_the_cursor_where_it_is(open_page: Opener) -> None:
+    _, ben = place_of("listwise", "One.", "Two.", "Three.")
+    page = ready(open_page(ben, PAGE))
+    here, progress = page.locator("[data-row].here"), page.locator("[data-progress]")
+    row = here.get_attribute("data-row")
+    page.keyboard.press("u")
+    assert progress.inner_text() == "Cannot judge"
+    page.keyboard.press("u")
+    assert here.get_attribute("data-row") == row and progress.inner_text() == "0 of 3 answered"
+
+
+def test_shift_and_a_digit_answer_the_open_steps_from_here_on(open_page: Opener) -> None:
+    _, ben = place_of("steps", "Add.\nCarry.\nWrite.\nCheck.")
+    page = ready(open_page(ben, PAGE))
+    for key in ("3", "Shift+1", "Enter"):
+        page.keyboard.press(key)
+    saved(page, 1)
+    (given,) = Annotation.objects.get().answers["steps"]["completions"]
+    third, *others = given["labels"]
+    assert len(others) == 3 and set(others) != {third} and len(set(others)) == 1
+
+
+def test_reasons_go_with_what_cannot_be_judged(open_page: Opener) -> None:
+    _, ben = place_of("thumbs", "One.")
+    page = ready(open_page(ben, PAGE))
+    page.keyboard.press("1")
+    page.locator("[data-reasons]").wait_for()
+    page.keyboard.press("u")
+    page.locator("[data-reasons]").wait_for(state="hidden")
+    box = page.locator("[data-item] label:has(input:checked)")
+    assert box.evaluate("it => getComputedStyle(it).textDecorationLine") == "none", "what is chosen is not struck"
+
+
 def test_a_completion_without_a_step_can_be_skipped_by_key(open_page: Opener) -> None:
     place, ben = place_of("steps", "")
     page = ready(open_page(ben, PAGE))

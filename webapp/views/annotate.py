@@ -373,6 +373,7 @@ def _item(
             _option(item, form, place, texts.rest[place], "spans" in looks)
             for place in range(len(item.completions))
         ],
+        "has_steps": any(question.get("mode") == "each" for question in item.questions),
         "question": item.questions[0],
         "more": len(item.questions) - 1,
         "form": form,

@@ -2,8 +2,9 @@
 
 Answer by the question's `mode`: `each`: `{"labels": [word, ...]}`, one of the form's labels a step; `first_bad`:
 `{"first_bad": step from 0, or None: no step is bad, "steps": n}`; `siblings` (of the comparison): a ranking as in
-`listwise`. `cut` says how a text falls into steps: `lines`, `paragraphs` (a block of code is one step of either),
-`messages`, or `auto`: the turns of a chat of several, else lines. Also `{"outcome": "cannot_judge"}`.
+`listwise`. `cut` says how a text falls into steps: `lines` (one without a letter or digit, as a lone brace, goes with the
+line before it), `paragraphs` (a block of code is one step of either), `messages`, or `auto`: the turns of a chat of several,
+else lines. Also `{"outcome": "cannot_judge"}`.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ def _steps_of_message(cut: str, message: Mapping[str, Any]) -> list[Step]:
     return _pieces(cut, content)
 
 
+# What a line needs to be a step of its own.
+SAYS = re.compile(r"\w")
 # What opens or closes a block of code, indented at will, as in a list.
 FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`]*$)|~{3,})")
 
@@ -104,7 +107,10 @@ def _pieces(cut: str, text: str) -> list[Step]:
             fence = mark[1]
             pieces.append([line])
         elif cut == "lines":
-            pieces.append([line])
+            if SAYS.search(line):
+                pieces.append([line])
+            elif line.strip():
+                pieces[-1].append(line)
         elif line.strip():
             pieces[-1].append(line)
         else:

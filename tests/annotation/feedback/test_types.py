@@ -422,6 +422,12 @@ def test_code_in_a_line_opens_no_block():
     assert [step.text for step in steps_of("lines", "plain", "\n".join(lines))] == lines
 
 
+def test_a_line_that_says_nothing_goes_with_the_one_before_it():
+    text = "{\nint main() {\n  return 0;\n\n  }\n}\n---\nThen run it."
+    steps = ["{", "int main() {", "  return 0;\n  }\n}\n---", "Then run it."]
+    assert [step.text for step in steps_of("lines", "plain", text)] == steps
+
+
 def test_presets_cut_a_chat_by_its_turns_and_a_solution_by_its_lines():
     lines = "First 2 + 2 = 4.\n\nSo it is 4."
     alone = json.dumps([{"role": "assistant", "content": lines}])

@@ -31,6 +31,9 @@ let fetching = null;
 let lastSaved = null; // {annotation, assignment, word}
 let wasSaved = false;
 let advancing = 0;
+let sending = Promise.resolve(); // the last answer, on its way
+let isUndoWanted = false; // Z came while the page went on
+let wasSkipped = false;
 let form = null; // the AnswerForm of the comparison shown
 let drafting = 0;
 
@@ -60,8 +63,9 @@ function toast(parts, announce, milliseconds, stays = false) {
   slot.toggleAttribute("data-stays", stays);
   if (!milliseconds) return;
   let left = milliseconds, since = 0, timer = 0;
-  const run = () => { since = Date.now(); timer = setTimeout(() => { slot.replaceChildren(); lastSaved = null; }, left); };
-  const pause = () => { clearTimeout(timer); left = Math.max(1000, left - (Date.now() - since)); };
+  const bars = (does) => { for (const bar of slot.getAnimations({ subtree: true })) bar[does](); };
+  const run = () => { since = Date.now(); bars("play"); timer = setTimeout(() => { slot.replaceChildren(); lastSaved = null; }, left); };
+  const pause = () => { clearTimeout(timer); bars("pause"); left = Math.max(1000, left - (Date.now() - since)); };
   const listening = new AbortController();
   for (const kind of ["mouseenter", "focusin"]) slot.addEventListener(kind, pause, { signal: listening.signal });
   for (const kind of ["mouseleave", "focusout"]) slot.addEventListener(kind, run, { signal: listening.signal });
@@ -80,6 +84,7 @@ const sender = new Sender(outbox, token, {
   saved(entry, reply) {
     lastSaved = { annotation: reply.annotation_id, assignment: entry.assignment, word: entry.word, opinion: reply.opinion, fields: entry.fields };
     wasSaved = true;
+    wasSkipped = false;
     drafts.drop(entry.assignment);
     // After a reload it may stand here still; then it is done, and the page goes on.
     if (entry.assignment === item()?.dataset.assignment && form?.element) form.element.dataset.sent = "1";
@@ -119,7 +124,7 @@ function showWaiting(count, why, reference) {
 }
 
 function offerUndo(isLate = false) {
-  const undo = element("button", { class: "btn quiet", type: "button", "data-key": "z", "data-undo-button": "" }, t("Undo"), " ", element("kbd", {}, "Z"));
+  const undo = element("button", { class: "btn quiet", type: "button", "data-key": "z", "data-undo-button": "" }, t("Undo"), " ", element("kbd", {}, "Z"), element("i", { class: "lasts" }));
   undo.onclick = undoLast;
   const said = isLate ? t("Saved late: {answer}", { answer: "\0" }) : t("Saved: {answer}", { answer: "\0" });
   const [before, after] = said.split("\0");
@@ -127,6 +132,7 @@ function offerUndo(isLate = false) {
   const opinion = opinionWords(lastSaved.opinion);
   if (opinion) parts.push(element("span", { class: "mute", "data-opinion": "" }, opinion));
   toast([...parts, undo], `${before}${lastSaved.word}${after} ${opinion}`, UNDO_MS, true);
+  undo.querySelector(".lasts").animate({ transform: ["scaleX(1)", "scaleX(0)"] }, { duration: UNDO_MS, fill: "forwards" });
 }
 
 // What a model judge thought, where the project shows it after the own answer.
@@ -297,11 +303,13 @@ function submit() {
   outbox.add({ url: form.element.action, assignment: item().dataset.assignment, word: savedWord(), fields });
   drafts.drop(item().dataset.assignment);
   state(t("Sending"), "mute ring");
-  const sent = sender.flush();
+  lastSaved = null; // Undo means this one, also while it is on its way.
+  sending = sender.flush();
   advancing = setTimeout(async () => {
     await goOn();
-    advancing = 0;
-    await sent;
+    if (!isUndoWanted) advancing = 0;
+    await sending;
+    if (isUndoWanted) return undoLast();
     if (lastSaved && !stage.querySelector("[data-toast-slot]")?.childElementCount) offerUndo();
   }, ADVANCE_MS);
 }
@@ -315,9 +323,10 @@ function savedWord() {
 }
 
 async function undoLast() {
-  if (advancing) return;
+  isUndoWanted = false;
   // Keys that come before the comparison is back would answer the one that goes.
   advancing = -1;
+  await sending;
   await undo().finally(() => { advancing = 0; });
 }
 
@@ -325,7 +334,7 @@ async function undo() {
   if (!lastSaved) {
     // What waits to be sent is still said, with the way to send it.
     if (outbox.all().length) return;
-    const words = wasSaved ? t("Too late to undo. H shows your answers, where each can be changed.") : t("Nothing to undo.");
+    const words = wasSkipped ? t("A skip is not taken back; others judge this comparison.") : wasSaved ? t("Too late to undo. H shows your answers, where each can be changed.") : t("Nothing to undo.");
     toast([element("span", {}, words)], words, 5_000);
     return rest(); // The keys that follow were meant for the answer that does not come back.
   }
@@ -377,6 +386,7 @@ async function sideDoor(door, submitter) {
   drafts.drop(item().dataset.assignment);
   settled.note(item().dataset.assignment);
   lastSaved = null; // Undo means what was done last, and a skip is not undone.
+  wasSkipped = true;
   form.element.dataset.sent = "1"; // It takes no answer any more, also where the next one does not come at once.
   await goOn();
   if (!("waits" in item().dataset)) toast([element("span", {}, t("Skipped."))], t("Skipped."), 5_000);
@@ -420,6 +430,7 @@ const tools = {
     if (body.classList.contains("differs")) { tools.differences(); tools.differences(); }
   },
   lock() {
+    if (stage.querySelectorAll(".side").length < 2) return;
     const isFree = body.classList.toggle("free");
     if (isFree) measure.use("free_scroll");
     say(isFree ? t("Each side scrolls on its own.") : t("Both sides scroll together."));
@@ -447,10 +458,10 @@ const tools = {
     if (sheet.open) return sheet.close();
     sheet.querySelector("[data-sheet]").replaceChildren(...questionKeys());
     // Those of the questions stand above, and what this form has no use for is not listed.
-    const useless = ["x", "u", ...((form?.rows().length ?? 0) > 1 ? [] : ["j", "k", "p"]), ...(stage.querySelector("details.older") ? [] : ["o"])];
+    const useless = ["x", "u", ...((form?.rows().length ?? 0) > 1 ? [] : ["j", "k", "p"]), ...(stage.querySelector("details.older") ? [] : ["o"]), ...(stage.querySelectorAll(".side").length > 1 ? [] : ["l"])];
     for (const line of sheet.querySelectorAll(".keys > div:has([data-cap])")) {
       const caps = [...line.querySelectorAll("[data-cap]")].map((cap) => cap.dataset.cap);
-      if (!line.closest("[data-sheet]") && caps.some((cap) => "xujkpo".includes(cap))) line.hidden = caps.every((cap) => useless.includes(cap));
+      if (!line.closest("[data-sheet]") && caps.some((cap) => "xujkpol".includes(cap))) line.hidden = caps.every((cap) => useless.includes(cap));
     }
     keys.print();
     sheet.showModal();
@@ -497,7 +508,8 @@ document.querySelector("[data-break-close]").addEventListener("click", () => { d
 document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") return escape(event);
-  if ((event.repeat && !event.key.startsWith("Arrow")) || typing(event) || advancing) return;
+  if ((event.repeat && !event.key.startsWith("Arrow")) || typing(event)) return;
+  if (advancing) { isUndoWanted ||= advancing > 0 && keys.on && keys.shipped(latin(event)) === "z"; return; }
   if (!form) return bareKey(event);
   const isSent = Boolean(form.element?.dataset.sent);
   const rests = "rests" in stage.dataset;

@@ -137,6 +137,7 @@ export class AnswerForm {
     if (!slot) return;
     const needed = this.rows().filter((row) => "needed" in row.dataset);
     const groups = new Map(needed.map((row) => [row.dataset.group, row]));
+    if (this.isUnable) { slot.textContent = this.outcome(needed[0]).closest("label").dataset.word; return; }
     const done = [...groups.values()].filter((row) => this.answered(row)).length;
     slot.textContent = groups.size ? t("{done} of {all} answered", { done, all: groups.size }) : "";
   }
@@ -161,7 +162,7 @@ export class AnswerForm {
     if (this.controller(this.current)?.pick?.(key, this.current)) return true;
     if (this.#pickIn(this.current, key)) return true;
     const block = this.blockOf(this.current);
-    const beside = [...block.querySelectorAll("[data-outcome], .chip")].find((label) => label.dataset.key.split(" ").includes(key));
+    const beside = [...block.querySelectorAll("[data-outcome], :not([hidden]) > .chips > .chip")].find((label) => label.dataset.key.split(" ").includes(key));
     if (beside ?? this.#only(key)) { this.#press(beside ?? this.#only(key)); return true; }
     const jump = this.#jump(key);
     if (!jump) return false;
@@ -204,7 +205,18 @@ export class AnswerForm {
     input.click();
     this.pressed = label;
     if (label.matches("[data-outcome]")) label.scrollIntoView({ block: "nearest", behavior: "instant" }); // it sets all of its question aside
-    if (!label.matches(".chip") && this.root.isConnected) this.#goOn(isChange && !label.matches("[data-outcome]"));
+    if (!label.matches(".chip") && input.checked && this.root.isConnected) this.#goOn(isChange && !label.matches("[data-outcome]"));
+  }
+
+  // A label for the step at the cursor and for all open ones after it. Whether there was one to give.
+  pickRest(key) {
+    const rows = this.rows().filter((row) => row.closest(".step") && row.dataset.group === row.dataset.row);
+    const from = rows.indexOf(this.current), open = rows.slice(from + 1).filter((row) => !this.answered(row) && this.blockOf(row) === this.blockOf(this.current));
+    const labels = [this.current, ...open].map((row) => row.querySelector(`label[data-key~="${CSS.escape(key)}"]`));
+    if (from < 0 || !labels[0]) return false;
+    for (const label of labels) label.querySelector("input").click();
+    this.advance();
+    return true;
   }
 
   #goOn(isChange) {
@@ -319,8 +331,12 @@ export class AnswerForm {
     const isThumb = scope.dataset.type === "binary" && scope.querySelectorAll("[data-row]").length === 1, of = side || (isThumb && pick?.value);
     if (of && reasons.dataset.of && of !== reasons.dataset.of) for (const chip of reasons.querySelectorAll(".chip input:checked")) chip.checked = false;
     if (of) reasons.dataset.of = of;
+    reasons.hidden = this.#isBeyond(scope);
     reasons.querySelector("[data-why]").textContent = side ? t("Why is {side} better?", { side }) : t("Why?");
   }
+
+  // Nobody gives reasons for an answer that they could not give.
+  #isBeyond(scope) { return [...scope.querySelectorAll("[data-outcome] input:checked")].some((input) => input.value === "cannot_judge"); }
 
   // --- fields ---
 
@@ -339,7 +355,7 @@ export class AnswerForm {
   #asked(name) {
     const input = this.root.querySelector(`[name="${CSS.escape(name)}"]`);
     const scope = input.closest("[data-block]") ?? input.closest("[data-row]");
-    return Boolean(scope.querySelector(".needs-why:checked")) || Boolean(input.closest(".always"));
+    return !this.#isBeyond(scope) && (Boolean(scope.querySelector(".needs-why:checked")) || Boolean(input.closest(".always")));
   }
 
   // Put kept answers back; fields that the form does not have are left alone.

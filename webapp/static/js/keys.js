@@ -67,6 +67,8 @@ export function typing(event) {
 // What a press means to the form: true where the form took it.
 export function formKey(event, form) {
   if (event.shiftKey && /^[a-zA-Z]$/.test(event.key) && form.letters.includes(event.key.toLowerCase())) return false;
+  const digit = event.shiftKey && /^Digit([1-9])$/.exec(event.code);
+  if (digit && form.current && form.pickRest(digit[1])) { event.preventDefault(); return true; }
   const controller = form.current && form.controller(form.current);
   return Boolean(controller?.key?.(event, form.current));
 }
