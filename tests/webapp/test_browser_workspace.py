@@ -570,6 +570,17 @@ def test_shift_and_a_digit_answer_the_open_steps_from_here_on(open_page: Opener)
     assert len(others) == 3 and set(others) != {third} and len(set(others)) == 1
 
 
+def test_a_passage_is_not_marked_twice(open_page: Opener) -> None:
+    _, ben = place_of("spans", "One wrong word.")
+    page = ready(open_page(ben, PAGE))
+    page.keyboard.press("m")
+    assert page.locator(".hint .legend").count() > 1, "what the digits stand for"
+    for key in ("1", "m", "2"):
+        page.keyboard.press(key)
+    assert page.locator(".mark").count() == 1
+    page.get_by_text("This passage is marked already.").first.wait_for()
+
+
 def test_reasons_go_with_what_cannot_be_judged(open_page: Opener) -> None:
     _, ben = place_of("thumbs", "One.")
     page = ready(open_page(ben, PAGE))

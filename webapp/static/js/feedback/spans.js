@@ -136,20 +136,35 @@ export function attach(block, data, form) {
   }
 
   function add(source, from, to, category) {
+    const same = marks.findIndex((mark) => mark.message === source.message && mark.start === from && mark.end === to);
+    if (same >= 0) return again(same, category);
     if (marks.length >= MOST) return form.on.say(t("A completion takes at most {n} marks.", { n: MOST }));
     const mark = { id: (numbers += 1), message: source.message, start: from, end: to, category: category ?? "", severity: "", comment: "", answers: {} };
     marks.push(mark);
     marks.sort((a, b) => (a.message ?? 0) - (b.message ?? 0) || a.start - b.start || a.end - b.end);
     none.setAttribute("aria-pressed", "false");
+    form.on.say(tn("{n} passage marked", "{n} passages marked", marks.length));
+    opened(mark);
+    return mark;
+  }
+
+  // A passage that is marked is not marked twice: its mark is opened, with the category that was said now.
+  function again(at, category) {
+    if (category) marks[at].category = category;
+    form.on.say(t("This passage is marked already."));
+    opened(marks[at]);
+    hint.textContent = t("This passage is marked already.");
+    return marks[at];
+  }
+
+  function opened(mark) {
     open = marks.indexOf(mark);
     getSelection().removeAllRanges();
     leaveCursor();
     store();
     const own = ownRows();
-    form.on.say(tn("{n} passage marked", "{n} passages marked", marks.length));
     if (own.length) form.mark(own.find((one) => !form.answered(one)) ?? own.at(-1));
     else form.mark(row);
-    return mark;
   }
 
   const ownRows = () => [...list.querySelectorAll("[data-row]")].filter((one) => !one.closest("[hidden]"));
@@ -176,6 +191,7 @@ export function attach(block, data, form) {
   };
 
   function draw() {
+    none.hidden = marks.length > 0;
     list.replaceChildren(...marks.map((mark, at) => drawMark(mark, at)));
     const ranges = (some) => some.flatMap((mark) => sources.filter((one) => one.message === mark.message).map((one) => one.range(mark.start, mark.end)));
     paint(block, ranges(marks.filter((_, at) => at !== open)), ranges(marks.filter((_, at) => at === open)));
@@ -253,10 +269,15 @@ export function attach(block, data, form) {
     const source = cursor?.source ?? sources.find((one) => one.words.length);
     if (!source) return;
     cursor = { source, anchor: cursor?.anchor ?? firstVisible(source), focus: cursor?.anchor ?? firstVisible(source), on: true };
-    hint.textContent = t("Arrows go by words, Shift and arrows extend, Enter marks, a digit marks with that category, Escape leaves.");
+    hint.replaceChildren(t("Arrows go by words, Shift and arrows extend, Enter marks, a digit marks with that category, Escape leaves."), ...legend());
     document.body.classList.add("marking");
     row.focus({ preventScroll: true });
     show();
+  }
+
+  // What the digits stand for, where a passage is not marked yet.
+  function legend() {
+    return data.categories.slice(0, 9).map((word, place) => make("span", { class: "legend" }, make("kbd", {}, String(place + 1)), make("bdi", {}, word)));
   }
 
   function firstVisible(source) {
