@@ -400,7 +400,7 @@ def test_signing_out_with_answers_waiting_asks_first(open_page: Opener) -> None:
     page.goto("/account/")
     page.get_by_role("button", name="Sign out").click()
     page.get_by_text("Answers of yours wait in this browser").wait_for()
-    page.get_by_role("button", name="Keep everything as it is").click()
+    page.get_by_role("button", name="Stay signed in").click()
     assert page.url.endswith("/account/")
 
 
