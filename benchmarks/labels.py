@@ -2,7 +2,7 @@
 
     python -m benchmarks.labels speed
     python -m benchmarks.labels gold DATA [--out docs/label-accuracy.md]
-    python -m benchmarks.labels splits DATA --splits 10 [--sets llmbar ukpconvarg1]
+    python -m benchmarks.labels splits DATA --splits 10 [--jobs 2] [--sets llmbar ukpconvarg1]
 
 DATA is the folder of reference sets. crowd-kit is no dependency of ours: `pip install crowd-kit==1.4.2` into an
 environment of its own and start the benchmark there; without it its columns are left out and said to be.
@@ -15,8 +15,10 @@ import gzip
 import importlib.util
 import json
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -55,6 +57,7 @@ def main() -> None:
     splits = parts.add_parser("splits")
     splits.add_argument("data", type=Path)
     splits.add_argument("--splits", type=int, default=10)
+    splits.add_argument("--jobs", type=int, default=1, help="splits told at once, each in a process of its own")
     splits.add_argument("--sets", nargs="+", default=["llmbar", "ukpconvarg1"])
     options = parser.parse_args()
     if options.part == "speed":
@@ -63,7 +66,7 @@ def main() -> None:
         gold_table(options.data, options.out)
     else:
         for name in options.sets:
-            splits_table(options.data, name, options.splits)
+            splits_table(options.data, name, options.splits, options.jobs)
 
 
 # Speed
@@ -241,8 +244,6 @@ def _gold(ballot: Ballot, truth: dict[Any, Any], folder: Path) -> np.ndarray:
 
 def gold_table(data: Path, out: Path | None) -> None:
     """Accuracy, log-loss and calibration error of each method against gold, as a table for the documents."""
-    import tempfile
-
     lines = ["| set | method | accuracy | log-loss | calibration error |", "|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         for name, ballot, gold in ballots(data, Path(folder)):
@@ -285,39 +286,43 @@ def _crowd_kit_accuracy(ballot: Ballot, gold: np.ndarray) -> Iterator[tuple[str,
         yield title, float((told[known].to_numpy() == names[known]).mean())
 
 
-def splits_table(data: Path, name: str, splits: int) -> None:
+def splits_table(data: Path, name: str, splits: int, jobs: int) -> None:
     """Held-out log-loss of the graded model, its variant chosen on the rest alone, and of its rivals, on the same votes."""
-    import tempfile
-
-    rows = {"llmbar": judge_rows, "ukpconvarg1": argument_rows}[name](data)
-    with tempfile.TemporaryDirectory() as folder:
-        ballot = _ballot(rows, Path(folder))
-    methods = offered(ballot)
-    rivals = [pair for pair in methods if pair[0] in RIVALS]
-    blind = [pair for pair in methods if pair[0] == GRADED and "completions" not in pair[1]]
-    seeing = [pair for pair in methods if pair[0] == GRADED and "completions" in pair[1]]
     losses: dict[str, list[float]] = {}
-    for split in range(splits):
-        out = held_out_rows(ballot, 1_000, split)
-        rest = np.ones(ballot.votes.item.size, dtype=bool)
-        rest[out] = False
-        train, test = kept(ballot, rest), kept(ballot, out)
-
-        def loss(method: str, variant: str, train: Ballot = train, test: Ballot = test) -> float:
-            return float(-np.log(np.maximum(answer(train, method, variant).predict(test), 1e-12)).mean())
-
-        for method, variant in rivals:
-            losses.setdefault(method, []).append(loss(method, variant))
-        for title, some in (("graded, blind to completions", blind), ("graded, with completions", seeing)):
-            if some:
-                chosen = choose(train, some, seed=split, splits=1, progress=lambda step: None)
-                losses.setdefault(title, []).append(loss(chosen.method, chosen.variant))
-                print(f"{name} split {split}: {title} chose {chosen.variant}", flush=True)
+    with ProcessPoolExecutor(jobs) as pool:
+        for split, found in enumerate(pool.map(split_losses, [data] * splits, [name] * splits, range(splits))):
+            for title, (value, chosen) in found.items():
+                losses.setdefault(title, []).append(value)
+                if chosen:
+                    print(f"{name} split {split}: {title} chose {chosen}", flush=True)
     for title, values in losses.items():
         print(
             f"{name} {title:32} {np.mean(values):.4f}  by split {' '.join(f'{value:.4f}' for value in values)}"
         )
     _differences(name, losses)
+
+
+def split_losses(data: Path, name: str, split: int) -> dict[str, tuple[float, str]]:
+    """Log-loss of each method on the votes that one split keeps back, with the variant that was chosen without them."""
+    rows = {"llmbar": judge_rows, "ukpconvarg1": argument_rows}[name](data)
+    with tempfile.TemporaryDirectory() as folder:
+        ballot = _ballot(rows, Path(folder))
+    methods = offered(ballot)
+    out = held_out_rows(ballot, 1_000, split)
+    rest = np.ones(ballot.votes.item.size, dtype=bool)
+    rest[out] = False
+    train, test = kept(ballot, rest), kept(ballot, out)
+
+    def loss(method: str, variant: str) -> float:
+        return float(-np.log(np.maximum(answer(train, method, variant).predict(test), 1e-12)).mean())
+
+    found = {method: (loss(method, variant), "") for method, variant in methods if method in RIVALS}
+    for title, sees in (("graded, blind to completions", False), ("graded, with completions", True)):
+        some = [(method, variant) for method, variant in methods if method == GRADED and ("completions" in variant) == sees]
+        if some:
+            chosen = choose(train, some, seed=split, splits=1, progress=lambda step: None)
+            found[title] = (loss(chosen.method, chosen.variant), chosen.variant or "plain")
+    return found
 
 
 def _differences(name: str, losses: dict[str, list[float]]) -> None:
