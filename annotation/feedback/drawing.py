@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from annotation.feedback import FEEDBACK_TYPES, SIDES, answer_module, answers_to_form
+from annotation.feedback import FEEDBACK_TYPES, SIDES, answer_module
 from annotation.feedback.shared import CANNOT_JUDGE
 
 # Keys of reasons, least those that the page or the form uses for something else.
@@ -69,6 +69,11 @@ class Row:
         if self.look in {"slider", "spans", "segments", "edit"}:
             return self.value
         return ", ".join(choice.word for choice in self.choices if choice.chosen)
+
+    @property
+    def place(self) -> str:
+        """The value chosen; empty for none."""
+        return next((choice.value for choice in self.choices if choice.chosen), "")
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,12 @@ class FormModule(Protocol):
         self, question: Mapping[str, Any], name: str, side: str, shown: Shown, fields: Mapping[str, str]
     ) -> Drawn: ...
 
+    def answer_said(
+        self, question: Mapping[str, Any], answer: Mapping[str, Any], option_order: Sequence[int]
+    ) -> list[str]:
+        """The parts of an answer in words; only types that cannot be drawn without texts (`NEEDS_TEXTS`) have it."""
+        ...
+
 
 @dataclass(frozen=True)
 class Form:
@@ -165,12 +176,7 @@ def form_drawn(questions: Sequence[Mapping[str, Any]], shown: Shown, fields: Map
 
     `fields` are those that a correction or a draft begins with, as `answers_to_form` gives them.
     """
-    asked = [
-        (question, side)
-        for run in _runs(questions)
-        for side in (shown.sides if run[0]["subject"] == "completion" else [""])
-        for question in run
-    ]
+    asked = _asked(questions, shown.sides)
     drawn = [_question_drawn(question, side, shown, fields) for question, side in asked]
     rows = [row for one in drawn for row in one.rows]
     taken = {row.jump for row in rows} | {choice.keys[:1] for row in rows for choice in row.choices}
@@ -179,6 +185,16 @@ def form_drawn(questions: Sequence[Mapping[str, Any]], shown: Shown, fields: Map
     alone = len(rows) == 1 and rows[0].look in {"scale", "choices"} and not blocks[0].has_sentence
     in_dock = len(blocks) == 1 and [row.look for row in rows] == ["scale"]
     return Form(blocks, alone or in_dock, in_dock)
+
+
+def _asked(questions: Sequence[Mapping[str, Any]], sides: str) -> list[tuple[Mapping[str, Any], str]]:
+    """Each question with the side that it is asked of, or "", in the order in which they are answered."""
+    return [
+        (question, side)
+        for run in _runs(questions)
+        for side in (sides if run[0]["subject"] == "completion" else [""])
+        for question in run
+    ]
 
 
 def _runs(questions: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -197,8 +213,12 @@ def _name(question: Mapping[str, Any], side: str) -> str:
 
 
 def _question_drawn(question: Mapping[str, Any], side: str, shown: Shown, fields: Mapping[str, str]) -> Drawn:
-    module: FormModule = import_module(f"{FEEDBACK_TYPES[question['type']].path}.form")
-    return module.question_drawn(question, _name(question, side), side, shown, fields)
+    return _form_module(question).question_drawn(question, _name(question, side), side, shown, fields)
+
+
+def _form_module(question: Mapping[str, Any]) -> FormModule:
+    module: Any = import_module(f"{FEEDBACK_TYPES[question['type']].path}.form")
+    return module  # type: ignore[no-any-return]  # named as text in the table
 
 
 def _block(
@@ -232,49 +252,78 @@ def cannot_judge(question: Mapping[str, Any], name: str, fields: Mapping[str, st
     return [Choice(CANNOT_JUDGE, "u", _("Cannot judge"), chosen=fields.get(name) == CANNOT_JUDGE)]
 
 
+# Longest name of a row, such as a principle's, that the words of an answer repeat.
+NAME_LENGTH = 40
+
+
 def answer_words(
     questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any], option_order: Sequence[int]
 ) -> str:
-    """An answer in one line, as its annotator saw it: of one row its word, of more "A Helpful: 4; ...".
+    """An answer in one line, as its annotator saw it: of one row its word, of more "A: Helpful 4, Clear 3; B: ..."."""
+    return "; ".join(", ".join(parts) for parts in answer_parts(questions, answers, option_order)) or "–"
 
-    Takes no texts, so of questions about steps, passages, segments and edits it says how much was answered.
-    """
-    short = [question for question in questions if not answer_module(question["type"]).NEEDS_TEXTS]
+
+def answer_parts(
+    questions: Sequence[Mapping[str, Any]], answers: Mapping[str, Any], option_order: Sequence[int]
+) -> list[list[str]]:
+    """The same in parts: of each question, or each completion it is asked of, all that was said, in the form's order."""
+    sides = SIDES[: len(option_order)]
     said = []
-    if short:
-        fields = answers_to_form(short, answers, option_order)
-        said = _words_of(form_drawn(short, Shown([("plain", "")] * len(option_order)), fields))
-    said += [
-        _counted(question, answers[question["key"]])
-        for question in questions
-        if question not in short and question["key"] in answers
-    ]
-    return "; ".join(said) or "–"
-
-
-def _words_of(form: Form) -> list[str]:
-    said = []
-    for block in form.blocks:
-        if outcome := next((choice.word for choice in block.outcomes if choice.chosen), ""):
-            said.append(f"{block.side} {outcome}".strip())
-            continue
-        for row in block.rows:
-            if row.said:
-                said.append(": ".join(filter(None, [f"{block.side} {row.label}".strip(), row.said])))
+    for question, side in _asked(questions, sides):
+        answer = answers.get(question["key"])
+        given = answer["completions"][option_order[sides.index(side)]] if answer and side else answer
+        if given and (parts := _said(question, given, side, option_order)):
+            letter = f"{side}: " if len(sides) > 1 and side else ""
+            said.append([letter + parts[0], *parts[1:]])
     return said
 
 
-def _counted(question: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
-    parts = [one for one in answer.get("completions", [answer]) if one]
-    if all(one.get("outcome") == CANNOT_JUDGE for one in parts):
-        return _("Cannot judge")
-    marked = sum(len(one["spans"]) for one in parts if "spans" in one)
-    if any("spans" in one for one in parts):
-        return ngettext("{n} passage", "{n} passages", marked).format(n=marked)
-    if any("segments" in one for one in parts):
-        n = sum(len(one["segments"]) for one in parts if "segments" in one)
-        return ngettext("{n} segment", "{n} segments", n).format(n=n)
-    if any("distance" in one for one in parts):
-        return _("Edited")
-    steps = sum(len(one.get("labels", [])) or one.get("steps", 0) for one in parts)
-    return ngettext("{n} step", "{n} steps", steps).format(n=steps) if steps else _("Answered")
+def _said(
+    question: Mapping[str, Any], given: Mapping[str, Any], side: str, option_order: Sequence[int]
+) -> list[str]:
+    if given.get("outcome") == CANNOT_JUDGE:
+        return [_("Cannot judge")]
+    rules, name = answer_module(question["type"]), _name(question, side)
+    if rules.NEEDS_TEXTS:
+        return _form_module(question).answer_said(question, given, option_order)
+    fields = rules.answer_to_form(question, given, name, option_order)
+    drawn = _question_drawn(question, side, Shown([("plain", "")] * len(option_order)), fields)
+    if all(row.look == "place" for row in drawn.rows):
+        return [order_words({row.label: int(row.place) for row in drawn.rows})]
+    outcomes = [choice.word for choice in drawn.outcomes if choice.chosen]
+    return outcomes + [_row_words(row) for row in drawn.rows if row.said]
+
+
+def _row_words(row: Row) -> str:
+    if not row.label:
+        return row.said
+    return f"{cut(row.label, NAME_LENGTH)}{' ' if row.said.lstrip('-').isdecimal() else ': '}{row.said}"
+
+
+def order_words(places: Mapping[str, int]) -> str:
+    """Letters by their places, best first.
+
+    Example:
+        >>> order_words({"A": 4, "B": 1, "C": 1, "D": 3})
+        'B = C > D > A'
+    """
+    groups = [[letter for letter, at in places.items() if at == place] for place in sorted(set(places.values()))]
+    return " > ".join(" = ".join(letters) for letters in groups)
+
+
+# How many marks of one completion its words name.
+MOST_MARKS = 6
+
+
+def marks_said(marks: Sequence[str]) -> list[str]:
+    """The words of marks: the first few and how many more there are."""
+    more = len(marks) - MOST_MARKS
+    if more <= 0:
+        return list(marks) or [_("Nothing marked")]
+    return [*marks[:MOST_MARKS], ngettext("{n} more", "{n} more", more).format(n=more)]
+
+
+def cut(text: str, length: int) -> str:
+    """A text in one line, shortened to so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"

@@ -158,7 +158,7 @@ def own_answer_get(*, project: Project, user_id: int, annotation_id: int) -> Ann
         )
         .exclude(state=Annotation.State.RETRACTION)
         .exclude(assignment=None)
-        .select_related("form_revision", "assignment", "superseded_by")
+        .select_related("form_revision", "assignment", "supersedes__form_revision", "superseded_by__form_revision")
         .first()
     )
     if found is None:

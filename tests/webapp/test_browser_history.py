@@ -144,3 +144,110 @@ def test_a_change_is_marked_and_leaving_asks(open_page: Opener, place: Project, 
     page.keyboard.press("Enter")
     page.get_by_text("The correction counts instead of the earlier answer").wait_for()
     assert asked == ["beforeunload"]
+
+
+RANKING = ["First.\n\n" + "Words of it. " * 60, "Second.\n\n" + "More words. " * 60, "Third.\n\n" + "Others. " * 90, "Fourth. " * 50]
+
+
+def answered(open_page: Opener, form: str, keys: str, completions: list[str], **options: Any) -> Any:
+    """The page on which Ben answered the one comparison of a project with this form, and its address of the answer."""
+    place = project_with(form)
+    ben = cast.person("Ben", place, "annotator")
+    lend(ben, comparison_of(place, ["What?"], completions))
+    page = open_page(ben, PAGE, **options)
+    for key in [*keys, "Enter"]:
+        page.keyboard.press(key)
+    page.get_by_text("You have judged all").wait_for()
+    return page
+
+
+def at_answer(page: Any) -> Any:
+    page.goto(f"{LIST}{Annotation.objects.latest('pk').pk}/")
+    page.locator("body[data-ready]").wait_for()
+    return page
+
+
+def test_a_narrow_list_says_all_values_and_what_became_of_each(open_page: Opener) -> None:
+    page = at_answer(answered(open_page, "principles", "1231", ["<b>One.</b>"]))
+    page.set_viewport_size({"width": 360, "height": 800})
+    for key in ["k", "k", "k", "2", "Enter"]:
+        page.keyboard.press(key)
+    page.get_by_text("The correction counts").wait_for()
+    assert page.locator(".page-head a bdi").all_inner_texts()[0] == "Cites a source: Yes"
+    page.goto(LIST)
+    newer, older = page.locator("tbody tr").all()
+    said = "Cites a source: {}, Stays on the topic: No, Says what it does not know: Does not apply, Does no harm: Yes"
+    assert said.format("No") in newer.inner_text() and said.format("Yes") in older.inner_text()
+    assert "counts" in newer.inner_text() and older.get_by_role("link", name="corrected; see the newer answer").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("[...document.querySelectorAll('.tw, .said')].every((one) => one.scrollWidth <= one.clientWidth)")
+
+
+def test_keys_of_the_list_start_at_the_answer_that_one_comes_from(open_page: Opener, place: Project, ben: User) -> None:
+    for number in range(3):
+        lend(ben, comparison_of(place, [f"What is {number}?"], ["One.", f"Another {number}."]))
+    page = open_page(ben, PAGE)
+    for number in range(1, 4):
+        page.goto(PAGE)
+        page.locator("body[data-ready]").wait_for()
+        page.keyboard.press("6")
+        page.locator("[data-count]", has_text=str(number)).wait_for()
+    page.goto(LIST)
+    for key in ["j", "j"]:
+        page.keyboard.press(key)
+    second = page.evaluate("document.activeElement.href")
+    page.keyboard.press("Enter")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(second)
+    page.locator("body[data-ready]").wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_url(f"**{LIST}")
+    page.wait_for_function("href => document.activeElement.href === href", arg=second)
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.href") != second
+    page.keyboard.press("Escape")
+    page.wait_for_url(f"**{PAGE}")
+
+
+def test_a_correction_goes_on_from_its_form(open_page: Opener) -> None:
+    page = at_answer(answered(open_page, "pairwise-reasons", "7", ["One.", "Two."]))
+    page.keyboard.press("?")
+    page.locator("#keys[open]").wait_for()
+    shown = page.locator("#keys [data-cap]:visible").all_inner_texts()
+    assert "H" in shown and not {"S", "F", "Z", "D", "G"} & set(shown)
+    page.keyboard.press("Escape")
+    for key in ["Tab", *"jh 7", "Enter"]:
+        page.keyboard.press(key)
+    page.get_by_text("The correction counts").wait_for()
+    assert Annotation.objects.latest("pk").answers["preference"]["sentence"] == "jh 7"
+
+
+def test_a_narrow_correction_of_a_ranking_shows_its_places_where_it_is_answered(open_page: Opener) -> None:
+    page = answered(open_page, "listwise", "1123", RANKING)
+    page.set_viewport_size({"width": 360, "height": 800})
+    at_answer(page)
+    bar = page.locator(".panel-form").bounding_box()
+    assert bar and bar["y"] + bar["height"] <= 800 and page.locator(".hand").first.is_visible()
+    button = page.locator("button.primary").bounding_box()
+    page.keyboard.press("d")
+    page.keyboard.press("1")
+    page.get_by_text("Changed, not saved yet").wait_for()
+    assert page.locator(".hand .at").all_inner_texts() == ["1st", "1st", "4th", "1st"]
+    bar, dock = page.locator(".panel-form").bounding_box(), page.locator("form.dock").bounding_box()
+    assert bar and dock and bar["y"] + bar["height"] <= dock["y"] + 1, "nothing of it is under the dock"
+    assert page.locator("button.primary").bounding_box() == button, "it stays where it was"
+
+
+def test_the_completion_in_hand_comes_into_view(open_page: Opener) -> None:
+    place = project_with("listwise")
+    ben = cast.person("Ben", place, "annotator")
+    lend(ben, comparison_of(place, ["What?"], RANKING))
+    page = open_page(ben, PAGE)
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.locator(".ranking .hint").is_visible()
+    for key, letter in [("1", "B"), ("2", "C"), ("2", "D"), ("b", "B")]:
+        page.keyboard.press(key)
+        top = page.evaluate("(letter) => document.getElementById(`side-${letter}`).getBoundingClientRect().top", letter)
+        assert 0 <= top < 300, letter
+        assert page.evaluate("!document.activeElement.matches('article')")

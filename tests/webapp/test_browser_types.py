@@ -201,16 +201,23 @@ def test_the_best_is_not_the_worst(open_page: Opener) -> None:
     assert not Annotation.objects.exists()
 
 
+SEEN_WHOLE = """() => { const words = document.querySelector("[data-toast-slot] b").getBoundingClientRect();
+return document.documentElement.scrollWidth <= innerWidth
+&& words.left >= 0 && words.right <= innerWidth && words.top >= 0 && words.bottom <= innerHeight; }"""
+
+
 @pytest.mark.parametrize(
     ("name", "keys", "word"),
     [
-        ("thumbs", "u1", "A Cannot judge, B Desirable"),
+        ("thumbs", "u1", "A: Cannot judge; B: Desirable"),
         ("best-worst", "ac", "Best: A, Worst: C"),
-        ("listwise-arrows", "213", "A 2nd, B 1st, C 3rd"),
-        ("first-bad-step", "0", "A No step is wrong"),
-        ("helpsteer2", "4321004321", "A 4 3 2 1 0, B 0 4 3 2 1"),
-        ("pairwise-aspects", "2321412", "A slightly, More helpful: Equally good, More correct: A slightly, 4 more"),
-        ("mixed", "3152", "B better, A Yes, A Overall: 5, 1 more"),
+        ("listwise-arrows", "213", "B > A > C"),
+        ("first-bad-step", "0", "No step is wrong"),
+        ("helpsteer2", "4321004321", "A: 4 3 2 1 0; B: 0 4 3 2 1"),
+        ("principles", "1231", "Cites a source: Yes, Stays on the topic: No, Says what it does not know: Does not apply, Does no harm: Yes"),
+        ("steps", "131", "2 right, 1 wrong (2)"),
+        ("pairwise-aspects", "2321412", "A slightly, Equally good, A slightly, A better, B slightly, A better, fairly sure"),
+        ("mixed", "3152", "B better; A: Yes; A: Overall 5; B: No"),
         ("pairwise-tie", "x", "Both bad"),
     ],
 )
@@ -223,6 +230,9 @@ def test_saved_says_what_was_answered(open_page: Opener, name: str, keys: str, w
         page.keyboard.press("Enter")
     page.get_by_text("Saved: ").first.wait_for()
     assert page.locator("[data-toast-slot] b").inner_text() == word
+    for width in (1440, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(SEEN_WHOLE), width
 
 
 def test_enter_says_what_is_missing(open_page: Opener) -> None:

@@ -290,7 +290,7 @@ RANKED = {
     "swapped from the other side": ("1234 a2b1", "2134"),
     "the first moves down": ("1234 a↓", "2134"),
     "the second moves down and makes no tie": ("1234 b↓", "1324"),
-    "past a tie of two at once": ("1223 a↓", "2113"),
+    "past a tie of two at once": ("1223 a↓", "2114"),
     "out of a tie, upwards": ("1224 c↑", "1324"),
     "out of a tie at the end": ("1244 d↑", "1243"),
     "past the first or the last is nowhere": ("1234 a↑d↓", "1234"),
@@ -326,17 +326,37 @@ def test_a_typed_place_stays_as_typed(open_page: Opener) -> None:
 
 
 def test_gaps_of_a_ranking_are_closed_in_what_is_saved_and_said(open_page: Opener) -> None:
-    _, ben = place_of("listwise", "One.", "Two.", "Three.", "Four.")
+    place, ben = place_of("listwise", "One.", "Two.", "Three.", "Four.")
+    lend(ben, comparison_of(place, ["And this?"], ["One.", "Two.", "Three.", "Four."]))
     page = ready(open_page(ben, PAGE))
+    first = shown(page)
     assert ranked(page, "1123") == "1123"
-    assert page.locator(".hand .at").all_inner_texts() == ["1st", "1st", "2nd", "3rd"], "as typed"
-    assert page.locator(".ranking .hint").inner_text() == "Saved as: A 1st, B 1st, C 3rd, D 4th"
+    names = ["1st", "1st", "3rd", "4th"]
+    assert page.locator(".hand .at").all_inner_texts() == names, "once all are placed, as saved"
+    badges = page.locator(".side [data-verdict]").all_inner_texts()
+    assert [words.split(",")[0] for words in badges] == names
+    assert page.locator(".slot .letter").evaluate_all("all => all.map((one) => one.closest('.slot').dataset.slot + one.textContent)") == [
+        "1A", "1B", "3C", "4D"
+    ]  # fmt: skip
     page.keyboard.press("Enter")
     saved(page, 1)
     assert Annotation.objects.get(state="current").answers["ranking"]["ranks"] == [1, 1, 3, 4]
+    moved_on(page, first)
+    page.locator("[data-undo-button]").wait_for()
     page.keyboard.press("z")
-    page.locator("#stage:not([data-rests]) .ranking").wait_for()
-    assert places(page) == "1123", "undone, it is as it was typed"
+    page.locator(f"[data-item][data-assignment='{first}'] .ranking").wait_for()
+    assert places(page) == "1134", "undone, it is as it was saved"
+
+
+def test_what_is_typed_next_means_the_places_that_are_shown(open_page: Opener) -> None:
+    _, ben = place_of("listwise", "One.", "Two.", "Three.", "Four.")
+    page = ready(open_page(ben, PAGE))
+    ranked(page, "112")
+    assert page.locator(".hand .at").all_inner_texts() == ["1st", "1st", "2nd", "–"], "as typed while one has no place"
+    assert ranked(page, "4d3") == "1133", "C is shown as 3rd, and D ties with it"
+    assert page.locator(".hand .at").all_inner_texts() == ["1st", "1st", "3rd", "3rd"]
+    ranked(page, "P4444")
+    assert page.locator(".hand .at").all_inner_texts() == ["1st"] * 4
 
 
 def test_without_ties_a_taken_place_is_free_for_the_newer(open_page: Opener) -> None:

@@ -537,4 +537,4 @@ def test_answers_of_every_type_are_told_in_words(client, tmp_path):
     import_file(project=project, path=path, options=ImportOptions())
     client.force_login(cast.person("Ada", project, "project_admin"))
     page = client.get(f"/p/{project.slug}/comparisons/{Comparison.objects.get(project=project).pk}/").content.decode()
-    assert "1 passage" in page and "Helpfulness: 3" in page and "letters as stored" in page
+    assert "style minor" in page and "Helpfulness 3" in page and "B &gt; A &gt; C" in page and "letters as stored" in page

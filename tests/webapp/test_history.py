@@ -55,9 +55,11 @@ def test_a_corrected_answer_leads_to_the_newer_one(client: Client, ben: User, pl
     old = answered(client, ben, place, "What?")
     new = corrected(client, old)
     link = f'<a href="{LIST}{new}/">corrected; see the newer answer</a>'
-    assert client.get(LIST).content.decode().count(link) == 1
-    assert f'<a href="{LIST}{new}/">See the newer answer</a>' in client.get(f"{LIST}{old}/").content.decode()
-    assert "newer answer" not in client.get(f"{LIST}{new}/").content.decode()
+    assert client.get(LIST).content.decode().count(link) == 2, "in a column of its own, and under the answer where narrow"
+    page = client.get(f"{LIST}{old}/").content.decode()
+    assert f'Corrected to: <a href="{LIST}{new}/"><bdi>B much better</bdi></a>' in page and "Earlier answer" not in page
+    page = client.get(f"{LIST}{new}/").content.decode()
+    assert f'Earlier answer: <a href="{LIST}{old}/"><bdi>A much better</bdi></a>' in page and "Corrected to" not in page
 
 
 @pytest.mark.parametrize("choice", ["9", "", "<b>1</b>", "-1"])

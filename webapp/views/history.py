@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from annotation.errors import FormRefused
 from annotation.feedback import answers_from_form, answers_to_form
-from annotation.feedback.drawing import answer_words as form_words
+from annotation.feedback.drawing import answer_parts
 from annotation.models import Annotation
 from annotation.selectors.judging import Judgeable, given_here, judgeable_list, own_answer_get, own_answers
 from annotation.services.corrections import annotation_correct
@@ -21,7 +21,7 @@ from webapp.language import script_words
 from webapp.middleware import wants_json
 from webapp.rendering import one_line
 from webapp.requests import Request
-from webapp.views.annotate import _fields, _item, _key
+from webapp.views.annotate import KEYS, _fields, _item, _key
 
 
 def history(request: Request, slug: str) -> HttpResponse:
@@ -35,7 +35,7 @@ def history(request: Request, slug: str) -> HttpResponse:
         {
             "answer": answer,
             "prompt": one_line(answer.comparison.prompt.text.form, answer.comparison.prompt.text.body, 160),
-            "words": _words(answer),
+            "said": _said(answer),
             "why": _why(answer),
         }
         for answer in answers
@@ -73,23 +73,32 @@ def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse
     shown = judgeable_list(
         project_id=request.project.pk, user_id=request.user.pk, assignment_ids=[assignment_id]
     )[0]
+    said, newer = _said(answer), getattr(answer, "superseded_by", None)
     context = {
         "answer": answer,
-        "words": _words(answer),
+        "said": said,
+        "earlier": answer.supersedes and _differing(_said(answer.supersedes), said),
+        "newer": newer and _differing(_said(newer), said),
         "item": _item(_with_form(shown, questions), slug, fields),
         "correcting": answer.state == answer.State.CURRENT,
+        "keys": KEYS.items(),
         "key_settings": keys_of(request.user),
         "script_words": script_words(get_language() or "en"),
     }
     return render(request, "project/history_answer.html", context, status=status)
 
 
-def _words(answer: Annotation) -> str:
-    """The answer as its annotator saw it; imported ones, which saw no side, by the stored order."""
+def _said(answer: Annotation) -> list[list[str]]:
+    """The answer in parts as its annotator saw it; imported ones, which saw no side, by the stored order."""
     if answer.form_revision is None:
-        return answer_words(answer.outcome, answer.vote, answer.vote_scale, answer.shown_order)
+        return [[answer_words(answer.outcome, answer.vote, answer.vote_scale, answer.shown_order)]]
     order = answer.shown_order or range(answer.comparison.size)
-    return form_words(answer.form_revision.questions, answer.answers, list(order))
+    return answer_parts(answer.form_revision.questions, answer.answers, list(order))
+
+
+def _differing(said: list[list[str]], other: list[list[str]]) -> list[list[str]]:
+    """What an answer says that another does not; all, where the two differ in reasons or sentences alone."""
+    return [parts for parts in said if parts not in other] or said
 
 
 def _why(answer: Annotation) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from annotation.errors import FormRefused
+from annotation.feedback import SIDES
 from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge
 from annotation.feedback.edit.answer import last_words
 
@@ -35,3 +36,12 @@ def _editable(form: str, body: str) -> str | None:
         return last_words(form, body)
     except FormRefused:
         return None
+
+
+def answer_said(
+    question: Mapping[str, Any], answer: Mapping[str, Any], option_order: Sequence[int]
+) -> list[str]:
+    """Which completion was repaired; of one alone, that it was."""
+    if len(option_order) == 1:
+        return [_("Edited")]
+    return [_("{side} repaired").format(side=SIDES[list(option_order).index(answer["source"])])]

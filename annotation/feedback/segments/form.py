@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from annotation.feedback.drawing import Drawn, Row, Shown, cannot_judge
+from annotation.feedback.drawing import Drawn, Row, Shown, cannot_judge, marks_said
+from annotation.feedback.pairwise.answer import choice_to_form
 from annotation.feedback.pairwise.form import step_choice, tie_choice
 from annotation.feedback.segments.answer import MOST_SEGMENTS
 
@@ -23,3 +24,17 @@ def question_drawn(
         "comment": bool(question.get("comment", True)),
     }
     return Drawn([row], cannot_judge(question, name, fields), data)
+
+
+def answer_said(
+    question: Mapping[str, Any], answer: Mapping[str, Any], option_order: Sequence[int]
+) -> list[str]:
+    """Each segment's seconds and choice."""
+    return marks_said(
+        [f"{one['start']:g}–{one['end']:g} s: {_choice_word(question, one, option_order)}" for one in answer["segments"]]
+    )
+
+
+def _choice_word(question: Mapping[str, Any], segment: Mapping[str, Any], option_order: Sequence[int]) -> str:
+    step = choice_to_form(question, segment, option_order)
+    return (tie_choice("") if step == "tie" else step_choice(question, int(step), int(question["steps"]), False, "")).word

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from annotation.feedback.binary.answer import labels_offered
-from annotation.feedback.drawing import Drawn, Row, Shown
+from annotation.feedback.drawing import Drawn, Row, Shown, cut, marks_said
 
 
 def question_drawn(
@@ -40,3 +40,18 @@ def _asked(question: Mapping[str, Any]) -> dict[str, Any]:
         choices = [[value, str(value)] for value in range(question["low"], question["high"] + 1)]
         rows = [{"path": ["values", part["key"]], "label": part["label"]} for part in question["aspects"]]
     return {"key": key, "title": title, "needed": bool(question.get("required")), "choices": choices, "rows": rows}
+
+
+QUOTE_LENGTH = 40
+
+
+def answer_said(
+    question: Mapping[str, Any], answer: Mapping[str, Any], option_order: Sequence[int]
+) -> list[str]:
+    """The marked words, shortened, each after its category and severity."""
+    return marks_said([_quoted(span) for span in answer["spans"]])
+
+
+def _quoted(span: Mapping[str, Any]) -> str:
+    kind = " ".join(str(span[name]) for name in ("category", "severity") if span.get(name))
+    return f"{kind} “{cut(span['quote'], QUOTE_LENGTH)}”".strip()

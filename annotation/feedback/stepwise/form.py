@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge
+from annotation.feedback import SIDES
+from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge, order_words
 from annotation.feedback.listwise.form import question_drawn as ranking_drawn
 from annotation.feedback.stepwise.answer import Step, steps_of
 
@@ -46,3 +48,31 @@ def _none_row(question: Mapping[str, Any], name: str, fields: Mapping[str, str])
     field = f"{name}.first_bad"
     choice = Choice("none", "0", _("No step is wrong"), chosen=fields.get(field) == "none", cap="0")
     return Row(field, "", "choices", [choice], bool(question.get("required")), group=field)
+
+
+# How many steps are named of each label.
+MOST_NAMED = 12
+
+
+def answer_said(
+    question: Mapping[str, Any], answer: Mapping[str, Any], option_order: Sequence[int]
+) -> list[str]:
+    """How many steps have each label, and which those are that differ from most: "21 right", "3 wrong (6, 23, 24)"."""
+    if question["mode"] == "siblings":
+        ranks = (answer["ranks"][position] for position in option_order)
+        return [order_words(dict(zip(SIDES, ranks, strict=False)))]
+    if question["mode"] == "first_bad":
+        bad = answer["first_bad"]
+        return [_("No step is wrong") if bad is None else f"{_('Step {n}').format(n=bad + 1)}: {_('Goes wrong here')}"]
+    counts = Counter(answer["labels"])
+    most = counts.most_common(1)[0][0]
+    return [
+        f"{counts[label]} {label}" + ("" if label == most else f" ({_named(answer['labels'], label)})")
+        for label in question["labels"]
+        if counts[label]
+    ]
+
+
+def _named(labels: Sequence[str], label: str) -> str:
+    steps = [str(at) for at, given in enumerate(labels, start=1) if given == label]
+    return ", ".join(steps[:MOST_NAMED] + ["…"] * (len(steps) > MOST_NAMED))

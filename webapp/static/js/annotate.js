@@ -4,7 +4,7 @@
 import * as differences from "./differences.js";
 import { Drafts } from "./drafts.js";
 import { AnswerForm, load } from "./form.js";
-import { Keys, formKey, latin, typing } from "./keys.js";
+import { Keys, formKey, latin, openSheet, toSentence, typing } from "./keys.js";
 import { recall, unplayedWords } from "./media.js";
 import { Measure } from "./measure.js";
 import { Outbox, PATIENCE_MS, Sender, post, sentence, token, waitingWords } from "./outbox.js";
@@ -454,28 +454,10 @@ const tools = {
     drawer.focus({ preventScroll: true });
   },
   keys() {
-    const sheet = document.getElementById("keys");
-    if (sheet.open) return sheet.close();
-    sheet.querySelector("[data-sheet]").replaceChildren(...questionKeys());
     // Those of the questions stand above, and what this form has no use for is not listed.
-    const useless = ["x", "u", ...((form?.rows().length ?? 0) > 1 ? [] : ["j", "k", "p"]), ...(stage.querySelector("details.older") ? [] : ["o"]), ...(stage.querySelectorAll(".side").length > 1 ? [] : ["l"])];
-    for (const line of sheet.querySelectorAll(".keys > div:has([data-cap])")) {
-      const caps = [...line.querySelectorAll("[data-cap]")].map((cap) => cap.dataset.cap);
-      if (!line.closest("[data-sheet]") && caps.some((cap) => "xujkpol".includes(cap))) line.hidden = caps.every((cap) => useless.includes(cap));
-    }
-    keys.print();
-    sheet.showModal();
+    openSheet(form, keys, ["x", "u", ...((form?.rows().length ?? 0) > 1 ? [] : ["j", "k", "p"]), ...(stage.querySelector("details.older") ? [] : ["o"]), ...(stage.querySelectorAll(".side").length > 1 ? [] : ["l"])]);
   },
 };
-// The keys of the questions on the page in their own words; what is asked of each completion stands there once.
-function questionKeys() {
-  const by = new Map();
-  for (const { title, cap, name, word } of form?.keys() ?? []) {
-    const lines = by.get(title) ?? by.set(title, new Map()).get(title);
-    lines.set(`${cap} ${word}`, element("div", {}, element("dt", {}, element("kbd", { "data-cap": name }, cap)), element("dd", {}, element("bdi", {}, word))));
-  }
-  return [...by].flatMap(([title, lines]) => [element("h3", {}, element("bdi", {}, title)), element("dl", { class: "keys" }, ...lines.values())]);
-}
 const pressedNow = (name) => document.querySelector(`button[data-do="${name}"]`)?.getAttribute("aria-pressed") === "true";
 
 document.addEventListener("click", (event) => {
@@ -523,7 +505,7 @@ document.addEventListener("keydown", (event) => {
     if (form.rows().some((row) => form.answered(row)) || !stage.querySelector("[data-toast-slot]")?.childElementCount) submit();
     return;
   }
-  if (event.key === "Tab" && toSentence(event)) return event.preventDefault();
+  if (event.key === "Tab" && toSentence(event, form)) return event.preventDefault();
   if (!keys.on || event.key.startsWith("Arrow")) return;
   const pressedKey = latin(event), isShifted = event.shiftKey && form.letters.includes(pressedKey);
   const menu = stage.querySelector("details.more[open]");
@@ -544,14 +526,6 @@ document.addEventListener("keydown", (event) => {
     toast([element("span", { class: "warn", "data-complaint": "" }, words)], words, 3_000);
   }
 });
-
-// From the choice to its one sentence; from anywhere else Tab goes its way.
-function toSentence(event) {
-  if (event.shiftKey || !event.target.matches("body, [data-heading], [data-row], [data-row] input")) return false;
-  const sentence = [...form.blockOf(form.current).querySelectorAll(".sentence input, .mark.open .mark-body > input")].find((input) => input.offsetParent);
-  sentence?.focus();
-  return Boolean(sentence);
-}
 
 function escape(event) {
   if (form && formKey(event, form)) return;

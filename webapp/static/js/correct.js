@@ -1,11 +1,12 @@
 // Correcting one's own answer: the same form and keys as on the annotation page, posted as an ordinary form.
 
 import { AnswerForm, load } from "./form.js";
-import { Keys, formKey, latin, typing } from "./keys.js";
+import { Keys, formKey, latin, openSheet, toSentence, typing } from "./keys.js";
+import { token } from "./outbox.js";
 import { make, t } from "./words.js";
 
 const root = document.querySelector("[data-item]"), element = root.querySelector("[data-answer]");
-const list = document.querySelector("[data-key=h]"), keys = new Keys(null);
+const list = document.querySelector("[data-key=h]"), keys = new Keys(document.querySelector("[data-key-settings]"), token);
 let form = null, before = "", isSent = false;
 
 if (element) {
@@ -26,6 +27,7 @@ if (element) {
   });
 }
 keys.print();
+form?.mark(form.current, { scroll: false }); // Tab goes on from the form, not from the page's first link
 document.body.dataset.ready = "";
 
 document.addEventListener("keydown", (event) => {
@@ -39,6 +41,7 @@ document.addEventListener("keydown", (event) => {
     element.requestSubmit();
     return;
   }
+  if (form && event.key === "Tab" && toSentence(event, form)) return event.preventDefault();
   if (keys.on) singleKey(event);
 });
 
@@ -48,6 +51,7 @@ function singleKey(event) {
   if (key === null) return;
   if (form && !(event.shiftKey && isOfForm) && form.pick(key)) event.preventDefault();
   else if (key === "h") list.click();
+  else if (key === "?") openSheet(form, keys, [..."xusfzdnolvg", ...((form?.rows().length ?? 0) > 1 ? [] : "jkp")]);
   else if (form && (key === "j" || key === "k")) form.step(key === "j" ? 1 : -1);
   else if (form && key === "p") form.clear(event.shiftKey);
 }

@@ -15,7 +15,7 @@ export function load(root) {
 }
 
 const POINTER_MS = 800;
-const MOST_SAID = 3;
+const MOST_SAID = 110, MOST_STEPS = 12;
 
 export class AnswerForm {
   // `on`: changed() after every change; say(text) for the live region.
@@ -101,7 +101,10 @@ export class AnswerForm {
     for (const one of this.rows()) if (one.dataset.jump) one.classList.toggle("reached", this.#jump(one.dataset.jump) === one);
     for (const one of this.root.querySelectorAll("[data-outcome]")) one.classList.toggle("reached", this.#only(one.dataset.key) === one);
     if (focus) row.focus({ preventScroll: true });
-    if (scroll) this.#show(row);
+    if (scroll) {
+      this.#show(row);
+      this.controller(row)?.shown?.(row);
+    }
     this.#progress();
   }
 
@@ -379,42 +382,44 @@ export class AnswerForm {
     return this.isComplete ? "" : t("Nothing is answered yet.");
   }
 
-  // What was answered, for "Saved: …": the first answers, then how many more. Steps of a scale without words stand in a
-  // row beside their completion's letter.
+  // What was answered, for "Saved: …": all of it, in the words of the list of answers; where those are long, without the
+  // names of the rows.
   get word() {
-    const of = new Map();
-    for (const row of this.rows().filter((one) => this.answered(one))) {
-      const key = this.outcome(row) ? this.blockOf(row) : row.dataset.group;
-      if (!of.has(key) || row.querySelector("input[type=radio]:checked")) of.set(key, row);
-    }
-    const isWhole = (row) => !this.blockOf(row).dataset.side && !this.#labelOf(row);
-    const rows = [...of.values()].sort((a, b) => isWhole(b) - isWhole(a)), shown = rows.length > MOST_SAID && this.#asDigits(rows) || rows.map((row) => this.#wordOf(row)).filter(Boolean).slice(0, MOST_SAID).map((word) => [word, 1]);
-    const more = rows.length - shown.reduce((sum, [, count]) => sum + count, 0);
-    const said = shown.map(([word]) => word);
-    if (more) said.push(said.length ? tn("{n} more", "{n} more", more) : tn("{n} answer", "{n} answers", more));
-    return said.join(", ");
+    const blocks = new Map();
+    for (const row of this.rows().filter((one) => this.answered(one))) blocks.set(this.blockOf(row), [...(blocks.get(this.blockOf(row)) ?? []), row]);
+    const isAlone = this.root.querySelectorAll(".side").length < 2;
+    const said = (isNamed) => [...blocks].map(([{ dataset }, rows]) => {
+      const parts = this.#parts(rows, isNamed), isDigits = !isNamed && parts.every((part) => /^-?\d+$/.test(part));
+      return parts.length && `${dataset.side && !isAlone ? `${dataset.side}: ` : ""}${parts.join(isDigits ? " " : ", ")}`;
+    }).filter(Boolean).join("; ");
+    const full = said(true), more = [...blocks.values()].filter((rows) => !this.#parts(rows, false).length).length;
+    const words = full.length > MOST_SAID ? said(false) : full;
+    return [words, more && (words ? tn("{n} more", "{n} more", more) : tn("{n} answer", "{n} answers", more))].filter(Boolean).join(", ");
   }
 
-  // "A 4 3 2, B 1 0 2", each with how many answers it says; nothing where an answer is no digit.
-  #asDigits(rows) {
+  // The words of a question's answered rows; none where they have no words (marks, sliders).
+  #parts(rows, isNamed) {
+    const outcome = this.outcome(rows[0]), own = !outcome && this.controller(rows[0])?.said?.();
+    if (own) return [own];
+    if (outcome?.value === "cannot_judge") return [outcome.closest("label").dataset.word];
+    const chosen = rows.map((row) => [row, this.#choiceOf(row)]).filter(([, word]) => word);
+    if (this.blockOf(rows[0]).dataset.type === "stepwise" && new Set(rows.map((row) => row.dataset.group)).size > 1) return this.#tally(chosen);
+    return [...(outcome ? [outcome.closest("label").dataset.word] : []), ...chosen.map(([row, word]) => this.#named(row, word, isNamed))];
+  }
+
+  #choiceOf(row) { return row.querySelector("input[type=radio]:checked")?.closest("label:not([data-outcome])")?.dataset.word; }
+
+  #named(row, word, isNamed) {
+    const name = row.querySelector(".q-label b")?.textContent;
+    if (row.dataset.look === "edit") return t("{side} repaired", { side: word });
+    return name && (isNamed || row.dataset.group !== row.dataset.row) ? `${name}${/^-?\d+$/.test(word) ? "" : ":"} ${word}` : word;
+  }
+
+  // "21 right, 3 wrong (6, 23, 24)": of the label that most steps have, only how many.
+  #tally(chosen) {
     const by = new Map();
-    for (const row of rows) {
-      const word = this.#choiceOf(row), side = this.blockOf(row).dataset.side;
-      if (!side || !/^\d{1,2}$/.test(word ?? "")) return null;
-      by.set(side, [...(by.get(side) ?? []), word]);
-    }
-    return [...by].slice(0, MOST_SAID).map(([side, words]) => [`${side} ${words.join(" ")}`, words.length]);
+    for (const [row, word] of chosen) by.set(word, [...(by.get(word) ?? []), row.querySelector(".q-label b").textContent.replace(/\D/g, "")]);
+    const most = Math.max(...[...by.values()].map((steps) => steps.length)), first = [...by].find(([, steps]) => steps.length === most)[0];
+    return [...by].map(([word, steps]) => `${steps.length} ${word}${word === first ? "" : ` (${steps.slice(0, MOST_STEPS).join(", ")}${steps.length > MOST_STEPS ? ", …" : ""})`}`);
   }
-
-  #choiceOf(row) {
-    const own = this.outcome(row) ? undefined : this.controller(row)?.word?.(row);
-    return own ?? (this.outcome(row) ?? row.querySelector("input[type=radio]:checked"))?.closest("label").dataset.word ?? [...(row.querySelector("select")?.selectedOptions ?? [])].map((option) => option.text)[0];
-  }
-
-  #wordOf(row) {
-    const word = this.#choiceOf(row), label = this.#labelOf(row);
-    return word && [this.blockOf(row).dataset.side, label && `${label}${label.length > 1 ? ":" : ""}`, word].filter(Boolean).join(" ");
-  }
-
-  #labelOf(row) { return this.outcome(row) ? "" : row.querySelector(".q-label b")?.textContent ?? ""; }
 }

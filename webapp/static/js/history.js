@@ -69,5 +69,20 @@ function put(slot, parts) {
   if (slot.innerHTML !== parts.map((part) => part.outerHTML).join("")) slot.replaceChildren(...parts);
 }
 
+// J and K start at the answer that one comes back from; once a row is opened, keys choose no other.
+const opened = [...document.querySelectorAll("a[data-open]")].find((link) => link.href === document.referrer);
+opened?.focus();
+let isLeaving = false;
+document.addEventListener("click", (event) => { isLeaving ||= Boolean(event.target.closest("a[data-open]")) && !event.ctrlKey && !event.metaKey && !event.shiftKey; });
+addEventListener("pageshow", () => { isLeaving = false; });
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open], details[open]")) return;
+  if (event.key === "Escape" && !event.repeat) location.assign(note.dataset.judge);
+  else if (isLeaving && /^(j|k|Enter)$/.test(event.key)) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+}, true);
+
 draw();
 flush();

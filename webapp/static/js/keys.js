@@ -2,7 +2,7 @@
 // alphabet is.
 
 import { post } from "./outbox.js";
-import { t } from "./words.js";
+import { make, t } from "./words.js";
 
 export class Keys {
   constructor(form, token) {
@@ -71,4 +71,35 @@ export function formKey(event, form) {
   if (digit && form.current && form.pickRest(digit[1])) { event.preventDefault(); return true; }
   const controller = form.current && form.controller(form.current);
   return Boolean(controller?.key?.(event, form.current));
+}
+
+// From the choice to its one sentence; from anywhere else Tab goes its way.
+export function toSentence(event, form) {
+  if (event.shiftKey || !event.target.matches("body, [data-heading], [data-row], [data-row] input")) return false;
+  const sentence = [...form.blockOf(form.current).querySelectorAll(".sentence input, .mark.open .mark-body > input")].find((input) => input.offsetParent);
+  sentence?.focus();
+  return Boolean(sentence);
+}
+
+// The sheet of keys: those of the form's questions, and of the page's own those that are not `useless` here.
+export function openSheet(form, keys, useless) {
+  const sheet = document.getElementById("keys");
+  if (sheet.open) return sheet.close();
+  sheet.querySelector("[data-sheet]").replaceChildren(...questionKeys(form));
+  for (const line of sheet.querySelectorAll(".keys > div:has([data-cap])")) {
+    const caps = [...line.querySelectorAll("[data-cap]")].map((cap) => cap.dataset.cap);
+    if (!line.closest("[data-sheet]") && caps.some((cap) => "xujkpol".includes(cap) || useless.includes(cap))) line.hidden = caps.every((cap) => useless.includes(cap));
+  }
+  keys.print();
+  sheet.showModal();
+}
+
+// The keys of the questions on the page in their own words; what is asked of each completion stands there once.
+function questionKeys(form) {
+  const by = new Map();
+  for (const { title, cap, name, word } of form?.keys() ?? []) {
+    const lines = by.get(title) ?? by.set(title, new Map()).get(title);
+    lines.set(`${cap} ${word}`, make("div", {}, make("dt", {}, make("kbd", { "data-cap": name }, cap)), make("dd", {}, make("bdi", {}, word))));
+  }
+  return [...by].flatMap(([title, lines]) => [make("h3", {}, make("bdi", {}, title)), make("dl", { class: "keys" }, ...lines.values())]);
 }

@@ -1,6 +1,6 @@
 // A ranking by letters and digits: a letter takes a completion in hand, a digit places it and nothing else, the same digit
-// makes a tie, the arrows move it past its neighbour; slots take what is dragged or clicked. The selects under it hold the
-// answer and work alone.
+// makes a tie, the arrows move it past its neighbour; slots take what is dragged or clicked. Places stand as typed until all
+// have one; from then on those are shown that are stored. The selects under it hold the answer and work alone.
 
 import { make, t } from "../words.js";
 
@@ -10,7 +10,12 @@ export function attach(block, data, form) {
   const ties = data.ties, names = data.places;
   const select = (row) => row.querySelector("select");
   const letter = (row) => row.dataset.label.trim().slice(-1);
-  const place = (row) => Number(select(row).value) || 0;
+  const typed = (row) => Number(select(row).value) || 0;
+  const isFull = () => rows.every(typed);
+  // What is stored: gaps are closed, and places that a tie skips stay empty (1, 1, 3).
+  const place = (row) => (isFull() ? 1 + rows.filter((other) => typed(other) < typed(row)).length : typed(row));
+  const anew = new Set(); // those typed over since all had a place
+  let reached = null; // to which a digit went on by itself
   let inHand = null; // by its letter or a click; arrows scroll the page else
 
   const slots = make("ol", { class: "slots" });
@@ -23,12 +28,12 @@ export function attach(block, data, form) {
   });
   for (const row of rows) {
     const hand = make("button", { type: "button", class: "hand", draggable: "true" }, make("span", { class: "letter" }, letter(row)), make("span", { class: "at small" }));
-    hand.addEventListener("click", () => { inHand = row; form.mark(row, { scroll: false }); });
+    hand.addEventListener("click", () => { inHand = row; form.mark(row, { scroll: false }); show(row); });
     hand.addEventListener("dragstart", (event) => { event.dataTransfer.setData("text/plain", letter(row)); form.mark(row, { focus: false, scroll: false }); });
     row.append(hand);
   }
   block.classList.add("ranking");
-  const hint = make("p", { class: "small mute hint" });
+  const hint = make("p", { class: "small mute hint" }, t("Press a letter, then its place. The same place is a tie. Or drag."));
   rows.at(-1).after(hint, slots);
 
   // Placed rows from best to worst, equals together.
@@ -38,12 +43,22 @@ export function attach(block, data, form) {
     return [...by.entries()].sort(([a], [b]) => a - b).map(([, members]) => members);
   }
 
-  // What is stored of a typed place: gaps are closed, and places that a tie skips stay empty (1, 1, 3).
-  const stored = (row) => names[rows.filter((other) => place(other) && place(other) < place(row)).length];
+  // The places shown become those typed, so that what is typed next means what it is seen beside. Typed over, each
+  // completion once or digit by digit, a full ranking means the new places alone.
+  function settle(row) {
+    if (!isFull()) return anew.clear();
+    if (!row || (row !== reached && (!anew.size || anew.has(row)))) {
+      for (const [one, shown] of rows.map((one) => [one, place(one)])) select(one).value = String(shown);
+      anew.clear();
+    }
+    if (row) anew.add(row);
+    reached = null;
+  }
 
-  // A place stays as it was typed. Where ties are not allowed, who stood there is to be placed anew.
+  // Where ties are not allowed, who stood there is to be placed anew.
   function put(row, at) {
     if (!rows.includes(row)) row = rows.find((one) => !place(one)) ?? rows[0];
+    settle(row);
     for (const other of rows) if (!ties && place(other) === at) select(other).value = "";
     select(row).value = String(at);
     changed();
@@ -59,6 +74,7 @@ export function attach(block, data, form) {
   // One step in the order, past one neighbour and all that share its place; of those in the same place it leaves them first.
   function move(row, by) {
     if (!place(row)) return put(row, free().at(by < 0 ? 0 : -1));
+    settle(null);
     const ordered = groups(), at = ordered.findIndex((members) => members.includes(row)), mates = ordered[at].filter((one) => one !== row);
     const places = ordered.map(([one]) => place(one));
     if (mates.length) {
@@ -87,8 +103,6 @@ export function attach(block, data, form) {
   }
 
   function draw() {
-    const isFull = rows.every(place), hasGaps = isFull && rows.some((row) => names[place(row) - 1] !== stored(row));
-    hint.textContent = hasGaps ? t("Saved as: {places}", { places: rows.map((row) => `${letter(row)} ${stored(row)}`).join(", ") }) : t("Press a letter, then its place. The same place is a tie. Or drag.");
     for (const row of rows) {
       row.querySelector(".at").textContent = place(row) ? names[place(row) - 1] : "–";
       row.querySelector(".hand").setAttribute("aria-label", t("Completion {letter}: {place}", { letter: letter(row), place: words(row) }));
@@ -101,16 +115,16 @@ export function attach(block, data, form) {
       const at = Number(slot.dataset.slot), here = rows.filter((row) => place(row) === at);
       slot.classList.toggle("filled", here.length > 0);
       const parts = here.flatMap((row, index) => [...(index ? [make("span", { class: "eq" }, "=")] : []), make("span", { class: "letter" }, letter(row))]);
-      const empty = isFull ? "" : t("free");
+      const empty = isFull() ? "" : t("free");
       slot.replaceChildren(make("span", { class: "n" }, names[at - 1]), ...(here.length ? parts : [make("span", { class: "small mute" }, empty)]));
       slot.setAttribute("aria-label", here.length ? `${names[at - 1]}: ${here.map(letter).join(" = ")}` : `${names[at - 1]}: ${empty}`);
     }
   }
 
-  // The page moves only where the beginning of the completion is not in sight.
+  // The page moves, at once, only where the beginning of the completion is not in sight.
   function show(row) {
     const side = document.getElementById(`side-${letter(row)}`), top = side?.getBoundingClientRect().top;
-    if (top < 0 || top > innerHeight / 2) side.scrollIntoView({ block: "nearest" });
+    if (top < 0 || top > innerHeight / 3) side.scrollIntoView({ block: "start", behavior: "instant" });
   }
 
   draw();
@@ -122,21 +136,25 @@ export function attach(block, data, form) {
       move(form.current, event.key === "ArrowUp" ? -1 : 1);
       return true;
     },
-    open(row) {
-      inHand = row;
-      show(row);
-    },
+    open(row) { inHand = row; },
+    shown: show,
     // Where all have places, digits go on through the rows, so that a ranking can be typed over.
     pick(key, row) {
       if (!rows.includes(row) || !/^[1-9]$/.test(key) || Number(key) > rows.length) return false;
-      const next = rows.every(place) && rows[rows.indexOf(row) + 1];
+      const next = isFull() && rows[rows.indexOf(row) + 1];
       put(row, Number(key));
-      if (next && rows.every(place)) { inHand = null; form.mark(next); } else goOn();
-      if (form.current !== row && rows.includes(form.current)) show(form.current);
+      if (next && isFull()) { inHand = null; form.mark(next); reached = next; } else goOn();
       return true;
     },
-    word: stored,
-    clear(row) { if (rows.includes(row)) { select(row).value = ""; draw(); } },
+    said: () => groups().map((members) => members.map(letter).join(" = ")).join(" > "),
+    fields(fields) { if (isFull()) for (const row of rows) if (select(row).name in fields) fields[select(row).name] = String(place(row)); },
+    // Of a full ranking the others keep the places that they show.
+    clear(row) {
+      if (!rows.includes(row)) return;
+      settle(null);
+      select(row).value = "";
+      draw();
+    },
     changed: draw,
     filled: draw,
   };
