@@ -403,6 +403,7 @@ def test_both_bad_can_be_said_wherever_the_cursor_is(open_page: Opener) -> None:
     _, ben = place_of("edit")
     page = ready(open_page(ben, PAGE))
     page.keyboard.press("2")
+    page.keyboard.press("j")
     assert page.locator("[data-row].here").get_attribute("data-row") != "preference"
     page.keyboard.press("x")
     page.keyboard.press("Enter")
@@ -462,9 +463,9 @@ def test_an_edit_follows_the_preference_until_words_are_written(open_page: Opene
     assert page.input_value("textarea:focus") != was, "nothing was written, so it repairs what is preferred now"
     page.keyboard.insert_text("Really: ")
     page.keyboard.press("Escape")
-    assert not page.locator("[data-edit-other]").is_visible()
+    assert not page.locator("[data-edit-note]").is_visible()
     page.locator("[data-row=preference] label").nth(6).click()
-    said = page.locator("[data-edit-other]")
+    said = page.locator("[data-edit-note]")
     said.wait_for()
     assert said.inner_text() == "You prefer B, and this repairs A."
     page.locator("[data-row=preference] label").first.click()

@@ -34,23 +34,23 @@ def answer_check(
     if is_cannot_judge(question, given):
         return {"outcome": CANNOT_JUDGE}
     assert about.texts is not None, "an edit needs the texts"
-    source = whole(question, given.get("source"), 0, about.size - 1, Phrase(_("the edited completion")))
+    source = whole(question, given.get("source"), 0, about.size - 1, Phrase(_("the repaired completion")))
     text = given.get("text")
     if not isinstance(text, str) or not text.strip():
-        raise FormRefused(_("The edited text is empty. Write what the better completion says."))
+        raise FormRefused(_("The repair is empty. Write what the completion should say, or take the repair out."))
     if len(text) > MOST_CHARACTERS or "\x00" in text:
         raise FormRefused(
-            _("An edited text has at most {most:,} characters and no NUL; got {length:,}."),
+            _("A repair has at most {most:,} characters and no NUL; got {length:,}."),
             most=MOST_CHARACTERS,
             length=len(text),
         )
     form, body = about.texts[source]
     original = last_words(form, body)
     if text == original:
-        raise FormRefused(_("The text was not changed. Change it, or leave the edit out."))
+        raise FormRefused(_("The text was not changed. Change it, or take the repair out."))
     taken = [place for place, (f, b) in enumerate(about.texts) if place != source and last_words(f, b) == text]
     if taken:
-        raise FormRefused(_("The edited text equals another completion of this comparison. Prefer that one instead."))
+        raise FormRefused(_("The repair equals another completion of this comparison. Prefer that one instead."))
     return {"source": source, "text": text, "distance": edit_distance(original, text)}
 
 

@@ -27,7 +27,7 @@ def question_drawn(
         for at, letter in enumerate(sources, start=1)
     ]
     needed, text = bool(question.get("required")), fields.get(f"{name}.text", "")
-    row = Row(field, _("Repair completion"), "edit", choices, needed, jump="e", value=text)
+    row = Row(field, _("Repair"), "edit", choices, needed, jump="e", value=text)
     return Drawn([row], cannot_judge(question, name, fields), {"sources": sources})
 
 
@@ -43,5 +43,5 @@ def answer_said(
 ) -> list[str]:
     """Which completion was repaired; of one alone, that it was."""
     if len(option_order) == 1:
-        return [_("Edited")]
+        return [_("Repaired")]
     return [_("{side} repaired").format(side=SIDES[list(option_order).index(answer["source"])])]

@@ -502,7 +502,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     if (rests) return;
     // One Enter too many after a submit is no question; it would take the place of "Saved, Undo".
-    if (form.rows().some((row) => form.answered(row)) || !stage.querySelector("[data-toast-slot]")?.childElementCount) submit();
+    if (form.rows().some((row) => form.answered(row)) || !stage.querySelector("[data-toast-slot] > :not([data-complaint])")) submit();
     return;
   }
   if (event.key === "Tab" && toSentence(event, form)) return event.preventDefault();

@@ -17,6 +17,11 @@ export function load(root) {
 const POINTER_MS = 800;
 const MOST_SAID = 110, MOST_STEPS = 12;
 
+const isEdit = (row) => row.dataset.look === "edit";
+// A repair that may be left out is opened by its key: were the cursor to come by itself, digits meant for the scale before
+// would choose what is repaired.
+const waits = (row) => isEdit(row) && !("needed" in row.dataset);
+
 export class AnswerForm {
   // `on`: changed() after every change; say(text) for the live region.
   constructor(root, on) {
@@ -129,7 +134,7 @@ export class AnswerForm {
   // To the next row without an answer; when none is left the cursor stays and the page says so.
   advance(options) {
     const rows = this.rows(), at = rows.indexOf(this.current);
-    const next = rows.slice(at + 1).find((row) => !this.answered(row)) ?? this.missing();
+    const next = rows.slice(at + 1).find((row) => !waits(row) && !this.answered(row)) ?? this.missing();
     if (next) return this.mark(next, options);
     if (rows.length > 1) this.on.say(t("All is answered. Enter submits."));
     this.#progress();
@@ -223,7 +228,7 @@ export class AnswerForm {
   }
 
   #goOn(isChange) {
-    const rows = this.rows(), next = rows[rows.indexOf(this.current) + 1];
+    const rows = this.rows(), next = rows.slice(rows.indexOf(this.current) + 1).find((row) => !waits(row));
     // Of rows that share one answer (the first bad step) none is the next.
     if (isChange && next && next.dataset.group !== this.current.dataset.group) this.mark(next);
     else this.advance();
@@ -246,7 +251,8 @@ export class AnswerForm {
       for (const row of rows) this.#empty(row);
       return this.mark(rows[0]);
     }
-    if (!this.answered(this.current) && this.answeredLast?.isConnected) this.mark(this.answeredLast);
+    const isBegun = isEdit(this.current) && this.current.querySelector("input:checked");
+    if (!isBegun && !this.answered(this.current) && this.answeredLast?.isConnected) this.mark(this.answeredLast);
     this.#empty(this.current);
   }
 
@@ -278,7 +284,7 @@ export class AnswerForm {
     for (const one of this.attached.values()) if (one !== own) one.changedElsewhere?.();
     this.refresh();
     const isByPointer = Date.now() - this.pointerAt < POINTER_MS;
-    if (row && isByPointer && event.target.type === "radio") {
+    if (row && isByPointer && event.target.type === "radio" && !isEdit(row)) {
       this.mark(row, { focus: false, scroll: false });
       this.advance({ focus: false, scroll: false });
     }
@@ -302,7 +308,7 @@ export class AnswerForm {
   refresh() {
     for (const row of this.root.querySelectorAll("[data-row]")) {
       row.classList.toggle("done", this.answered(row));
-      row.classList.toggle("aside", Boolean(this.outcome(row)));
+      row.classList.toggle("aside", Boolean(this.outcome(row)) || Boolean(this.controller(row)?.isAside?.()));
     }
     for (const block of this.root.querySelectorAll("[data-block]")) {
       const isOutcome = Boolean(block.querySelector("[data-outcome] input:checked"));
