@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from annotation.errors import Conflict, NotFound, Refused
 from annotation.models import Annotation, Assignment, Comparison, Demand, Flag, Import, Project
 from annotation.services import assignment_sql as sql
-from annotation.services.assignment import rowcount_of, rows_of
+from annotation.services.assignment import HOLDING, rowcount_of, rows_of
 
 MOST_WANTED = 1000
 BATCH = 1000
@@ -114,11 +114,13 @@ def comparison_delete(*, project_id: int, comparison_id: int) -> None:
     comparison = Comparison.objects.filter(project_id=project_id, pk=comparison_id).first()
     if comparison is None:
         raise NotFound("There is no such comparison in this project.")
-    assignments = Assignment.objects.select_for_update().filter(comparison=comparison).order_by("id")
-    list(assignments)
+    assignments = Assignment.objects.filter(comparison=comparison)
+    held = list(assignments.select_for_update().order_by("id"))
     list(Demand.objects.select_for_update().filter(comparison=comparison))
-    # Looked at once more under the lock of its demand: a claim may have come between.
-    if assignments.filter(state__in=[Assignment.State.LEASED, Assignment.State.OFFERED]).exists():
+    # Under the lock of its demand nobody new gets it. Whoever came before that lock is looked for without another one:
+    # assignments are locked before demands.
+    came = assignments.exclude(pk__in=[assignment.pk for assignment in held])
+    if any(assignment.state in HOLDING for assignment in held) or came.exists():
         raise Conflict("Somebody holds this comparison. Hold it back and release the lease, then delete it.")
     if Annotation.objects.filter(comparison=comparison).exists():
         raise Conflict("There are answers on this comparison; they are kept. Hold it back instead.")

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from annotation.errors import AlreadyAnswered, AnnotationError, Conflict, KeptAsSurplus
 from annotation.models import Annotation, Assignment, Demand
@@ -275,6 +276,16 @@ def test_deleting_waits_for_a_claim_and_is_refused(scene):
         lambda: comparison_delete(project_id=project.pk, comparison_id=comparison),
     )
     assert isinstance(found, Conflict) and Demand.objects.filter(pk=comparison).exists()
+
+
+def test_deleting_locks_assignments_before_the_demand_and_none_after(scene):
+    project, ben, _ = scene
+    (row,) = lend(project, ben)
+    assignment_skip(assignment_id=row.id, user_id=ben.pk, reason="other")
+    with CaptureQueriesContext(connection) as queries:
+        comparison_delete(project_id=project.pk, comparison_id=row.comparison_id)
+    locking = [query["sql"].split(" WHERE ")[0] for query in queries if "FOR UPDATE" in query["sql"]]
+    assert ["assignment" in sql.split(" FROM ")[1] for sql in locking] == [True, False]
 
 
 def test_a_claim_waits_for_a_deletion_and_finds_nothing(scene):
