@@ -134,7 +134,7 @@ def test_what_script_adds_to_a_type_works_in_the_preview(open_page, site, templa
         for key in ("a", "b"):
             page.keyboard.press(key)
     elif template == "edit":
-        press_until(page, frame, ["e"], ".q-edit.open textarea")
+        press_until(page, frame, ["e", "1"], "textarea:visible")
         page.keyboard.type("Better: ")
         page.keyboard.press("Escape")
     else:
