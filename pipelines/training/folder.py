@@ -34,6 +34,8 @@ from pipelines.training.job import TrainingJob, job_from_dict
 
 State = Literal["running", "done", "failed", "cancelled"]
 MODULE = "pipelines.training.run"
+# How long a killed process may still hold its lock.
+DYING_SECONDS = 30.0
 CODE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -162,13 +164,7 @@ class RunFolder:
         Raises:
             AlreadyRunning: another process holds it.
         """
-        # The descriptor is never closed: the lock must live as long as the process, however it ends.
-        lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            raise AlreadyRunning(self.path) from error
+        self._lock()
         before = self.process()
         ticks = _start_ticks(os.getpid())
         process = RunProcess(
@@ -181,6 +177,19 @@ class RunFolder:
         )
         self._write("process.json", asdict(process))
         return process
+
+    def _lock(self) -> None:
+        """Whoever was killed holds its lock until its last thread is gone, a moment after it counts as dead."""
+        # The descriptor is never closed: the lock must live as long as the process, however it ends.
+        lock, deadline = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR, 0o600), time.monotonic() + DYING_SECONDS
+        while True:
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if self.is_alive() or time.monotonic() > deadline:
+                    os.close(lock)
+                    raise AlreadyRunning(self.path) from error
+                time.sleep(0.05)
 
     def write_status(self, status: RunStatus) -> None:
         self._write("status.json", {**asdict(status), "updated_at": time.time()})

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,6 +116,24 @@ def test_a_live_process_is_told_from_a_dead_one_and_from_another_with_its_pid(tm
     assert (mine.attempt, mine.pid) == (2, os.getpid()) and folder.is_alive()
     folder._write("process.json", {**vars(mine), "start_ticks": mine.start_ticks + 1})
     assert not folder.is_alive()
+
+
+def test_a_run_is_claimed_once_the_last_thread_of_a_killed_process_lets_go(tmp_path: Path) -> None:
+    # It counts as dead already, and is nobody that process.json names.
+    code = (
+        "import fcntl, os, sys, time; fd = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR); fcntl.flock(fd, fcntl.LOCK_EX);"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    dying = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert dying.stdout is not None and dying.stdout.readline() == b"held\n"
+    with ThreadPoolExecutor(1) as pool:
+        claimed = pool.submit(RunFolder(tmp_path).claim)
+        with pytest.raises(TimeoutError):
+            claimed.result(0.3)
+        dying.communicate()
+        assert claimed.result(60).pid == os.getpid()
 
 
 def test_watching_needs_no_torch(tmp_path: Path) -> None:
