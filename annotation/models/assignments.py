@@ -91,6 +91,9 @@ class Demand(models.Model):
     kept_back = models.BooleanField(
         default=False, db_default=False, help_text="held back by a curator, until a curator settles it"
     )
+    closed = models.BooleanField(
+        default=False, db_default=False, help_text="a routing plan sends it to a model; only a plan opens it again"
+    )
     settled_at = models.DateTimeField(null=True, help_text="flags, skips and cannot judge before it count no more")
     is_open = models.GeneratedField(
         expression=Q(done__lt=F("wanted") - F("leased")) & Q(held_back=False),  # type: ignore[arg-type]  # the stubs forget Q

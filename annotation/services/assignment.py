@@ -49,7 +49,7 @@ FEW_HELD, MOST_HELD = 3, 6
 PLENTY_OPEN = 200
 HOLDING = (Assignment.State.LEASED, Assignment.State.OFFERED)
 QUEUE_START = (0, -(2**63))
-SURPLUS = _("Other annotators completed this comparison meanwhile; yours is kept under My answers and is not counted.")
+SURPLUS = _("This comparison wants no more answers; yours is kept under My answers and is not counted.")
 SKIP_REASONS = {
     "broken": _("Something is broken"),
     "too_long": _("Too long for now"),
@@ -309,7 +309,6 @@ def _submit(
     row = _annotation_parameters(holder, key, valid, shown) | {
         "assignment": assignment_id,
         "gives_back": valid.gives_place_back,
-        "most_given_back": MOST_GIVEN_BACK,
     }
     stored = [] if holder.known_id else rows_of(sql.SUBMIT, row)
     outcome = (
@@ -318,6 +317,8 @@ def _submit(
         else _replay(holder.rater_id, key, row["body_hash"])
         or _submit_without_lease(assignment_id, holder.comparison_id, row, valid)
     )
+    if stored and valid.gives_place_back:
+        hold_back_judge(holder.comparison_id)
     if isinstance(outcome, Submitted) and not outcome.replay:
         edits_derive(annotation_id=outcome.annotation_id, questions=questions, answers=valid.answers)
     return outcome
@@ -437,9 +438,10 @@ def comparison_flag(*, assignment_id: int, user_id: int, reason: str, project_id
 def hold_back_judge(comparison_id: int) -> None:
     """Hold a comparison back when three people flag it, skip it as broken or cannot judge it; else let it go on.
 
-    What was there when a curator settled it counts no more, and what a curator holds back stays so.
+    What was there when a curator settled it counts no more, and what a curator holds back stays so. The demand is locked
+    before anything is counted: of two who are the third at once, one sees the other.
     """
-    demand = Demand.objects.filter(comparison_id=comparison_id, kept_back=False).first()
+    demand = Demand.objects.select_for_update(no_key=True).filter(comparison_id=comparison_id, kept_back=False).first()
     if demand is None:
         return
     settled = demand.settled_at or datetime.min.replace(tzinfo=UTC)
@@ -456,7 +458,8 @@ def hold_back_judge(comparison_id: int) -> None:
         created_at__gt=settled,
     ).count()
     held = len(broken) >= MOST_FLAGS or given_back >= MOST_GIVEN_BACK
-    if Demand.objects.filter(pk=comparison_id, kept_back=False, held_back=not held).update(held_back=held):
+    if demand.held_back != held:
+        Demand.objects.filter(pk=comparison_id).update(held_back=held)
         log.info("comparison.held_back comparison=%d held=%s", comparison_id, held)
 
 

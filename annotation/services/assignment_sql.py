@@ -92,7 +92,8 @@ FROM mine WHERE a.id = mine.id
 RETURNING a.id, a.token, a.comparison_id, a.option_order, a.lease_until
 """
 RESUMABLE = """(a.state = 'offered' AND NOT d.held_back
-         OR a.state = 'expired' AND a.times_expired < %(most_expired)s AND d.is_open)"""
+         OR a.state = 'expired' AND a.times_expired < %(most_expired)s AND d.is_open
+            AND (d.reserved_for = 0 OR d.reserved_for = ANY (%(offers)s::bigint[])))"""
 RESUME = RESUME.format(resumable=RESUMABLE)
 
 # Looked up by its key for each place: OFFSET keeps the planner from reading all that a person ever had instead.
@@ -228,11 +229,7 @@ WITH a AS (
     leased = d.leased - 1,
     done = d.done + CASE WHEN %(gives_back)s THEN 0 ELSE 1 END,
     promised = CASE WHEN %(gives_back)s AND d.done + d.leased - 1 <= d.wanted THEN 0
-                    WHEN %(gives_back)s AND d.promised > 0 THEN d.done + d.leased - 1 ELSE d.promised END,
-    held_back = d.held_back OR (%(gives_back)s AND 1 + (
-      SELECT count(*) FROM annotation_annotation n JOIN annotation_assignment s ON s.id = n.assignment_id AND s.counted
-      WHERE n.comparison_id = d.comparison_id AND n.state = 'current' AND n.gave_back
-        AND n.created_at > coalesce(d.settled_at, '-infinity')) >= %(most_given_back)s)
+                    WHEN %(gives_back)s AND d.promised > 0 THEN d.done + d.leased - 1 ELSE d.promised END
   FROM a WHERE a.counted AND d.comparison_id = a.comparison_id
   RETURNING d.done
 ), n AS (
@@ -296,19 +293,22 @@ UPDATE annotation_demand SET done = done - 1,
 WHERE comparison_id = %(comparison)s
 """
 
-# A vote without a lease is counted where a place is free.
-COUNT_LATE = "UPDATE annotation_demand SET done = done + 1 WHERE comparison_id = %(comparison)s AND is_open RETURNING done"
+# A vote without a lease is counted where a place is free, also of what is held back: whoever had it may finish.
+COUNT_LATE = """
+UPDATE annotation_demand SET done = done + 1 WHERE comparison_id = %(comparison)s AND done + leased < wanted RETURNING done
+"""
 
 WANTED = """
 UPDATE annotation_demand SET wanted = %(wanted)s,
   promised = CASE WHEN done + leased > %(wanted)s THEN done + leased ELSE 0 END
-WHERE comparison_id = ANY (%(comparisons)s::bigint[])
+WHERE comparison_id = ANY (%(comparisons)s::bigint[]) AND NOT closed
+RETURNING comparison_id
 """
 
 # The next batch of comparisons that want another number, in their order. Ids only; locks come after.
 OTHERWISE_WANTED = """
 SELECT d.comparison_id FROM annotation_demand d JOIN annotation_comparison c ON c.id = d.comparison_id
-WHERE d.project_id = %(project)s AND d.comparison_id > %(after)s
+WHERE d.project_id = %(project)s AND d.comparison_id > %(after)s AND NOT d.closed
   AND (%(import)s::bigint IS NULL OR c.source_import_id = %(import)s::bigint)
   AND (d.wanted <> %(wanted)s OR %(now)s AND d.done + d.leased > %(wanted)s OR c.wanted IS NOT NULL)
 ORDER BY d.comparison_id LIMIT %(batch)s

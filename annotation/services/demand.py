@@ -30,9 +30,13 @@ def wanted_check(wanted: int) -> None:
 def comparison_wanted_set(
     *, project: Project, comparison_ids: Sequence[int], wanted: int, now: bool = False
 ) -> int:
-    """Raise or lower wanted annotations of these comparisons alone; returns how many of them people may get."""
+    """Raise or lower wanted annotations of these comparisons alone; returns how many of them people may get.
+
+    What a routing plan sends to a model stays closed to people.
+    """
     wanted_check(wanted)
-    ids = _wanted_write(project.pk, comparison_ids, wanted, now)
+    may = Demand.objects.filter(pk__in=comparison_ids, closed=False).values_list("pk", flat=True)
+    ids = _wanted_write(project.pk, list(may), wanted, now)
     Comparison.objects.filter(pk__in=ids).update(wanted=wanted)
     return len(ids)
 
@@ -40,8 +44,8 @@ def comparison_wanted_set(
 def _wanted_write(project_id: int, comparison_ids: Sequence[int], wanted: int, now: bool) -> list[int]:
     values = {"project": project_id, "comparisons": list(comparison_ids), "wanted": wanted}
     held = [row[0] for row in rows_of(sql.LOCK_HELD, values)] if now else []
-    ids = [row[0] for row in rows_of(sql.LOCK_DEMANDS, values)]
-    rowcount_of(sql.WANTED, {**values, "comparisons": ids})
+    locked = [row[0] for row in rows_of(sql.LOCK_DEMANDS, values)]
+    ids = [row[0] for row in rows_of(sql.WANTED, {**values, "comparisons": locked})]
     if held:
         rows_of(sql.REVOKE, {"held": held, "comparisons": ids})
     return ids

@@ -52,7 +52,7 @@ OPEN = f"""
 INSERT INTO annotation_demand (comparison_id, project_id, pool, ord, wanted, done, leased, promised, held_back)
 SELECT s.comparison_id, %(project)s, s.pool, s.ord, w.wanted, 0, 0, 0, false
 FROM route_stage s JOIN ({WANTED}) w USING (comparison_id) WHERE destination = 'person' ORDER BY comparison_id
-ON CONFLICT (comparison_id) DO UPDATE SET pool = excluded.pool, ord = excluded.ord, wanted = excluded.wanted,
+ON CONFLICT (comparison_id) DO UPDATE SET pool = excluded.pool, ord = excluded.ord, wanted = excluded.wanted, closed = false,
   promised = CASE WHEN annotation_demand.done + annotation_demand.leased > excluded.wanted
                   THEN annotation_demand.done + annotation_demand.leased ELSE 0 END
 """
@@ -66,12 +66,16 @@ OTHERS = f"""
 CLOSE = f"""
 WITH closing AS (
   SELECT d.comparison_id FROM annotation_demand d
-  WHERE d.wanted > 0 AND {OTHERS} ORDER BY d.comparison_id FOR NO KEY UPDATE
+  WHERE NOT d.closed AND {OTHERS} ORDER BY d.comparison_id FOR NO KEY UPDATE
 )
-UPDATE annotation_demand d SET wanted = 0, promised = d.done + d.leased
+UPDATE annotation_demand d SET closed = true, wanted = 0, promised = d.done + d.leased
 FROM closing WHERE closing.comparison_id = d.comparison_id
 """
-DROP = f"DELETE FROM annotation_demand d WHERE d.done = 0 AND d.leased = 0 AND {OTHERS}"
+# What is held back, or was settled, is remembered for the plan that opens it again.
+DROP = f"""
+DELETE FROM annotation_demand d
+WHERE d.done = 0 AND d.leased = 0 AND NOT d.held_back AND d.settled_at IS NULL AND {OTHERS}
+"""
 
 
 def wanted_of(project_id: int) -> dict[int, int]:

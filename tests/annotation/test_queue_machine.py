@@ -177,8 +177,15 @@ class Queue(RuleBasedStateMachine):
     def total(self, i: int) -> int:
         return self.done(i) + self.count(i, "leased", "offered")
 
+    def has_room(self, i: int) -> bool:
+        return self.total(i) < self.comparisons[i]["wanted"]
+
     def is_open(self, i: int) -> bool:
-        return self.total(i) < self.comparisons[i]["wanted"] and not self.comparisons[i]["held"]
+        return self.has_room(i) and not self.comparisons[i]["held"]
+
+    def may_have(self, who: int, i: int) -> bool:
+        """What is set aside goes to the group alone."""
+        return self.is_open(i) and (who in (0, 1) or self.comparisons[i]["reserved"] is None)
 
     @contextmanager
     def change(self, *, bulk: bool = False) -> Iterator[None]:
@@ -205,7 +212,7 @@ class Queue(RuleBasedStateMachine):
         if len(held) >= k:
             return [(who, c) for c in held[:k]]
         offered = [c for c in by_id if mine[c]["state"] == "offered" and not self.comparisons[c]["held"]]
-        lost = [c for c in by_id if mine[c]["state"] == "expired" and mine[c]["expired"] < 3 and self.is_open(c)]
+        lost = [c for c in by_id if mine[c]["state"] == "expired" and mine[c]["expired"] < 3 and self.may_have(who, c)]
         rest = (offered + lost)[: k - len(held)]
         fresh = [i for i in self.comparisons if i not in mine and self.is_open(i)]
         groups = sorted({self.comparisons[i]["reserved"] for i in fresh} - {None}) if who in (0, 1) else []
@@ -259,7 +266,7 @@ class Queue(RuleBasedStateMachine):
         elif row["state"] == "submitted":
             with pytest.raises(AlreadyAnswered):
                 call()
-        elif row["state"] in ("leased", "offered") or strength is None or self.is_open(i):
+        elif row["state"] in ("leased", "offered") or strength is None or self.has_room(i):
             late = row["state"] not in ("leased", "offered")
             done = call()
             assert (done.late, done.replay) == (late, False)
@@ -267,10 +274,7 @@ class Queue(RuleBasedStateMachine):
                 row.update(state="submitted", answer=done.annotation_id, strength=strength)
                 if strength is None:
                     self.comparisons[i]["given_back"].add(key)
-                    if late:
-                        self.judge_hold(i)
-                    else:
-                        self.comparisons[i]["held"] |= len(self.comparisons[i]["given_back"]) >= 3
+                    self.judge_hold(i)
             self.latest[who].append(key)
             self.keys[submit_key] = (key, strength, done.annotation_id)
         else:
@@ -383,7 +387,7 @@ class Queue(RuleBasedStateMachine):
         if (key := self._pick(data, "submitted")) is None or key[0] not in self.active:
             return
         (who, i), row = key, self.rows[key]
-        if row["strength"] is None and strength is not None and not self.is_open(i):
+        if row["strength"] is None and strength is not None and not self.has_room(i):
             with pytest.raises(KeptAsSurplus):
                 self.world.correct(who, row["answer"], answers_of(strength))
             return

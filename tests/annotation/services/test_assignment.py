@@ -30,7 +30,7 @@ from annotation.services.assignment import (
     comparison_flag,
 )
 from annotation.services.corrections import annotation_correct, annotation_undo
-from annotation.services.demand import comparison_settle, comparison_wanted_set
+from annotation.services.demand import comparison_hold, comparison_settle, comparison_wanted_set
 from tests import cast
 from tests.annotation.queue_invariants import broken_invariants
 
@@ -264,6 +264,29 @@ def test_the_third_cannot_judge_that_is_undone_lets_the_comparison_go_on(project
     assert annotation_undo(annotation_id=done.annotation_id, user_id=user.pk) is not None
     assert not Demand.objects.get(comparison=comparison).held_back
     assert broken_invariants() == {}
+
+
+def test_the_third_cannot_judge_that_is_corrected_counts_and_lets_the_comparison_go_on(project):
+    (comparison,) = cast.comparisons(project, 1, wanted=2)
+    for name in ("Ben", "Dan", "Eve"):
+        user = cast.person(name, project, "annotator")
+        done = submit(lend(project, user)[0], user, answers=cast.CANNOT_JUDGE)
+    annotation_correct(
+        annotation_id=done.annotation_id, user_id=user.pk, submit_key=uuid4(), answers=cast.vote(2)
+    )
+    demand = Demand.objects.get(comparison=comparison)
+    assert (demand.done, demand.held_back) == (1, False) and broken_invariants() == {}
+
+
+def test_a_late_vote_on_what_is_held_back_counts_while_a_place_is_free(project):
+    (comparison,) = cast.comparisons(project, 1, wanted=2)
+    ben = cast.person("Ben", project, "annotator")
+    (row,) = lend(project, ben)
+    assignment_release(assignment_id=row.id, project_id=project.pk, reason="on holiday")
+    comparison_hold(project_id=project.pk, comparison_id=comparison.pk)
+    assert submit(row, ben).late
+    demand = Demand.objects.get(comparison=comparison)
+    assert (demand.done, demand.held_back) == (1, True) and broken_invariants() == {}
 
 
 def test_a_curator_who_settles_the_flags_hands_the_comparison_out_again(project):

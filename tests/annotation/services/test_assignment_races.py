@@ -22,6 +22,7 @@ from annotation.services.assignment import (
     assignment_skip,
     assignment_submit,
     assignment_sweep,
+    comparison_flag,
     participation_ensure,
 )
 from annotation.services.corrections import annotation_undo
@@ -266,6 +267,25 @@ def test_nobody_gets_the_place_of_whoever_takes_an_answer_back(scene):
     undo = lambda: annotation_undo(annotation_id=done.annotation_id, user_id=ben.pk)  # noqa: E731 - a name of its own for one line
     assert meet(undo, lambda: lend(project, dan), waits=False) == [] == lend(project, dan)
     assert len(lend(project, ben)) == 1 and broken_invariants() == {}
+
+
+@pytest.mark.parametrize("says", ["flag", "cannot judge"])
+def test_of_two_who_are_the_third_at_once_one_holds_the_comparison_back(says):
+    project = cast.project()
+    (comparison,) = cast.comparisons(project, 1, wanted=5)
+    users = people(project, 3)
+    rows = [lend(project, user)[0] for user in users]
+
+    def saying(row, user) -> Callable[[], object]:
+        own = {"assignment_id": row.id, "user_id": user.pk}
+        if says == "flag":
+            return lambda: comparison_flag(**own, reason="Cut off.")
+        return lambda: assignment_submit(**own, submit_key=uuid4(), answers=cast.CANNOT_JUDGE)
+
+    first, second, third = (saying(row, user) for row, user in zip(rows, users, strict=True))
+    first()
+    meet(second, third)
+    assert Demand.objects.get(comparison=comparison).held_back and broken_invariants() == {}
 
 
 def test_deleting_waits_for_a_claim_and_is_refused(scene):

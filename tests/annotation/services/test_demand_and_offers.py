@@ -165,6 +165,19 @@ def test_what_is_set_aside_for_a_group_is_for_its_members_until_it_is_released(p
     assert broken_invariants() == {}
 
 
+def test_what_somebody_lost_and_is_set_aside_since_goes_to_the_group_alone(project):
+    (comparison,) = cast.comparisons(project, 1)
+    ben, dan = people(project, "Ben", "Dan")
+    lend(project, dan)
+    Assignment.objects.update(lease_until="2026-01-01T00:00Z")
+    assignment_sweep()
+    group = group_set(project=project, name="physics", user_ids=[ben.pk])
+    offer = offer_create(project=project, group_id=group.pk, comparison_ids=[comparison.pk])
+    assert lend(project, dan) == []
+    offer_release(project_id=project.pk, offer_id=offer.pk)
+    assert len(lend(project, dan)) == 1 and broken_invariants() == {}
+
+
 def test_an_offer_of_nothing_open_is_refused(project):
     cast.comparisons(project, 1)
     ben, dan = people(project, "Ben", "Dan")

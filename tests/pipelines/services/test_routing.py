@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from annotation.models import Comparison, Demand, Project
 from annotation.services.assignment import assignment_next, assignment_submit
+from annotation.services.demand import comparison_hold, comparison_settle, comparison_wanted_set, queue_wanted_set
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.models import RoutingDecision, RoutingPlan
 from pipelines.routing.errors import BudgetBelowPilot, BudgetNegative, NothingToCalibrate
@@ -169,6 +170,27 @@ def test_who_holds_a_lease_may_finish_though_the_model_gets_it(project, judged):
         assignment_id=row.id, user_id=ben.pk, submit_key=uuid.uuid4(), answers=cast.vote(1)
     )
     assert not stored.late
+
+
+def test_what_a_plan_sends_to_the_model_stays_closed_when_more_is_wanted(project, judged):
+    ben = cast.person("Ben", project, "annotator")
+    row = assignment_next(project_id=project.pk, user_id=ben.pk)[0]
+    route_budget(project=project, budget=0)
+    assignment_submit(assignment_id=row.id, user_id=ben.pk, submit_key=uuid.uuid4(), answers=cast.vote(1))
+    assert queue_wanted_set(project=project, wanted=3) == 0
+    assert comparison_wanted_set(project=project, comparison_ids=[row.comparison_id], wanted=3) == 0
+    assert open_to_people(project) == set()
+    plan = route_budget(project=project, budget=4)
+    assert open_to_people(project) == sent_to(plan, "person") == {row.comparison_id}
+
+
+def test_a_plan_forgets_nothing_that_is_held_back(project, judged):
+    comparison_hold(project_id=project.pk, comparison_id=judged[0].pk)
+    route_budget(project=project, budget=0)
+    plan = route_budget(project=project, budget=20)
+    assert judged[0].pk in sent_to(plan, "person") - open_to_people(project)
+    comparison_settle(project_id=project.pk, comparison_id=judged[0].pk)
+    assert judged[0].pk in open_to_people(project)
 
 
 def test_a_budget_below_zero_is_refused(project, judged):
