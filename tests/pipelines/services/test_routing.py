@@ -10,7 +10,12 @@ from django.core.management import call_command
 
 from annotation.models import Comparison, Demand, Project
 from annotation.services.assignment import assignment_next, assignment_submit
-from annotation.services.demand import comparison_hold, comparison_settle, comparison_wanted_set, queue_wanted_set
+from annotation.services.demand import (
+    comparison_hold,
+    comparison_settle,
+    comparison_wanted_set,
+    queue_wanted_set,
+)
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.models import RoutingDecision, RoutingPlan
 from pipelines.routing.errors import BudgetBelowPilot, BudgetNegative, NothingToCalibrate
