@@ -170,6 +170,7 @@ def _correct(
         late=old.late,
         ordinal=old.ordinal,
         supersedes=old if placed else None,
+        exposure=_arm_of(old),
     )
     if not placed:
         return KeptAsSurplus(SURPLUS, new.pk)
@@ -178,6 +179,12 @@ def _correct(
     hold_back_judge(person.comparison_id)
     outbox_add(project_id=person.project_id, kind="annotation.submitted", subject_id=new.pk)
     return Submitted(new.pk, replay=False, late=old.late)
+
+
+def _arm_of(old: Annotation) -> dict[str, Any] | None:
+    """Whether a judge's opinion followed the first answer. The rest of what was measured belongs to that answer alone."""
+    opinion = (old.exposure or {}).get("opinion")
+    return {"opinion": opinion} if opinion else None
 
 
 def _place_moved(assignment: Assignment, *, was: bool, becomes: bool) -> bool:

@@ -24,7 +24,7 @@ SELECT encode(c.key, 'hex'), c.context, array_agg(ARRAY[pt.form, pt.body, t.form
 FROM annotation_comparison c
 CROSS JOIN LATERAL (
   SELECT jsonb_agg(jsonb_build_array(coalesce(replace(p.pseudonym::text, '-', ''), r.name), a.created_at, a.shown_order,
-      a.answers, f.number) ORDER BY a.id) AS rows
+      a.answers, f.number, a.active_seconds, a.idle_seconds, a.exposure) ORDER BY a.id) AS rows
   FROM annotation_annotation a JOIN annotation_rater r ON r.id = a.rater_id
   JOIN annotation_formrevision f ON f.id = a.form_revision_id
   LEFT JOIN annotation_participation p ON p.id = r.participation_id
@@ -47,8 +47,10 @@ WHERE a.project_id = %s AND a.state = 'current' AND a.derived_from_id IS NULL AN
 def annotations_export(*, project: Project, out: Path) -> dict[str, int]:
     """Write the answers of a project to a new file, whole or not at all; counts of comparisons and answers.
 
-    A completion's id is its place in stored order, "1" and on. `form` of an answer is the number of its form revision;
-    an import holds answers against the newest form of its project and does not read it.
+    A completion's id is its place in stored order, "1" and on. `form` of an answer is the number of its form revision.
+    What the page measured goes along, where it did: `active_seconds`, `idle_seconds`, and `exposure`, by side as shown,
+    with `opinion`, whether a judge's opinion followed (`after`, or the arm: `arm_shown`, `arm_hidden`). An import holds
+    answers against the newest form of its project and reads none of these.
     """
     counts = {"comparisons": 0, "annotations": 0}
     with new_file(out) as file:
@@ -98,6 +100,12 @@ def _prompt(form: str, body: str) -> Any:
     return orjson.loads(body) if form == "messages" else body
 
 
-def _annotation(rater: str, at: str, shown: list[int] | None, answers: dict[str, Any], form: int) -> dict[str, Any]:
+def _annotation(
+    rater: str, at: str, shown: list[int] | None, answers: dict[str, Any], form: int, *measured: Any
+) -> dict[str, Any]:
     order = None if shown is None else [str(position + 1) for position in shown]
-    return {"rater": rater, "at": at, "shown_order": order, "answers": answers, "form": form}
+    named = zip(("active_seconds", "idle_seconds", "exposure"), measured, strict=True)
+    return {
+        "rater": rater, "at": at, "shown_order": order, "answers": answers, "form": form,
+        **{name: value for name, value in named if value is not None},
+    }  # fmt: skip

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from annotation.feedback import answers_from_form, answers_validate
 from annotation.feedback.templates import TEMPLATES
 from annotation.models import Annotation, Project
-from annotation.services.assignment import assignment_next, assignment_submit
-from annotation.services.corrections import annotation_undo
+from annotation.services.assignment import Shown, assignment_next, assignment_submit
+from annotation.services.corrections import annotation_correct, annotation_undo
 from annotation.services.projects import form_revise
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.services.annotation_export import annotations_export
@@ -116,6 +116,25 @@ def test_people_leave_by_pseudonym_and_only_with_what_stands(tmp_path, capsys):
     assert one["rater"] == kept.rater.participation.pseudonym.hex and "Ben" not in out.read_text()
     assert one["answers"]["preference"]["vote"] == -2 and one["answers"]["edit"]["text"] == "Mine."
     assert one["shown_order"] == [str(position + 1) for position in kept.shown_order] and one["form"] == 2
+
+
+def test_what_the_page_measured_leaves_too_and_a_correction_keeps_the_arm_of_the_opinion(tmp_path):
+    project = cast.project()
+    cast.comparison(project, "p", "a", "b")
+    ben = cast.person("Ben", project, "annotator")
+    (lent,) = assignment_next(project_id=project.pk, user_id=ben.pk)
+    exposure = {"dwell_a": 4.5, "played_b": 2.0, "opinion": "arm_shown"}
+    shown = Shown(active_seconds=6.5, idle_seconds=1.0, exposure=exposure)
+    own = {"user_id": ben.pk, "answers": cast.vote(1)}
+    done = assignment_submit(assignment_id=lent.id, submit_key=uuid.uuid4(), shown=shown, **own)
+    (line,) = exported(project, tmp_path)
+    measured = {key: line["annotations"][0][key] for key in ("active_seconds", "idle_seconds", "exposure")}
+    assert measured == {"active_seconds": 6.5, "idle_seconds": 1.0, "exposure": exposure}
+    own["answers"] = cast.vote(2)
+    annotation_correct(annotation_id=done.annotation_id, submit_key=uuid.uuid4(), **own)
+    (line,) = exported(project, tmp_path)
+    assert line["annotations"][0]["exposure"] == {"opinion": "arm_shown"}
+    assert "active_seconds" not in line["annotations"][0]
 
 
 def test_choices_of_files_without_a_form_are_counted_and_left_out(tmp_path):
