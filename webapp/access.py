@@ -63,6 +63,7 @@ ACCESS: dict[str, Rule] = {
     "service_token_revoke": Rule(post=ADMIN),
     "people": Rule(get=CURATORS, post=CURATORS),
     "membership_remove": Rule(post=ADMIN),
+    "person_pause": Rule(post=CURATORS),
     "sign_in_link": Rule(post=ADMIN),
     # annotate
     "annotate": Rule(get=JUDGES),

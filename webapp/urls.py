@@ -62,6 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path(P + "people/", people.people, name="people"),
     path(P + "people/<int:user_id>/remove/<str:role>/", people.membership_remove, name="membership_remove"),
+    path(P + "people/<int:user_id>/pause/", people.person_pause, name="person_pause"),
     path(P + "people/<int:user_id>/link/", people.sign_in_link, name="sign_in_link"),
     # annotate
     path(P + "annotate/", annotate.annotate, name="annotate"),

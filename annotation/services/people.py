@@ -27,7 +27,7 @@ from annotation.models import (
     SignInLink,
     User,
 )
-from annotation.services.assignment import participation_state_set
+from annotation.services.assignment import participation_ensure, participation_state_set
 
 # Roles that let a person judge.
 JUDGING = (Role.ANNOTATOR, Role.REVIEWER, Role.PROJECT_ADMIN)
@@ -117,6 +117,16 @@ def membership_remove(*, project: Project, user_id: int, role: str) -> None:
         # What they hold goes to others at once, and their places are not lost for a lease.
         participation_state_set(project_id=project.pk, user_id=user_id, state=Participation.State.LEFT)
         Profile.objects.filter(participation__project=project, participation__annotator_id=user_id).delete()
+
+
+@transaction.atomic
+def annotator_pause(*, project: Project, user_id: int, is_paused: bool) -> None:
+    """Hand a person nothing more until they are let go on; what they hold goes to others at once, their answers stay."""
+    if not Membership.objects.filter(project=project, user_id=user_id, role__in=JUDGING).exists():
+        raise NotFound("This person does not judge here.")
+    participation_ensure(project_id=project.pk, user_id=user_id)
+    state = Participation.State.PAUSED if is_paused else Participation.State.ACTIVE
+    participation_state_set(project_id=project.pk, user_id=user_id, state=state)
 
 
 def sign_in_link_get(*, token: str) -> SignInLink:

@@ -12,6 +12,9 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from annotation.errors import Refused
+from annotation.models import Assignment
+from annotation.services.assignment import assignment_next
 from annotation.services.people import link_allowed, user_invite
 from tests import cast
 
@@ -108,6 +111,25 @@ def test_nobody_opens_an_account_that_holds_more_than_they_could_give() -> None:
         (plain, {"researcher"}, False),
     ]:
         assert link_allowed(user=person, project=here, by_roles=by) is allowed
+
+
+@pytest.mark.django_db
+def test_a_curator_pauses_somebody_who_judges_and_lets_them_go_on() -> None:
+    place = cast.project("ours")
+    cast.comparisons(place, 2, wanted=1)
+    curator, ben = cast.person("Cy", place, "curator"), cast.person("Ben", place, "annotator")
+    assignment_next(project_id=place.pk, user_id=ben.pk)
+    client = Client()
+    client.force_login(curator)
+    pause = f"/p/ours/people/{ben.pk}/pause/"
+    page = client.post(pause, {"paused": "1"}, follow=True).content.decode()
+    assert ">paused<" in page and "Let go on" in page
+    with pytest.raises(Refused, match="paused"):
+        assignment_next(project_id=place.pk, user_id=ben.pk)
+    assert not Assignment.objects.filter(state="leased").exists()
+    client.post(pause, {"paused": "0"})
+    assert assignment_next(project_id=place.pk, user_id=ben.pk)
+    assert client.post(f"/p/ours/people/{curator.pk}/pause/", {"paused": "1"}).status_code == 404
 
 
 @pytest.mark.django_db

@@ -11,6 +11,7 @@ from annotation.models import Role
 from annotation.selectors.people import people_list, person_get
 from annotation.services.people import (
     CURATOR_GIVES,
+    annotator_pause,
     link_allowed,
     sign_in_link_create,
     sign_in_link_url,
@@ -41,6 +42,14 @@ def people(request: Request, slug: str) -> HttpResponse:
 def membership_remove(request: Request, slug: str, user_id: int, role: str) -> HttpResponse:
     membership_remove_service(project=request.project, user_id=user_id, role=role)
     messages.success(request, "The role was taken away; it counts from the next request on.")
+    return redirect("people", slug)
+
+
+def person_pause(request: Request, slug: str, user_id: int) -> HttpResponse:
+    """Pause somebody who judges (`paused=1`), or let them go on."""
+    is_paused = request.POST.get("paused") == "1"
+    annotator_pause(project=request.project, user_id=user_id, is_paused=is_paused)
+    messages.success(request, "They get no more comparisons until they may go on." if is_paused else "They may go on.")
     return redirect("people", slug)
 
 
