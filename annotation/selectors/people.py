@@ -23,9 +23,8 @@ class Person:
 
 def people_list(*, project: Project) -> list[Person]:
     """The people of a project by e-mail. Two queries."""
-    paused = set(
-        Participation.objects.filter(project=project, state=Participation.State.PAUSED).values_list("annotator_id", flat=True)
-    )
+    away = Participation.objects.filter(project=project, state=Participation.State.PAUSED)
+    paused = set(away.values_list("annotator_id", flat=True))
     held: dict[User, list[str]] = {}
     for membership in (
         Membership.objects.filter(project=project).select_related("user").order_by("user__email", "role")
