@@ -11,6 +11,7 @@ import numpy as np
 from pipelines.errors import InputRefused
 from pipelines.labels.errors import LabelError
 from pipelines.labels.votefile.answers import FLOOR, GRADED, answer, kept
+from pipelines.labels.votefile.nameless import nameless, rater_places, vote_draws
 from pipelines.labels.votefile.reading import Ballot
 from pipelines.labels.votes import FloatArray, IntArray
 
@@ -64,21 +65,18 @@ def held_out_rows(ballot: Ballot, seed: int, split: int) -> IntArray:
     """Rows of the votes kept back: a random one of each item with 3 votes, or 2 where fewer than half have 3.
 
     Where no item has two votes, a fifth of the votes if completions recur (the others of an item's completions tell
-    it), else none.
+    it), else none. Names of raters and the order of lines do not matter, nor do swapped sides.
     """
     votes = ballot.votes
     counts = votes.item_counts()
     voted = int(np.count_nonzero(counts))
     least = 3 if 2 * int((counts >= 3).sum()) >= voted else 2
-    # Votes are put in an order of their own first, so that a file in another order is split alike.
-    side = np.zeros_like(votes.item) if ballot.graded is None else ballot.graded.side
-    key = np.lexsort((side, votes.label, votes.rater, votes.item))
-    draw = np.random.default_rng([seed, split]).random(votes.item.size)
-    order = key[np.lexsort((draw, votes.item[key]))]
+    draw = vote_draws(ballot, seed, split)
+    # Equal draws are of raters who voted alike, or mirrored; the order of raters that only votes tell decides.
+    order = np.lexsort((rater_places(ballot)[votes.rater], draw, votes.item))
     if counts.max() < 2:
-        # `order` is by item here, so the draw of an item's one vote is drawn anew.
-        again = np.random.default_rng([seed, split, 1]).random(order.size)
-        return np.asarray(order[again < LONE_SHARE]) if ballot.completions else order[:0]
+        chosen = order[draw[order] < LONE_SHARE * 2.0**64]
+        return np.asarray(chosen) if ballot.completions else order[:0]
     starts = np.cumsum(counts[counts > 0]) - counts[counts > 0]
     return np.asarray(order[starts[counts[counts > 0] >= least]])
 
@@ -107,7 +105,7 @@ def choose(
     Raises:
         InputRefused: no method could be tried.
     """
-    sampled, some = _sample(ballot, seed)
+    sampled, some = _sample(nameless(ballot), seed)
     trials = [Trial(method, variant) for method, variant in methods]
     held_out = 0
     for split in range(splits):

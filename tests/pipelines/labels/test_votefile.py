@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.labels.votefile.answers import answer, offered
-from pipelines.labels.votefile.choosing import held_out_rows
+from pipelines.labels.votefile.choosing import choose, held_out_rows
 from pipelines.labels.votefile.command import main
 from pipelines.labels.votefile.measures import gold_measures
 from pipelines.labels.votefile.reading import BadLines, ballot_read, column_map
@@ -164,6 +166,55 @@ def test_swapping_first_and_second_changes_signs_only(tmp_path) -> None:
         assert there["strength"] == pytest.approx(-here["strength"], abs=1e-9)
         assert there["p_first"] == pytest.approx(here["p_second"], abs=1e-9)
         assert there["flip_probability"] == pytest.approx(here["flip_probability"], abs=1e-9)
+
+
+def chosen_of(path: Path, rows: list[dict]):
+    ballot = ballot_read(written(path, rows), {}, None, lambda size: None)
+    methods = [
+        pair
+        for pair in offered(ballot)
+        if pair[0] in ("majority", "dawid_skene", "mace") or pair[1] == "plain"
+    ]
+    return choose(ballot, methods, seed=3, splits=2, progress=lambda name: None)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_names_of_raters_and_order_of_lines_change_no_held_out_loss(tmp_path_factory, seed, graded) -> None:
+    draw = random.Random(seed)
+    rows = [
+        {"item": item, "rater": f"r{rater}"}
+        | (
+            {"vote": draw.choice((-2, -1, 0, 1, 2)), "first_shown_first": draw.random() < 0.5}
+            if graded
+            else {"label": draw.choice("abc")}
+        )
+        for item in range(10)
+        for rater in draw.sample(range(6), 3)
+    ]
+    names = draw.sample(range(6), 6)
+    renamed = [row | {"rater": f"r{names[int(row['rater'][1:])]}"} for row in draw.sample(rows, len(rows))]
+    path = tmp_path_factory.mktemp("votes") / "v.jsonl"
+    one, two = chosen_of(path, rows), chosen_of(path, renamed)
+    assert [trial.losses for trial in two.trials] == [trial.losses for trial in one.trials]
+    assert (two.method, two.variant) == (one.method, one.variant)
+
+
+def test_swapped_sides_keep_the_same_votes_back(tmp_path) -> None:
+    rows = graded_rows(8)
+    swapped = [
+        row | {"vote": -row["vote"], "first_shown_first": not row["first_shown_first"]} for row in rows
+    ]
+    here, there = (
+        ballot_read(written(tmp_path / name, some), {}, None, lambda size: None)
+        for name, some in (("one", rows), ("two", swapped))
+    )
+    assert np.array_equal(held_out_rows(here, 3, 0), held_out_rows(there, 3, 0))
+    one, two = chosen_of(tmp_path / "v.jsonl", rows), chosen_of(tmp_path / "v.jsonl", swapped)
+    # Rounding may end a fit a round earlier; MACE starts from random shares of each label, which a swap does not swap.
+    for before, after in zip(one.trials, two.trials, strict=True):
+        assert after.losses == pytest.approx(before.losses, abs=0.01 if after.method == "mace" else 5e-4)
+    assert (two.method, two.variant) == (one.method, one.variant)
 
 
 def test_maps_name_the_columns_of_votes_and_gold(tmp_path) -> None:
