@@ -14,6 +14,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from annotation.content import text_sha256
 from annotation.models import (
     Annotation,
     Assignment,
@@ -25,6 +26,7 @@ from annotation.models import (
     Participation,
     Project,
     Rater,
+    Text,
 )
 from pipelines.models import Prediction, RoutingDecision, RoutingPlan
 from tests import cast
@@ -54,6 +56,10 @@ def scene(db: None) -> Scene:
     model = LanguageModel.objects.create(name=f"{MARK}-model", kind="named")
     Completion.objects.update(model=model, sampling={"seed": f"{MARK}-sampling"})
     Comparison.objects.update(source_import=brought, source_line=7)
+    for completion in Completion.objects.select_related("text"):
+        said = json.dumps([{"content": completion.text.body, "name": f"{MARK}-name", "role": "assistant"}])
+        named = Text.objects.create(sha256=text_sha256("messages", said.encode()), form="messages", body=said)
+        Completion.objects.filter(pk=completion.pk).update(text=named)
     eve = cast.person(f"{MARK}-eve", project, "annotator")
     member = Participation.objects.create(project=project, annotator=eve)
     other = Rater.objects.create(project=project, kind="person", name=f"{MARK}-pseudonym", participation=member)

@@ -188,7 +188,9 @@ def turns(form: str, body: str, role: str = "") -> list[Turn]:
 def _turn(message: dict[str, Any], names: dict[Any, Any]) -> Turn:
     content = message.get("content")
     parts = tuple(map(_part, content)) if isinstance(content, list) else ()
-    tool = message.get("name") or names.get(message.get("tool_call_id")) or ""
+    # Whose name a message of another role has, such as the model's that wrote it, is nobody's business here.
+    is_answer = message.get("role") == "tool"
+    tool = (message.get("name") or names.get(message.get("tool_call_id")) or "") if is_answer else ""
     known = {"role", "content", "tool_calls", "name", "tool_call_id"}
     more = {key: value for key, value in message.items() if key not in known and value}
     return Turn(

@@ -33,6 +33,11 @@ def test_turns_and_one_line() -> None:
     assert one_line("messages", body) == "Yes now"
 
 
+def test_only_a_tools_answer_has_its_name() -> None:
+    named = [{"role": role, "content": "x", "name": "gpt-4-turbo"} for role in ("assistant", "user", "tool")]
+    assert [turn.tool for turn in turns("messages", json.dumps(named))] == ["", "", "gpt-4-turbo"]
+
+
 def test_a_transcript_has_turns() -> None:
     found = parted(plain("\n\nHuman: One?\n\nAssistant: 1\n\nHuman: Two?\n\nAssistant:"), [plain(" 2"), plain(" 3")])
     assert [(turn.role, turn.content, turn.number) for turn in found.shared] == [
