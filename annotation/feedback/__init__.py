@@ -20,6 +20,9 @@ SIDES = "ABCDEFGHI"
 KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MOST_QUESTIONS = 20
 MOST_HELP = 2_000
+# What an answer may hold at all, far above what any type asks for.
+MOST_DEPTH = 20
+LARGEST_NUMBER = 10**15
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def question_check(question: Mapping[str, Any]) -> None:
         raise FormRefused(f"The question {question['key']!r} needs a title of up to 300 characters.")
     if not isinstance(question.get("help", ""), str) or len(question.get("help", "")) > MOST_HELP:
         raise FormRefused(f"The help of the question {question['key']!r} is a text of up to {MOST_HELP:,} characters.")
-    if not all(_is_storable(text) for text in _texts(question)):
+    if not all(is_storable(text) for text in _texts(question)):
         raise FormRefused(f"The question {question['key']!r} holds a NUL or half a character, which cannot be stored.")
     if question.get("subject") not in module.SUBJECTS:
         raise FormRefused(
@@ -165,17 +168,17 @@ def _texts(value: Any) -> Iterator[str]:
     """Every text in a question, keys too."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _texts(key)
-            yield from _texts(inner)
-    elif isinstance(value, Sequence):
-        for inner in value:
-            yield from _texts(inner)
+    for inner in _inner(value):
+        yield from _texts(inner)
 
 
-def _is_storable(text: str) -> bool:
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+def is_storable(text: str) -> bool:
+    """Whether the database can keep a text: no NUL, no half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in text
 
 
 def needs_texts(questions: Sequence[Mapping[str, Any]]) -> bool:
@@ -191,6 +194,7 @@ def answers_validate(
     The summary is that of the question marked `overall`, else of the first one that says something about first and
     second.
     """
+    _answers_storable(answers)
     unknown = set(answers) - {question["key"] for question in questions}
     if unknown:
         raise FormRefused(_("The form has no question {keys}."), keys=", ".join(sorted(map(repr, unknown))))
@@ -211,6 +215,28 @@ def answers_validate(
         raise FormRefused(_("Nothing was answered."))
     summaries = _summaries(questions, checked)
     return Validated(checked, _overall(summaries), _gives_back(summaries))
+
+
+def _answers_storable(answers: Mapping[str, Any]) -> None:
+    """Refuse what no type could read or the database not keep, so that no type needs to ask. Goes as deep as it allows."""
+    level: list[Any] = [answers]
+    for _depth in range(MOST_DEPTH):
+        if any(isinstance(value, int) and abs(value) > LARGEST_NUMBER for value in level):
+            raise FormRefused(_("The answer holds a number of more than 15 digits; no question asks for one."))
+        if not all(is_storable(value) for value in level if isinstance(value, str)):
+            raise FormRefused(_("The answer holds a NUL or half a character, which cannot be stored. Take it out."))
+        level = [inner for value in level for inner in _inner(value)]
+    if level:
+        raise FormRefused(_("The answer is nested deeper than any question asks."))
+
+
+def _inner(value: Any) -> Iterator[Any]:
+    """What an object or a list holds, an object's keys too."""
+    if isinstance(value, Mapping):
+        yield from value.keys()
+        yield from value.values()
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        yield from value
 
 
 def answers_placed(

@@ -12,8 +12,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from annotation.errors import FormRefused
 from annotation.feedback import About, answers_placed, answers_summary, answers_validate, needs_texts
 from annotation.played import played_media
@@ -167,10 +165,6 @@ def _checked(
         answers = answers_placed(questions, answers_validate(questions, given.answers, about).answers, places)
     except FormRefused as refused:
         raise RowRefused("answer_refused", f"annotation {number}: {str(refused).rstrip('.')}") from None
-    try:
-        orjson.dumps(answers)
-    except TypeError:
-        raise RowRefused("lone_surrogate", f"annotation {number} holds half a character") from None
     summary = answers_summary(questions, answers)
     return replace(
         given,

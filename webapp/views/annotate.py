@@ -24,7 +24,7 @@ from django.utils.translation import get_language, gettext_lazy, gettext_noop
 from django.utils.translation import gettext as _
 
 from annotation.errors import FormRefused, SomebodyElse
-from annotation.feedback import SIDES, answers_from_form
+from annotation.feedback import SIDES, answers_from_form, is_storable
 from annotation.feedback.drawing import Block, Form, Row, form_drawn
 from annotation.feedback.drawing import Shown as ShownForm
 from annotation.feedback.shared import CANNOT_JUDGE
@@ -217,15 +217,18 @@ def _fields(request: Request) -> dict[str, str]:
         return {name: "\n".join(values) for name, values in request.POST.lists()}
     try:
         body = json.loads(request.body)
-    except ValueError:
+        given = body.items() if isinstance(body, dict) else ()
+        fields = {k: "\n".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in given if v is not None}
+    except (ValueError, RecursionError):
         raise FormRefused(gettext_noop("The body is not JSON.")) from None
     if not isinstance(body, dict):
         raise FormRefused(gettext_noop("The body must be one object of fields; got {got}."), got=type(body).__name__)
-    return {
-        str(k): "\n".join(map(str, v)) if isinstance(v, list) else str(v)
-        for k, v in body.items()
-        if v is not None
-    }
+    if odd := next((name for name, text in fields.items() if not is_storable(name + text)), None):
+        raise FormRefused(
+            gettext_noop("The field {name!r} holds a NUL or half a character, which cannot be stored. Take it out."),
+            name=odd[:40],
+        )
+    return fields
 
 
 def _integer(name: str, text: str) -> int:
@@ -290,7 +293,7 @@ def _exposure(text: str) -> dict[str, Any] | None:
     and the seconds (`played`) and the `share` of its media that were played."""
     try:
         read = json.loads(text) if len(text) <= 2_000 else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(read, dict):
         return None
