@@ -283,10 +283,16 @@ def _said(
 ) -> list[str]:
     if given.get("outcome") == CANNOT_JUDGE:
         return [_("Cannot judge")]
-    rules, name = answer_module(question["type"]), _name(question, side)
-    if rules.NEEDS_TEXTS:
+    if answer_module(question["type"]).NEEDS_TEXTS:
         return _form_module(question).answer_said(question, given, option_order)
-    fields = rules.answer_to_form(question, given, name, option_order)
+    return rows_said(question, given, option_order, side)
+
+
+def rows_said(
+    question: Mapping[str, Any], given: Mapping[str, Any], option_order: Sequence[int], side: str = ""
+) -> list[str]:
+    """The words of an answer by the rows that would be drawn with it, which takes no texts."""
+    fields = answer_module(question["type"]).answer_to_form(question, given, _name(question, side), option_order)
     drawn = _question_drawn(question, side, Shown([("plain", "")] * len(option_order)), fields)
     if all(row.look == "place" for row in drawn.rows):
         return [order_words({row.label: int(row.place) for row in drawn.rows})]

@@ -8,8 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.feedback import SIDES
-from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge, order_words
+from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge, rows_said
 from annotation.feedback.listwise.form import question_drawn as ranking_drawn
 from annotation.feedback.stepwise.answer import Step, steps_of
 
@@ -59,13 +58,12 @@ def answer_said(
 ) -> list[str]:
     """How many steps have each label, and which those are that differ from most: "21 right", "3 wrong (6, 23, 24)"."""
     if question["mode"] == "siblings":
-        ranks = (answer["ranks"][position] for position in option_order)
-        return [order_words(dict(zip(SIDES, ranks, strict=False)))]
+        return rows_said(question, answer, option_order)
     if question["mode"] == "first_bad":
         bad = answer["first_bad"]
         return [_("No step is wrong") if bad is None else f"{_('Step {n}').format(n=bad + 1)}: {_('Goes wrong here')}"]
     counts = Counter(answer["labels"])
-    most = counts.most_common(1)[0][0]
+    most = max(counts, key=counts.__getitem__, default=None)
     return [
         f"{counts[label]} {label}" + ("" if label == most else f" ({_named(answer['labels'], label)})")
         for label in question["labels"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from annotation.feedback import About, answers_from_form, answers_to_form, answers_validate, questions_check
 from annotation.feedback.drawing import answer_parts, answer_words
 from annotation.feedback.templates import TEMPLATES
 
@@ -32,6 +33,15 @@ def of(name: str, *given: Any, order: list[int] | None = None) -> str:
 def test_a_ranking_is_said_by_place(ranks: list[int], order: list[int], words: str) -> None:
     assert of("listwise", {"ranks": ranks}, order=order) == words
     assert of("siblings", {"ranks": ranks}, order=order) == words
+
+
+def test_the_best_and_the_worst_of_siblings_are_said_as_of_a_list() -> None:
+    asked = {**TEMPLATES["siblings"].questions[0], "method": "best_worst"}
+    questions_check([asked])
+    posted = answers_from_form([asked], {"siblings.best": "A", "siblings.worst": "C"}, [2, 1, 0])
+    answers = answers_validate([asked], posted, About(3, [("plain", text) for text in "abc"])).answers
+    assert answer_words([asked], answers, [2, 1, 0]) == "Best: A, Worst: C"
+    assert answers_to_form([asked], answers, [2, 1, 0]) == {"siblings.best": "A", "siblings.worst": "C"}
 
 
 def test_all_values_are_said() -> None:
