@@ -202,7 +202,8 @@ LIMIT_FAULTY_ROWS_PERCENT = _int("WINNOW_LIMIT_FAULTY_ROWS_PERCENT", 5)
 LIMIT_MEDIA_BYTES = _int("WINNOW_LIMIT_MEDIA_BYTES", 50_000_000)
 LIMIT_UPLOAD_BYTES = _int("WINNOW_LIMIT_UPLOAD_BYTES", 2_000_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+# A form that labels steps posts a field for each, of up to nine completions. The bytes of a body stay the bound of memory.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
 # --- queues -----------------------------------------------------------------------------------------------------------
 WORK_LEASE_SECONDS = _int("WINNOW_WORK_LEASE_SECONDS", 60)

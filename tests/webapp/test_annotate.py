@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import uuid
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -96,6 +97,20 @@ def test_without_script_the_form_posts_and_comes_back(client: Client, place: Pro
     assert (stored.outcome, stored.vote) == ("tie", 0)
     after = client.get(reply["Location"]).content.decode()
     assert f"/p/ours/annotate/undo/{stored.pk}" in after and "Saved." in after
+
+
+def test_hundreds_of_labelled_steps_are_one_answer(client: Client, ben: User) -> None:
+    asked = {"key": "steps", "type": "stepwise", "subject": "completion", "title": "?", "required": True}
+    place = project_with([asked | {"mode": "each", "cut": "lines", "labels": ["right", "wrong"]}], "steps")
+    Membership.objects.create(project=place, user=ben, role="annotator")
+    long = ["\n".join(f"{side} {n}" for n in range(300)) for side in "ab"]
+    item, form = lend(ben, comparison_of(place, ["?"], long)), place.form_revisions.first()
+    labels = {f"steps.{side}.step.{n}": "right" for side in "AB" for n in range(1, 301)}
+    fields = {"submit_key": str(uuid.uuid4()), "form": form.pk, **labels}
+    sent = urlencode(fields), "application/x-www-form-urlencoded"
+    reply = client.post(f"/p/steps/annotate/{item.pk}/submit", *sent, headers=JSON)
+    assert reply.status_code == 201, reply.content
+    assert [len(one["labels"]) for one in Annotation.objects.get().answers["steps"]["completions"]] == [300, 300]
 
 
 def test_undo_opens_the_comparison_again(client: Client, place: Project) -> None:
