@@ -1,15 +1,15 @@
 """Edits: a new text made from one of the completions.
 
-Answer: `{"source": stored position, "text", "distance"}`. `distance` is the share of words that changed, 0 to 1 (one
-minus difflib's ratio over words), computed here and never taken from outside. An unchanged text is refused: it would
+Answer: `{"source": stored position, "text", "distance"}`. `distance` is the share of both texts' words that are not in their
+longest common subsequence, 0 to 1, computed here and never taken from outside. An unchanged text is refused: it would
 prefer a completion over itself. Also `{"outcome": "cannot_judge"}`.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from difflib import SequenceMatcher
 from typing import Any
 
 from annotation.errors import FormRefused, Phrase, _
@@ -20,7 +20,8 @@ SUBJECTS = ("comparison",)
 NEEDS_TEXTS = True
 SIZES = (1, 9)
 MOST_CHARACTERS = 200_000
-MOST_WORD_PAIRS = 4_000_000
+# Pairs of words up to which the common ones are found in their order: some tenths of a second, 50 MB.
+MOST_WORD_PAIRS = 200_000_000
 
 
 def question_check(question: Mapping[str, Any]) -> None:
@@ -65,11 +66,47 @@ def last_words(form: str, body: str) -> str:
 
 
 def edit_distance(original: str, text: str) -> float:
-    """The share of words that changed, 0 to 1; of texts so long that it would take seconds, by lines."""
+    """The share of words that changed: 1 - 2 C / (words of both), 0 to 1, with C words in common in their order.
+
+    Where what changed is so long that C would take more than a moment, words are in common whatever their order, so that
+    the share is a lower bound.
+
+    Example:
+        >>> edit_distance("one two three four", "one 2 three four")
+        0.25
+    """
     a, b = original.split(" "), text.split(" ")
-    if len(a) * len(b) > MOST_WORD_PAIRS:
-        a, b = original.split("\n"), text.split("\n")
-    return round(1.0 - SequenceMatcher(None, a, b, autojunk=False).ratio(), 4)
+    start = next((at for at, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
+    after = zip(reversed(a[start:]), reversed(b[start:]), strict=False)
+    end = next((at for at, (one, other) in enumerate(after) if one != other), min(len(a), len(b)) - start)
+    own, new = a[start : len(a) - end], b[start : len(b) - end]
+    is_long = len(own) * len(new) > MOST_WORD_PAIRS
+    common = (Counter(own) & Counter(new)).total() if is_long else common_subsequence(own, new)
+    return round(1.0 - 2 * (start + end + common) / (len(a) + len(b)), 4)
+
+
+def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+    """The length of the longest common subsequence, in time of |first| |second| / 64.
+
+    Example:
+        >>> common_subsequence("abcbdab", "bdcaba")
+        4
+
+    Source: Hyyrö 2004, "Bit-parallel LCS-length computation revisited".
+    """
+    short, long = sorted((first, second), key=len)
+    bits = {word: bytearray(len(long) // 8 + 1) for word in set(short).intersection(long)}
+    for position, word in enumerate(long):
+        if word in bits:
+            bits[word][position // 8] |= 1 << position % 8
+    where = {word: int.from_bytes(positions, "little") for word, positions in bits.items()}
+    mask = (1 << len(long)) - 1
+    # A bit that turns to 0 is one more word in common.
+    left = mask
+    for word in short:
+        match = left & where.get(word, 0)
+        left = ((left + match) | (left - match)) & mask
+    return len(long) - left.bit_count()
 
 
 def edited(question: Mapping[str, Any], answer: Mapping[str, Any] | None) -> tuple[int, str] | None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import product
+from time import process_time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from annotation.errors import FormRefused
 from annotation.feedback import (
@@ -23,6 +27,7 @@ from annotation.feedback import (
     questions_check,
     sizes_taken,
 )
+from annotation.feedback.edit.answer import common_subsequence, edit_distance
 from annotation.feedback.stepwise.answer import steps_of
 from annotation.feedback.templates import TEMPLATES
 
@@ -262,6 +267,29 @@ def test_an_edit_says_how_much_of_the_text_changed():
     assert answers_validate(edit, answers, about(2)).answers["edit"] == {
         "source": 1, "text": "Only two lines here.", "distance": 0.5,
     }  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(["", "a", "b\n"])), st.lists(st.sampled_from(["", "a", "b\n"])))
+def test_the_share_that_changed_follows_the_longest_common_subsequence(a: list[str], b: list[str]) -> None:
+    lengths = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i, j in product(range(len(a)), range(len(b))):
+        lengths[i + 1][j + 1] = lengths[i][j] + 1 if a[i] == b[j] else max(lengths[i][j + 1], lengths[i + 1][j])
+    assert common_subsequence(a, b) == lengths[-1][-1]
+    one, other = " ".join(a).split(" "), " ".join(b).split(" ")
+    expected = 1 - 2 * common_subsequence(one, other) / (len(one) + len(other))
+    assert edit_distance(" ".join(a), " ".join(b)) == round(expected, 4)
+
+
+HALF_BLANK = ["\n".join(f"line {at}{word}\n" for at in range(3_000)) for word in ("", " more")]
+SCRAMBLED = [" ".join(f"{at * step % 40_009}" for at in range(33_000)) for step in (1, 7)]
+SHORT_WORDS = [" ".join("ab"[at % 2] for at in range(1_000_000)), " ".join("bc"[at % 2] for at in range(199))]
+
+
+@pytest.mark.parametrize("texts", [HALF_BLANK, SCRAMBLED, SHORT_WORDS])
+def test_the_longest_texts_are_measured_in_a_moment(texts: list[str]) -> None:
+    start = process_time()
+    assert 0 < edit_distance(*texts) < 1
+    assert process_time() - start < 2.0
 
 
 def test_spans_count_code_points_and_name_the_message_of_a_chat():
