@@ -40,7 +40,7 @@ SOURCES = [
 CURATORS = {
     *("question_check", "questions_check", "words_check", "parts_check", "answer_module", "assignment_release"),
     *("attributes_read", "_attribute", "attributes_change", "profile_attributes"),
-    *("user_invite", "_email_checked", "membership_remove", "service_token_revoke"),
+    *("user_invite", "_email_checked", "membership_remove", "annotator_pause", "service_token_revoke"),
 }
 # Sentences of Django, which come in the language of the request.
 DJANGOS = "' '.join(error.messages)"
