@@ -237,6 +237,37 @@ def test_an_answer_survives_closing_the_page_before_it_was_sent(
     assert Annotation.objects.count() == 1
 
 
+def test_an_answer_that_the_browser_cannot_store_is_sent_all_the_same(
+    open_page: Opener, place: Project, ben: User
+) -> None:
+    cast.comparisons(place, 3)
+    page = open_page(ben, PAGE)
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; }")
+    page.route("**/submit", lambda route: route.abort())
+    page.keyboard.press("6")
+    page.get_by_text("1 answer kept on this device, sending when back. Keep this page open").first.wait_for()
+    page.unroute("**/submit")
+    wait_saved(page, 1)
+    assert Annotation.objects.count() == 1
+
+
+TWO_TABS = """async () => {
+  const { Outbox } = await import("/static/js/outbox.js"), entry = (key) => ({ fields: { submit_key: key } });
+  const [one, other] = [new Outbox("winnow.outbox.0.none"), new Outbox("winnow.outbox.0.none")];
+  one.add(entry("first"));
+  const seen = Storage.prototype.getItem;
+  Storage.prototype.getItem = () => null; // What the one wrote has not come to the other yet.
+  other.add(entry("second"));
+  Storage.prototype.getItem = seen;
+  return one.all().map(({ fields }) => fields.submit_key);
+}"""
+
+
+def test_two_tabs_do_not_overwrite_what_the_other_has_not_sent(open_page: Opener, place: Project, ben: User) -> None:
+    page = open_page(ben, PAGE)
+    assert page.evaluate(TWO_TABS) == ["first", "second"]
+
+
 @pytest.mark.parametrize("status", [200, 302, 404, 413, 502])
 def test_what_a_proxy_says_settles_no_answer(
     open_page: Opener, place: Project, ben: User, status: int

@@ -68,7 +68,7 @@ def test_an_error_of_the_server_names_its_reference(open_page: Opener, place: Pr
 
 def test_what_is_refused_is_said_in_the_servers_sentence(open_page: Opener, place: Project, ben: User) -> None:
     page = with_one_waiting(open_page, ben, place)
-    assignment = page.evaluate("JSON.parse(Object.values(localStorage)[0])[0].assignment")
+    assignment = page.evaluate("JSON.parse(Object.values(localStorage)[0]).assignment")
     other = open_page(ben, f"{PAGE}?assignment={assignment}")
     other.keyboard.press("2")
     other.get_by_text("You have judged all").wait_for()

@@ -110,7 +110,7 @@ const sender = new Sender(outbox, token, {
 let waitsFor = "offline";
 function showWaiting(count, why, reference) {
   waitsFor = why;
-  const words = waitingWords(count, why, reference);
+  const words = [waitingWords(count, why, reference), outbox.memory.size && t("Keep this page open: the browser has no room to store it.")].filter(Boolean).join(". ");
   state(words, "warn ring");
   const isLast = "waits" in (item()?.dataset ?? {}), all = isLast ? `${words}. ${t("Nothing more to judge until the answers kept here are sent.")}` : words;
   const parts = [element("span", { class: "warn" }, all)];
@@ -224,6 +224,7 @@ function keepDraft() {
   const assignment = item().dataset.assignment, sent = form;
   drafting = setTimeout(() => { if (form === sent && !form.element.dataset.sent) drafts.set(assignment, formId(), form.fields()); }, DRAFT_MS);
 }
+addEventListener("beforeunload", (event) => { if (outbox.memory.size) event.preventDefault(); });
 addEventListener("pagehide", () => { if (form?.element && !form.element.dataset.sent && item()) drafts.set(item().dataset.assignment, formId(), form.fields()); });
 
 // A key pressed before anybody can have seen the next comparison was meant for the last one.

@@ -14,10 +14,14 @@ export const token = () => /(?:^|; )winnow_csrf=([^;]+)/.exec(document.cookie)?.
 
 // The names of a person's outboxes that hold something in this browser, one a project.
 export function outboxNames(person) {
+  return [...new Set(keysFrom(`winnow.outbox.${person}.`).map((key) => key.split(".").slice(0, 4).join(".")))];
+}
+
+function keysFrom(prefix) {
   try {
-    return Object.keys(localStorage).filter((name) => name.startsWith(`winnow.outbox.${person}.`));
+    return Object.keys(localStorage).filter((key) => key.startsWith(prefix));
   } catch {
-    return [];
+    return []; // storage is forbidden
   }
 }
 
@@ -31,37 +35,52 @@ export function waitingWords(count, why, reference = "") {
   return reference ? `${words} (${t("reference {reference}", { reference })})` : words;
 }
 
+function stored(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key));
+  } catch {
+    return null;
+  }
+}
+
+// A key an entry, so that two tabs never overwrite what the other has not sent yet.
 export class Outbox {
   constructor(name) {
     this.name = name;
-    this.memory = [];
+    this.memory = new Map(); // What storage did not take (full or forbidden): it lives as long as this page.
+    this.#takeOver();
   }
 
+  // Earlier versions kept one list for all, in which something may wait since before an upgrade.
+  #takeOver() {
+    const list = stored(this.name);
+    if (!list) return;
+    localStorage.removeItem(this.name);
+    for (const entry of list) this.add(entry);
+  }
+
+  // In the order in which they were given.
   all() {
-    try {
-      return JSON.parse(localStorage.getItem(this.name)) ?? [];
-    } catch {
-      return this.memory;
-    }
-  }
-
-  save(entries) {
-    this.memory = entries;
-    try {
-      if (entries.length) localStorage.setItem(this.name, JSON.stringify(entries));
-      else localStorage.removeItem(this.name);
-    } catch {
-      // Storage is full or forbidden: the answers live as long as this page.
-    }
+    return [...keysFrom(`${this.name}.`).map(stored).filter(Boolean), ...this.memory.values()].sort((one, other) => one.at - other.at);
   }
 
   add(entry) {
-    this.save([...this.all().filter((kept) => kept.fields.submit_key !== entry.fields.submit_key), entry]);
+    const key = this.#key(entry), kept = { ...entry, at: Date.now() };
+    try {
+      localStorage.setItem(key, JSON.stringify(kept));
+    } catch {
+      this.memory.set(key, kept);
+    }
   }
 
   remove(entry) {
-    this.save(this.all().filter((kept) => kept.fields.submit_key !== entry.fields.submit_key));
+    this.memory.delete(this.#key(entry));
+    try {
+      localStorage.removeItem(this.#key(entry));
+    } catch { /* forbidden: nothing is there */ }
   }
+
+  #key(entry) { return `${this.name}.${entry.fields.submit_key}`; }
 }
 
 export class Sender {
