@@ -288,6 +288,9 @@ def test_an_answer_of_another_account_is_not_taken(client: Client, place: Projec
     reply = send(client, item, "2", person=str(ben.pk + 1))
     assert (reply.status_code, Annotation.objects.count()) == (401, 0)
     assert "another account" in reply.json()["error"]
+    assert client.get(f"/p/ours/annotate/next?person={ben.pk + 1}", headers=JSON).status_code == 401
+    lease = {"leases": f"{item['id']}:{item['token']}", "person": str(ben.pk + 1)}
+    assert client.post("/p/ours/annotate/heartbeat", lease, headers=JSON).status_code == 401
     assert send(client, item, "2", person=str(ben.pk)).status_code == 201
 
 

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from annotation.feedback.templates import TEMPLATES
-from annotation.models import Annotation, Project, User
+from annotation.models import Annotation, Assignment, Project, User
 from tests import cast
 from tests.webapp.conftest import Opener
 from tests.webapp.lending import comparison_of, lend, project_with
@@ -278,13 +278,14 @@ def test_marks_without_a_category_are_not_done_after_a_reload(open_page: Opener)
     assert Annotation.objects.count() == 0
 
 
-def test_a_refused_answer_comes_back_as_it_was(open_page: Opener) -> None:
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_refused_answer_comes_back_as_it_was(open_page: Opener, status: int) -> None:
     """The server's word against the page's: what it does not take is a draft again."""
     case = CASES["listwise"]
     page, ben, place = opened(open_page, case)
     lend(ben, comparison_of(place, ["What else?"], FIVE[:3]))
     first = page.locator("[data-item]").get_attribute("data-assignment")
-    refusal = {"status": 400, "json": {"error": "That does not fit."}}
+    refusal = {"status": status, "json": {"error": "That does not fit."}}
     page.route("**/submit", lambda route: route.fulfill(**refusal))
     for key in case.keys:
         page.keyboard.press(key)
@@ -373,6 +374,19 @@ def test_a_correction_begins_with_the_answer_that_it_replaces(open_page: Opener,
     page.keyboard.press("Enter")
     page.get_by_text("Nothing was changed, so your answer stands as it was.").wait_for()
     assert Annotation.objects.get(assignment__isnull=False).pk == first.pk, "the form gave the same answer back"
+
+
+def test_a_page_left_open_takes_no_comparison_from_whoever_signed_in_since(open_page: Opener) -> None:
+    page, _, place = opened(open_page, CASES["pairwise"])
+    cy = cast.person("Cy", place, "annotator")
+    other = open_page(cy, "/account/")
+    page.context.clear_cookies()
+    page.context.add_cookies(other.context.cookies())
+    cast.comparison(place, "For whom?", "One.", "Another.")
+    page.route("**/submit", lambda route: route.fulfill(status=201, json={"annotation_id": 1, "replay": False, "late": False}))
+    page.keyboard.press("6")
+    page.get_by_text("Somebody else is signed in here now.").first.wait_for()
+    assert not Assignment.objects.filter(participation__annotator=cy).exists()
 
 
 def test_answers_wait_for_their_own_account(open_page: Opener) -> None:

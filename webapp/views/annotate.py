@@ -103,8 +103,12 @@ def annotate(request: Request, slug: str) -> HttpResponse:
 
 
 def annotate_next(request: Request, slug: str) -> HttpResponse:
-    """The next assignment that the page does not hold yet (`?have=ID,ID`), or one held again (`?assignment=ID`)."""
+    """The next assignment that the page does not hold yet (`?have=ID,ID`), or one held again (`?assignment=ID`).
+
+    With `?person=ID` for that account only: a page left open hands out nothing to whoever signed in since.
+    """
     project, user = request.project, request.user
+    _persons_page(request, request.GET.get("person", ""))
     if again := request.GET.get("assignment", ""):
         wanted = [_integer("assignment", again)]
     else:
@@ -186,8 +190,9 @@ def annotate_flag(request: Request, slug: str, assignment: int) -> HttpResponse:
 
 def annotate_heartbeat(request: Request, slug: str) -> HttpResponse:
     """Renew leases given as `ID:TOKEN,ID:TOKEN`; the reply names those that still hold."""
-    leases = []
-    for pair in filter(None, _fields(request).get("leases", "").split(",")):
+    fields, leases = _fields(request), []
+    _persons_page(request, fields.get("person", ""))
+    for pair in filter(None, fields.get("leases", "").split(",")):
         id_, _, token = pair.partition(":")
         leases.append((_integer("lease", id_), _integer("token", token)))
     held = assignment_heartbeat(
@@ -260,6 +265,13 @@ def _same_person(request: Request, fields: dict[str, str]) -> None:
     if fields.get("person", "") not in {"", str(request.user.pk)}:
         raise SomebodyElse(
             gettext_noop("This answer is another account’s. It stays in this browser until that account signs in again.")
+        )
+
+
+def _persons_page(request: Request, person: str) -> None:
+    if person not in {"", str(request.user.pk)}:
+        raise SomebodyElse(
+            gettext_noop("This page is another account’s. Sign in again as that account, or load the page anew.")
         )
 
 

@@ -7,7 +7,7 @@ import { AnswerForm, load } from "./form.js";
 import { Keys, formKey, latin, openSheet, toSentence, typing } from "./keys.js";
 import { recall, unplayedWords } from "./media.js";
 import { Measure } from "./measure.js";
-import { Outbox, PATIENCE_MS, Sender, post, sentence, token, waitingWords } from "./outbox.js";
+import { GIVEN_BACK, Outbox, PATIENCE_MS, Sender, post, sentence, token, waitingWords } from "./outbox.js";
 import { make as element, t, tn } from "./words.js";
 
 const body = document.body;
@@ -94,11 +94,12 @@ const sender = new Sender(outbox, token, {
   },
   refused(entry, why, status) {
     // What does not fit is not lost: it is back when this comparison comes again, and that is soon, since nobody else has it.
-    if (status === 400 || status === 422) {
+    const isBack = GIVEN_BACK.has(status), words = isBack ? t("Not saved: {answer}. {why}", { answer: entry.word, why }) : why;
+    if (isBack) {
       drafts.set(entry.assignment, entry.fields.form, entry.fields);
       settled.note(entry.assignment, false);
     }
-    toast([element("span", { class: "warn" }, why)], why, 20_000, true);
+    toast([element("span", { class: "warn" }, words)], words, 20_000, true);
   },
   waiting: showWaiting,
   idle() {
@@ -107,6 +108,8 @@ const sender = new Sender(outbox, token, {
   },
 });
 
+const signIn = () => element("a", { class: "btn quiet", href: body.dataset.page }, t("Sign in"));
+
 let waitsFor = "offline";
 function showWaiting(count, why, reference) {
   waitsFor = why;
@@ -114,7 +117,7 @@ function showWaiting(count, why, reference) {
   state(words, "warn ring");
   const isLast = "waits" in (item()?.dataset ?? {}), all = isLast ? `${words}. ${t("Nothing more to judge until the answers kept here are sent.")}` : words;
   const parts = [element("span", { class: "warn" }, all)];
-  if (why === "signed-out") parts.push(element("a", { class: "btn quiet", href: body.dataset.page }, t("Sign in")));
+  if (why === "signed-out") parts.push(signIn());
   else {
     const again = element("button", { class: "btn quiet", type: "button" }, t("Try now"));
     again.onclick = () => sender.flush();
@@ -146,7 +149,7 @@ function opinionWords(opinion) {
 // --- the loop ---
 
 async function fetchItem(query) {
-  const reply = await fetch(`${body.dataset.next}?${query}`, { headers: { Accept: "text/html", "HX-Request": "true" }, credentials: "same-origin", redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS) });
+  const reply = await fetch(`${body.dataset.next}?person=${body.dataset.person}&${query}`, { headers: { Accept: "text/html", "HX-Request": "true" }, credentials: "same-origin", redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS) });
   if (reply.status === 204) return null;
   if (!reply.ok) throw Object.assign(new Error(`next answered ${reply.status}`), { status: reply.status });
   const parsed = new DOMParser().parseFromString(await reply.text(), "text/html");
@@ -159,7 +162,7 @@ function known() {
 }
 
 // Look some ahead, so that a lost network does not stop anybody at once; one request at a time.
-let isUnreachable = false, waiting = [];
+let trouble = "", waiting = []; // trouble: why none came; nothing where the server has none
 const arrived = () => { for (const go of waiting.splice(0)) go(); };
 function lookAhead() {
   fetching ??= (async () => {
@@ -167,14 +170,19 @@ function lookAhead() {
       const have = known();
       if (have.length > AHEAD) return;
       const next = await fetchItem(`have=${have.join(",")}`);
-      isUnreachable = false;
+      trouble = "";
       if (!next || known().includes(next.dataset.assignment)) return;
       held.push(next);
       arrived();
     }
-  })().catch((error) => { isUnreachable = error instanceof TypeError || error.name === "TimeoutError" || error.status >= 500; })
+  })().catch((error) => { trouble = troubleOf(error); })
     .finally(() => { fetching = null; arrived(); });
   return fetching;
+}
+
+function troubleOf(error) {
+  if (error.status === 401) return "signed-out";
+  return error instanceof TypeError || error.name === "TimeoutError" || error.status >= 500 ? "offline" : "";
 }
 
 // Until one is held or none comes, not until all are that may be.
@@ -248,13 +256,14 @@ async function toNext() {
     return rest();
   }
   await sender.flush();
-  if (!outbox.all().length && !isUnreachable) return location.assign(body.dataset.page + (lastSaved ? `?saved=${lastSaved.annotation}` : ""));
+  if (!outbox.all().length && !trouble) return location.assign(body.dataset.page + (lastSaved ? `?saved=${lastSaved.annotation}` : ""));
   // This one is sent; it stands here until the connection is back, and takes no other answer meanwhile.
   item().dataset.waits = "";
   for (const part of item().querySelectorAll("[data-row]:not(.docked), [data-block], .docked :is(.scale, .reasons, .outcome), button.primary")) part.inert = true;
   if (outbox.all().length) return showWaiting(outbox.all().length, waitsFor);
-  const words = t("There is no connection; the next comparison comes when it is back.");
-  toast([element("span", { class: "warn" }, words)], words, 0);
+  const isElse = trouble === "signed-out";
+  const words = isElse ? t("Somebody else is signed in here now. Sign in again as yourself to go on.") : t("There is no connection; the next comparison comes when it is back.");
+  toast([element("span", { class: "warn" }, words), ...(isElse ? [signIn()] : [])], words, 0);
   setTimeout(() => { if (form?.element?.dataset.sent) goOn(); }, AGAIN_MS);
 }
 
@@ -574,7 +583,7 @@ function menuKey(menu, key, event) {
 // Which of them are this person's still; null where nobody says.
 async function beat() {
   const leases = [item(), ...held].map((x) => `${x.dataset.assignment}:${x.dataset.token}`).join(",");
-  const reply = await post(body.dataset.heartbeat, { leases }, token()).catch(() => null);
+  const reply = await post(body.dataset.heartbeat, { leases, person: body.dataset.person }, token()).catch(() => null);
   if (!reply?.ok) return null;
   const { held: alive } = await reply.json();
   held = held.filter((x) => alive.includes(Number(x.dataset.assignment)));

@@ -2,7 +2,7 @@
 // shown. One sender for each project in which this person has answered here.
 
 import { Drafts } from "./drafts.js";
-import { Outbox, Sender, outboxNames, token, waitingWords } from "./outbox.js";
+import { GIVEN_BACK, Outbox, Sender, outboxNames, token, waitingWords } from "./outbox.js";
 import { make, t, tn } from "./words.js";
 
 const note = document.querySelector("[data-outbox]");
@@ -22,7 +22,7 @@ const senders = outboxes.map((outbox) => new Sender(outbox, token, {
   // As on the annotation page: what does not fit is back when its comparison comes again.
   refused(entry, why, status) {
     held = null;
-    if (status === 400 || status === 422) draftsOf(outbox).set(entry.assignment, entry.fields.form, entry.fields);
+    if (GIVEN_BACK.has(status)) draftsOf(outbox).set(entry.assignment, entry.fields.form, entry.fields);
     refusals.push([entry.word, why]);
     draw();
   },

@@ -6,6 +6,9 @@ import { t, tn } from "./words.js";
 // Refused for good, where the reply is the app's own.
 const REFUSALS = new Set([400, 404, 409, 422]);
 
+// Of these nothing is kept on the server: the answer goes back to the page that shows its comparison again.
+export const GIVEN_BACK = new Set([400, 404, 422]);
+
 // A request that nobody answers is as good as no network: what waits for it goes on, and it is sent again.
 export const PATIENCE_MS = 20_000;
 
