@@ -92,6 +92,37 @@ def test_undo_brings_the_comparison_back(open_page: Opener, place: Project, ben:
     ]
 
 
+def test_undo_goes_on_where_the_comparison_set_aside_is_lost(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 4)
+    page = open_page(ben, PAGE)
+    first = answer_by_key(page, "1")
+    wait_saved(page, 1)
+    page.route(f"**/next?*assignment={shown(page)}", lambda route: route.fulfill(status=204))
+    page.keyboard.press("z")
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment === id", arg=first)
+    page.locator("#stage:not([data-rests])").wait_for()
+    page.keyboard.press("5")
+    answer_by_key(page, "Enter")
+    answer_by_key(page, "6")
+    wait_saved(page, 2)
+
+
+def test_what_cannot_be_shown_leaves_a_way_on(open_page: Opener, place: Project, ben: User) -> None:
+    cast.comparisons(place, 4)
+    page = open_page(ben, PAGE)
+    first = shown(page)
+    page.evaluate("""() => { document.getElementById("stage").replaceChildren = function (...next) {
+      delete this.replaceChildren;
+      throw new Error("This one cannot be drawn.");
+    }; }""")
+    page.keyboard.press("5")
+    page.get_by_role("link", name="Load this page anew").click()
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment !== id", arg=first)
+    page.locator("body[data-ready]").wait_for()
+    answer_by_key(page, "6")
+    wait_saved(page, 2)
+
+
 def test_answers_given_offline_are_sent_when_the_connection_is_back(
     open_page: Opener, place: Project, ben: User
 ) -> None:

@@ -156,6 +156,9 @@ async function fetchItem(query) {
   return document.adoptNode(parsed.querySelector("[data-item]"));
 }
 
+// One that this person holds; null where they do not any more, or nobody says.
+const fetchAgain = (assignment) => fetchItem(`assignment=${assignment}`).catch(() => null);
+
 function known() {
   const ids = [item()?.dataset.assignment, ...held.map((x) => x.dataset.assignment), ...outbox.all().map((x) => x.assignment)];
   return [...new Set(ids.filter(Boolean))];
@@ -192,6 +195,16 @@ function lookOnce() {
 }
 
 async function place(next) {
+  try {
+    await show(next);
+  } catch (error) {
+    console.warn(error);
+    const words = t("The next comparison could not be shown.");
+    toast([element("span", { class: "warn" }, words), element("a", { class: "btn quiet", href: body.dataset.page }, t("Load this page anew"))], words, 0);
+  }
+}
+
+async function show(next) {
   await load(next);
   differences.supported && differences.hide();
   body.classList.remove("differs", "marking");
@@ -316,8 +329,7 @@ function submit() {
   lastSaved = null; // Undo means this one, also while it is on its way.
   sending = sender.flush();
   advancing = setTimeout(async () => {
-    await goOn();
-    if (!isUndoWanted) advancing = 0;
+    await goOn().finally(() => { if (!isUndoWanted) advancing = 0; });
     await sending;
     if (isUndoWanted) return undoLast();
     if (lastSaved && !stage.querySelector("[data-toast-slot]")?.childElementCount) offerUndo();
@@ -365,13 +377,16 @@ async function undo() {
     return toast([element("span", {}, gone)], gone, 10_000);
   }
   settled.note(String(assignment), false);
-  const again = await fetchItem(`assignment=${assignment}`);
+  if (fields) drafts.set(String(assignment), fields.form, fields);
+  const again = await fetchAgain(assignment);
+  // It comes by itself once the server can be reached.
+  if (!again) return toast([element("span", {}, t("Undone: {answer}", { answer: word }))], t("Undone: {answer}", { answer: word }), 10_000);
   const now = item()?.dataset.assignment;
   if (now && now !== String(assignment)) {
     drafts.set(now, formId(), form.fields());
-    held.unshift(await fetchItem(`assignment=${now}`));
+    const aside = await fetchAgain(now);
+    if (aside) held.unshift(aside); // else its lease is over, and somebody else has it
   }
-  if (fields) drafts.set(String(assignment), fields.form, fields);
   await place(again);
   rest();
   if (opinion) measure.use("opinion_seen");
