@@ -282,6 +282,23 @@ def test_an_answer_that_the_browser_cannot_store_is_sent_all_the_same(
     assert Annotation.objects.count() == 1
 
 
+def test_an_answer_at_which_the_server_fails_holds_back_no_other(
+    open_page: Opener, place: Project, ben: User
+) -> None:
+    cast.comparisons(place, 5)
+    page = open_page(ben, PAGE)
+    failing = shown(page)
+    broken = {"status": 500, "json": {"error": "Something broke.", "reference": "12ab34cd"}}
+    page.route(f"**/{failing}/submit", lambda route: route.fulfill(**broken))
+    for key in ("6", "5", "3"):
+        answer_by_key(page, key)
+    wait_saved(page, 2)
+    page.locator("[data-saved-state]", has_text="1 answer kept on this device, trying again").wait_for()
+    page.unroute(f"**/{failing}/submit")
+    wait_saved(page, 3)
+    assert Annotation.objects.filter(assignment_id=failing).count() == 1
+
+
 TWO_TABS = """async () => {
   const { Outbox } = await import("/static/js/outbox.js"), entry = (key) => ({ fields: { submit_key: key } });
   const [one, other] = [new Outbox("winnow.outbox.0.none"), new Outbox("winnow.outbox.0.none")];

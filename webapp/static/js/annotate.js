@@ -110,17 +110,19 @@ const sender = new Sender(outbox, token, {
 
 const signIn = () => element("a", { class: "btn quiet", href: body.dataset.page }, t("Sign in"));
 
-let waitsFor = "offline";
+let waitsFor = ["offline"];
 function showWaiting(count, why, reference) {
-  waitsFor = why;
+  waitsFor = [why, reference];
   const words = [waitingWords(count, why, reference), outbox.memory.size && t("Keep this page open: the browser has no room to store it.")].filter(Boolean).join(". ");
   state(words, "warn ring");
   const isLast = "waits" in (item()?.dataset ?? {}), all = isLast ? `${words}. ${t("Nothing more to judge until the answers kept here are sent.")}` : words;
+  // What was saved meanwhile can be undone; of the one that is tried again the label speaks.
+  if (!isLast && lastSaved && stage.querySelector("[data-undo-button]")) return;
   const parts = [element("span", { class: "warn" }, all)];
   if (why === "signed-out") parts.push(signIn());
   else {
     const again = element("button", { class: "btn quiet", type: "button" }, t("Try now"));
-    again.onclick = () => sender.flush();
+    again.onclick = () => sender.flush(true);
     parts.push(again);
   }
   toast(parts, all, 0, true);
@@ -273,7 +275,7 @@ async function toNext() {
   // This one is sent; it stands here until the connection is back, and takes no other answer meanwhile.
   item().dataset.waits = "";
   for (const part of item().querySelectorAll("[data-row]:not(.docked), [data-block], .docked :is(.scale, .reasons, .outcome), button.primary")) part.inert = true;
-  if (outbox.all().length) return showWaiting(outbox.all().length, waitsFor);
+  if (outbox.all().length) return showWaiting(outbox.all().length, ...waitsFor);
   const isElse = trouble === "signed-out";
   const words = isElse ? t("Somebody else is signed in here now. Sign in again as yourself to go on.") : t("There is no connection; the next comparison comes when it is back.");
   toast([element("span", { class: "warn" }, words), ...(isElse ? [signIn()] : [])], words, 0);

@@ -33,7 +33,7 @@ const senders = outboxes.map((outbox) => new Sender(outbox, token, {
   idle: draw,
 }));
 
-const flush = () => { for (const sender of senders) sender.flush(); };
+const flush = () => { for (const sender of senders) sender.flush(true); };
 const counted = (some) => some.reduce((sum, outbox) => sum + outbox.all().length, 0);
 
 function draw() {

@@ -86,54 +86,85 @@ export class Outbox {
   #key(entry) { return `${this.name}.${entry.fields.submit_key}`; }
 }
 
+const pause = (failures) => Math.min(30_000, 1000 * 2 ** Math.min(failures - 1, 5));
+
+// Sends in their order. One at which the server fails rests and is tried again later, and those behind it go on; without
+// network or session all wait.
 export class Sender {
   // `on` has saved(entry, reply), refused(entry, sentence, status), waiting(count, why, reference) and idle().
   constructor(outbox, token, on) {
-    Object.assign(this, { outbox, token, on, busy: null, failures: 0, timer: 0 });
-    addEventListener("online", () => this.flush());
+    Object.assign(this, { outbox, token, on, busy: null, failures: 0, rests: new Map(), held: [], timer: 0 });
+    addEventListener("online", () => this.flush(true));
   }
 
-  flush() {
+  // `isNow`: also what rests.
+  flush(isNow = false) {
     clearTimeout(this.timer);
+    if (isNow) this.rests.clear();
     this.busy ??= this.#sendAll().finally(() => { this.busy = null; });
     return this.busy;
   }
 
   async #sendAll() {
-    for (let next = this.outbox.all()[0]; next; next = this.outbox.all()[0]) {
-      if (!(await this.#send(next))) return;
+    const tried = new Set();
+    let goesOn = true;
+    for (let next = this.#next(tried); goesOn && next; next = this.#next(tried)) {
+      tried.add(next.fields.submit_key);
+      goesOn = await this.#send(next);
     }
-    this.on.idle();
+    const left = this.outbox.all();
+    if (!left.length) return this.on.idle();
+    const ends = left.map(({ fields }) => this.rests.get(fields.submit_key)?.until ?? 0);
+    const milliseconds = goesOn ? Math.max(1000, Math.min(...ends) - Date.now()) : pause(this.failures);
+    this.timer = setTimeout(() => this.flush(), milliseconds);
+    this.on.waiting(left.length, ...this.held);
   }
 
-  // True when this entry is settled, one way or the other.
+  #next(tried) {
+    return this.outbox.all().find(({ fields: { submit_key: key } }) => !tried.has(key) && !(this.rests.get(key)?.until > Date.now()));
+  }
+
+  // Whether those behind this one may go on.
   async #send(entry) {
     let reply;
     try {
       reply = await post(entry.url, entry.fields, this.token());
-    } catch {
-      return this.#later("offline");
+    } catch (error) {
+      if (error.name === "TimeoutError") this.#rest(entry); // It may be this one that takes too long: the next round begins behind it.
+      return this.#stop("offline");
     }
     // Only what the app itself says settles an answer: a proxy, a portal or a redirect speaks for nobody.
     const body = await reply.json().catch(() => null);
     if (reply.ok && body?.annotation_id) {
-      this.failures = 0;
-      this.outbox.remove(entry);
+      this.#settle(entry);
       this.on.saved(entry, body);
       return true;
     }
     if (REFUSALS.has(reply.status) && typeof body?.error === "string") {
-      this.outbox.remove(entry);
+      this.#settle(entry);
       this.on.refused(entry, body.error, reply.status);
       return true;
     }
-    return this.#later(reply.status === 401 ? "signed-out" : "server", typeof body?.reference === "string" ? body.reference : "");
+    if (reply.status === 401) return this.#stop("signed-out");
+    this.held = ["server", typeof body?.reference === "string" ? body.reference : ""];
+    return this.#rest(entry);
   }
 
-  #later(why, reference = "") {
+  #settle(entry) {
+    this.failures = 0;
+    this.rests.delete(entry.fields.submit_key);
+    this.outbox.remove(entry);
+  }
+
+  #rest(entry) {
+    const failures = (this.rests.get(entry.fields.submit_key)?.failures ?? 0) + 1;
+    this.rests.set(entry.fields.submit_key, { failures, until: Date.now() + pause(failures) });
+    return true;
+  }
+
+  #stop(why) {
     this.failures += 1;
-    this.timer = setTimeout(() => this.flush(), Math.min(30_000, 1000 * 2 ** Math.min(this.failures - 1, 5)));
-    this.on.waiting(this.outbox.all().length, why, reference);
+    this.held = [why];
     return false;
   }
 }
