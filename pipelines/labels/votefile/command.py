@@ -21,7 +21,7 @@ from pipelines.labels.votefile.choosing import Choice, Trial, choose, split_coun
 from pipelines.labels.votefile.measures import gold_measures
 from pipelines.labels.votefile.page import page_html
 from pipelines.labels.votefile.reading import GOLD_COLUMNS, Ballot, ballot_read, column_map, gold_read
-from pipelines.labels.votefile.writing import folder_write
+from pipelines.labels.votefile.writing import FILES, folder_write
 from pipelines.labels.votes import IntArray
 
 AUTO = "auto"
@@ -120,6 +120,10 @@ def _check(options: argparse.Namespace, columns: dict[str, str]) -> None:
         raise InputRefused("--map names gold columns and there is no --gold file.")
     if options.out.exists() and not options.out.is_dir():
         raise InputRefused(f"{options.out} is there and is no folder; name another --out.")
+    for given in (options.votes, options.gold):
+        for answer_file in (options.out / name for name in FILES):
+            if given is not None and given.exists() and answer_file.exists() and given.samefile(answer_file):
+                raise InputRefused(f"The answer would replace {given}, which is to be read; name another --out.")
 
 
 def _method(name: str) -> str:

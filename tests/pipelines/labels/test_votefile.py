@@ -386,6 +386,19 @@ def test_broken_gzip_and_bad_gold_are_refused(tmp_path, capsys) -> None:
     assert capsys.readouterr().err.startswith("Gold line 1: `label` must be first, tie or second")
 
 
+@pytest.mark.parametrize("option", ["votes", "--gold"])
+def test_an_answer_never_replaces_what_it_is_made_of(tmp_path, capsys, option) -> None:
+    votes = written(tmp_path / ("items.jsonl" if option == "votes" else "votes.jsonl"), label_rows())
+    gold = written(tmp_path / ("gold.jsonl" if option == "votes" else "items.jsonl"), [{"item": "i0", "label": "x"}])
+    before = votes.read_bytes(), gold.read_bytes()
+    out = tmp_path / "link"
+    out.symlink_to(tmp_path)
+    assert run(votes, "--gold", gold, "--method", "majority", "--out", out) == 2
+    assert "name another --out" in capsys.readouterr().err
+    assert (votes.read_bytes(), gold.read_bytes()) == before
+    assert not (tmp_path / "report.json").exists()
+
+
 def test_a_second_run_replaces_the_files_and_nothing_else(tmp_path) -> None:
     votes = written(tmp_path / "votes.jsonl", label_rows())
     out = tmp_path / "out"
