@@ -123,7 +123,9 @@ def _check(options: argparse.Namespace, columns: dict[str, str]) -> None:
     for given in (options.votes, options.gold):
         for answer_file in (options.out / name for name in FILES):
             if given is not None and given.exists() and answer_file.exists() and given.samefile(answer_file):
-                raise InputRefused(f"The answer would replace {given}, which is to be read; name another --out.")
+                raise InputRefused(
+                    f"The answer would replace {given}, which is to be read; name another --out."
+                )
 
 
 def _method(name: str) -> str:

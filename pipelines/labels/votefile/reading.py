@@ -154,6 +154,9 @@ def gold_read(path: Path, columns: Mapping[str, str], ballot: Ballot) -> tuple[I
         if not _is_name(item) or label is None:
             faults.add(number, "needs `item` (a text or a number) and `label`")
             continue
+        if (detail := _label_fault(label)) is not None:
+            faults.add(number, detail)
+            continue
         if ballot.graded is not None and label not in names:
             faults.add(number, f"`label` must be first, tie or second; got {_short(label)}")
             continue

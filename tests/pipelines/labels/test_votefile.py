@@ -386,10 +386,21 @@ def test_broken_gzip_and_bad_gold_are_refused(tmp_path, capsys) -> None:
     assert capsys.readouterr().err.startswith("Gold line 1: `label` must be first, tie or second")
 
 
+@pytest.mark.parametrize("rows", [graded_rows(), label_rows()])
+@pytest.mark.parametrize("label", [[], {}, [1], ""])
+def test_a_gold_label_that_is_no_label_is_a_bad_line(tmp_path, capsys, rows, label) -> None:
+    votes = written(tmp_path / "votes.jsonl", rows)
+    gold = written(tmp_path / "gold.jsonl", [{"item": rows[0]["item"], "label": label}])
+    assert run(votes, "--gold", gold, "--out", tmp_path / "out") == 2
+    assert capsys.readouterr().err.startswith("Gold line 1: `label` must be a text, a number")
+
+
 @pytest.mark.parametrize("option", ["votes", "--gold"])
 def test_an_answer_never_replaces_what_it_is_made_of(tmp_path, capsys, option) -> None:
     votes = written(tmp_path / ("items.jsonl" if option == "votes" else "votes.jsonl"), label_rows())
-    gold = written(tmp_path / ("gold.jsonl" if option == "votes" else "items.jsonl"), [{"item": "i0", "label": "x"}])
+    gold = written(
+        tmp_path / ("gold.jsonl" if option == "votes" else "items.jsonl"), [{"item": "i0", "label": "x"}]
+    )
     before = votes.read_bytes(), gold.read_bytes()
     out = tmp_path / "link"
     out.symlink_to(tmp_path)
