@@ -108,15 +108,15 @@ PAIR_MODELS: dict[str, PairModel] = {
             "1",
             "Bradley and Terry 1952",
         ),
-        PairModel("davidson", "Davidson (ties)", "pipelines.labels.pairs:davidson", "1", "Davidson 1970"),
+        PairModel("davidson", "Davidson (ties)", "pipelines.labels.pairs:davidson", "2", "Davidson 1970"),
         PairModel(
-            "rao_kupper", "Rao-Kupper (ties)", "pipelines.labels.pairs:rao_kupper", "1", "Rao and Kupper 1967"
+            "rao_kupper", "Rao-Kupper (ties)", "pipelines.labels.pairs:rao_kupper", "2", "Rao and Kupper 1967"
         ),
         PairModel(
             "crowd_bt",
             "Crowd-BT",
             "pipelines.labels.pairs:crowd_bt",
-            "1",
+            "2",
             "Chen et al. 2013",
             takes_raters=True,
         ),

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.lapack import dpotri
 from scipy.sparse import csgraph
-from scipy.special import expit, log_expit, xlogy
+from scipy.special import expit, log_expit, logit, xlogy
 
 from pipelines.labels.errors import LabelError, NoVotes, VotesMalformed
 from pipelines.labels.votes import BoolArray, FloatArray, IntArray
@@ -36,6 +36,15 @@ class ScoresDiverged(LabelError):
         self.steps, self.gradient = steps, gradient
         super().__init__(
             f"Scores did not settle in {steps} steps (largest slope {gradient:.2g}). Give a prior of virtual wins."
+        )
+
+
+class ScoresUndetermined(LabelError):
+    """The likelihood is flat in some direction, to the last digit."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The votes leave some scores or the readiness to tie undetermined. Give a prior of virtual wins."
         )
 
 
@@ -97,10 +106,12 @@ class PairScores:
         scores, standard_errors: (n,) higher is better; the error from the inverse information.
         tie: log nu (Davidson, Crowd-BT), log theta (Rao-Kupper), -inf or 0 without ties; NaN for plain.
         component: (n,) scores compare only within one number.
-        virtual_wins: wins and losses against a dummy added to each completion; above 0 where some completion
-            never lost or never won against the rest, whose maximum is infinite.
+        virtual_wins: wins and losses against a dummy added to each completion, and as much to `tie`; above 0 where
+            a maximum would be infinite: some completion never lost or never won against the rest, or wider gaps
+            with readier ties fit ever better. Crowd-BT's scores have a prior of their own; there it is on `tie` alone.
         log_likelihood: at the scores, without priors.
         reliability: (W,) Crowd-BT's chance that a rater votes the right way round; None otherwise.
+        reliability_interval: (W, 2) 95 % interval of it, from the curvature in its logit where the scores are given.
     """
 
     method: str
@@ -111,6 +122,7 @@ class PairScores:
     virtual_wins: float
     log_likelihood: float
     reliability: FloatArray | None = None
+    reliability_interval: FloatArray | None = None
     objective: float = float("nan")
 
     def outcomes(self, first: IntArray, second: IntArray) -> FloatArray:
@@ -185,7 +197,8 @@ def crowd_bt(
 
     Returns:
         `PairScores` with `reliability`: 0.5 is noise, below it an inverter. Every reliability starts above 0.5, which
-        keeps the mirrored solution away. Ties follow Davidson and say nothing about raters.
+        keeps the mirrored solution away. Ties follow Davidson and say nothing about raters; where nothing but ties
+        arrived, their readiness would be infinite and has 0.1 virtual wins and losses.
 
     Source: Chen et al. (Crowd-BT) 2013; ties are ours.
     """
@@ -197,7 +210,9 @@ def crowd_bt(
     decided = outcome != 2
     votes = np.bincount(rater, weights=decided, minlength=n_raters)
     reliability = np.full(n_raters, alpha / (alpha + beta))
-    problem = _Newton("davidson" if (~decided).any() else "bradley_terry", n, score_precision)
+    virtual = 0.0 if decided.any() else VIRTUAL_WINS
+    method = "davidson" if (~decided).any() else "bradley_terry"
+    problem = _Newton(method, n, score_precision, virtual_ties=virtual)
     point = problem.start(table, float((~decided).mean()))
     for _ in range(EM_ROUNDS):
         chance = expit(point[winner] - point[loser])
@@ -226,18 +241,29 @@ def crowd_bt(
         - float(xlogy(alpha - 1, reliability).sum() + xlogy(beta - 1, 1 - reliability).sum())
     )
     hessian = problem.parts(point, both)[1]
-    errors = problem.standard_errors(hessian)
     return PairScores(
         "crowd_bt",
         point[:n],
-        errors,
+        problem.standard_errors(hessian),
         tie,
-        np.zeros(n, dtype=np.int64),
-        0.0,
+        connections(table)[0],
+        virtual,
         likelihood,
         reliability,
+        _reliability_interval(reliability, expit(gap[decided]), rater[decided], reliability_prior),
         objective,
     )
+
+
+def _reliability_interval(
+    reliability: FloatArray, chance: FloatArray, rater: IntArray, prior: tuple[float, float]
+) -> FloatArray:
+    """(W, 2) from the curvature at the mode; `chance` (m,) that the winner of each decided vote is the better one."""
+    told = reliability[rater] * chance + (1 - reliability[rater]) * (1 - chance)
+    prior_curvature = (prior[0] - 1) / reliability**2 + (prior[1] - 1) / (1 - reliability) ** 2
+    curvature = np.bincount(rater, ((2 * chance - 1) / told) ** 2, reliability.size) + prior_curvature
+    error = 1 / (np.sqrt(curvature) * reliability * (1 - reliability))
+    return np.asarray(expit(logit(reliability)[:, None] + 1.96 * error[:, None] * np.array([-1.0, 1.0])))
 
 
 def connections(table: PairTable) -> tuple[IntArray, BoolArray]:
@@ -258,12 +284,41 @@ def connections(table: PairTable) -> tuple[IntArray, BoolArray]:
     return weak.astype(np.int64), finite
 
 
+def ties_run_off(table: PairTable) -> bool:
+    """Whether readier ties and wider gaps, together, fit ever better, so that neither has a finite maximum.
+
+    So it is where scores u exist with u_i >= u_j + 1 for each win of i over j and |u_i - u_j| <= 1 for each tie: those
+    and the readiness to tie can then grow without end, in Davidson's model as in Rao and Kupper's.
+    """
+    up, down, tied = (np.flatnonzero(counts) for counts in (table.wins_i, table.wins_j, table.ties))
+    if not tied.size:
+        return False
+    ahead = np.concatenate([table.i[up], table.j[down]])
+    behind = np.concatenate([table.j[up], table.i[down]])
+    wins = sparse.coo_array((np.ones(ahead.size), (ahead, behind)), shape=(table.n, table.n))
+    if csgraph.connected_components(wins.tocsr(), connection="strong")[0] < table.n:
+        return False  # a circle of wins
+    source = np.concatenate([ahead, table.i[tied], table.j[tied]])
+    target = np.concatenate([behind, table.j[tied], table.i[tied]])
+    cost = np.repeat([-1.0, 1.0], [ahead.size, 2 * tied.size])
+    # Bellman and Ford: such scores exist where paths of least cost do, that is without a circle of negative cost.
+    height = np.zeros(table.n)
+    for _ in range(table.n):
+        lower = height.copy()
+        np.minimum.at(lower, target, height[source] + cost)
+        if np.array_equal(lower, height):
+            return True
+        height = lower
+    return False
+
+
 def _fit(table: PairTable, method: str, virtual_wins: float | None) -> PairScores:
     component, finite = connections(table)
     if virtual_wins is None:
-        virtual_wins = 0.0 if finite.all() else VIRTUAL_WINS
+        virtual_wins = 0.0 if finite.all() and not ties_run_off(table) else VIRTUAL_WINS
     has_ties = bool(table.ties.any()) and method != "bradley_terry"
-    problem = _Newton(method if has_ties else "bradley_terry", table.n, 0.0, virtual_wins, component)
+    kind = method if has_ties else "bradley_terry"
+    problem = _Newton(kind, table.n, 0.0, virtual_wins, component, virtual_wins)
     votes = float((table.wins_i + table.wins_j + table.ties).sum())
     point = problem.start(table, float(table.ties.sum()) / votes)
     for _ in range(MAX_STEPS):
@@ -295,7 +350,9 @@ class _Newton:
         precision: float,
         virtual_wins: float = 0.0,
         component: IntArray | None = None,
+        virtual_ties: float = 0.0,
     ) -> None:
+        self.virtual_ties = virtual_ties
         self.method, self.n, self.precision, self.virtual = method, n, precision, virtual_wins
         self.component = component
         self.pin = _pin(component, virtual_wins)
@@ -310,7 +367,7 @@ class _Newton:
         scores: FloatArray = np.log((wins + 0.5) / (losses + 0.5))
         if self.method == "bradley_terry":
             return scores
-        ratio = tie_share / max(1 - tie_share, 1e-6)
+        ratio = tie_share / max(1 - tie_share, 1e-3)
         # At equal strength P(tie) is nu / (2 + nu), or (theta - 1) / (theta + 1).
         tie = np.log(2 * ratio) if self.method == "davidson" else np.log1p(2 * ratio)
         return np.append(scores, tie)
@@ -341,7 +398,8 @@ class _Newton:
 
     def value(self, point: FloatArray, table: PairTable) -> float:
         each = self.likelihood(point[table.i] - point[table.j], point[self.n :], table)
-        return float(each.sum()) + self._prior(point[: self.n])[0]
+        prior, _, _ = _logistic_prior(self.virtual_ties, point[self.n :])
+        return float(each.sum()) + self._prior(point[: self.n])[0] + prior
 
     def parts(self, point: FloatArray, table: PairTable) -> tuple[FloatArray, FloatArray]:
         """Gradient and minus the second derivative of the objective, only its upper half and made regular (`_pin`)."""
@@ -355,8 +413,9 @@ class _Newton:
         hessian[diagonal, diagonal] = np.bincount(i, curvature, n) + np.bincount(j, curvature, n)
         if point.size > n:
             tie_slope, tie_curvature, cross = terms[2:]
-            gradient = np.append(gradient, tie_slope.sum())
-            hessian[n, n] = tie_curvature.sum()
+            _, slope, bend = _logistic_prior(self.virtual_ties, point[n:])
+            gradient = np.append(gradient, tie_slope.sum() + slope)
+            hessian[n, n] = tie_curvature.sum() + bend[0]
             hessian[:n, n] = np.bincount(i, cross, n) - np.bincount(j, cross, n)
         _, prior_slope, prior_curvature = self._prior(point[:n])
         gradient[:n] += prior_slope
@@ -365,13 +424,19 @@ class _Newton:
         return gradient, hessian
 
     def _prior(self, scores: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        chance = expit(scores)
-        value = self.virtual * (log_expit(scores) + log_expit(-scores)) - self.precision / 2 * scores**2
-        slope = self.virtual * (1 - 2 * chance) - self.precision * scores
-        return float(value.sum()), slope, 2 * self.virtual * chance * (1 - chance) + self.precision
+        value, slope, bend = _logistic_prior(self.virtual, scores)
+        value -= self.precision / 2 * float(scores @ scores)
+        return value, slope - self.precision * scores, bend + self.precision
 
     def _inside(self, point: FloatArray) -> bool:
         return self.method != "rao_kupper" or bool(point[self.n] > 0)
+
+
+def _logistic_prior(virtual: float, values: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+    """Log-density, slopes and minus the curvatures of so many wins and losses of each value against 0."""
+    chance = expit(values)
+    value = virtual * float((log_expit(values) + log_expit(-values)).sum())
+    return value, virtual * (1 - 2 * chance), 2 * virtual * chance * (1 - chance)
 
 
 def _pin(component: IntArray | None, virtual_wins: float) -> FloatArray | float:
@@ -390,7 +455,10 @@ def _pin(component: IntArray | None, virtual_wins: float) -> FloatArray | float:
 def _factor(hessian: FloatArray) -> tuple[FloatArray, bool]:
     """Cholesky factor and that it is the lower one, of and in place of a matrix whose upper half is filled."""
     # LAPACK counts by column, for which our rows are columns: turned over, nothing is copied.
-    factor, lower = cho_factor(hessian.T, lower=True, overwrite_a=True, check_finite=False)
+    try:
+        factor, lower = cho_factor(hessian.T, lower=True, overwrite_a=True, check_finite=False)
+    except LinAlgError:
+        raise ScoresUndetermined from None
     return factor, lower
 
 

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import linprog
 from scipy.special import expit, log_expit
 
 from pipelines.labels.errors import NoVotes, VotesMalformed
@@ -20,6 +21,7 @@ Worst = tuple[int, Sequence[int]]
 GRADIENT_TOLERANCE = 1e-8
 MAX_STEPS = 100
 MAX_ALTERNATIVES = 100_000
+FLAT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class RankScores:
         scores, standard_errors: (n,) higher is better.
         ties: (D - 1,) log delta of ties of 2..D items; empty where nobody tied.
         component: (n,) scores compare only within one number.
-        virtual_wins: wins and losses against a dummy added to each item; above 0 where some item was always
-            placed before or after the rest, whose maximum is infinite.
+        virtual_wins: wins and losses against a dummy added to each item, and as much to log delta; above 0 where a
+            maximum would be infinite: some item was always placed before or after the rest, or ties of some size
+            fit ever better, or ever worse.
         covariance: (n, n) of the scores, from the curvature at the maximum (with virtual wins: of the posterior).
         log_likelihood: at the scores, without the virtual wins.
     """
@@ -91,9 +94,11 @@ def plackett_luce(
     _check([*rankings, *([[item]] for item, _ in worst)], [*rest, *(others for _, others in worst)], n)
     table = _beaten(rankings, rest, worst, n)
     component, finite = connections(table)
-    if virtual_wins is None:
-        virtual_wins = 0.0 if finite.all() else VIRTUAL_WINS
     choices = _Choices(rankings, rest, worst, n)
+    if virtual_wins is None:
+        # Most rankings show at a glance that they are finite; the others are few, where the sure way is short too.
+        sure = _finite_at_a_glance(rankings, rest, worst, component)
+        virtual_wins = VIRTUAL_WINS if not finite.all() or not (sure or choices.finite()) else 0.0
     point = np.zeros(n + choices.largest - 1)
     pin = np.zeros((point.size, point.size))
     if not virtual_wins:
@@ -181,6 +186,12 @@ class _Choices:
         self.chosen = self.features[np.array(chosen, dtype=np.int64)]
         self.observed = np.asarray(self.chosen.sum(axis=0)).ravel()
 
+    def finite(self) -> bool:
+        """Whether no direction exists in which no choice becomes less likely and some more: by linear programming."""
+        gain = self.chosen[self.stage] - self.features
+        found = linprog(-gain.sum(axis=0), A_ub=-gain, b_ub=np.zeros(gain.shape[0]), bounds=(-1, 1))
+        return bool(found.status == 0 and -found.fun < FLAT)
+
     def value(self, point: FloatArray, virtual: float) -> float:
         logits = self.features @ point
         top = np.maximum.reduceat(logits, self.starts)
@@ -204,6 +215,24 @@ class _Choices:
         return self.value(point, virtual), gradient, hessian
 
 
+def _finite_at_a_glance(
+    rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], worst: Sequence[Worst], component: IntArray
+) -> bool:
+    """Whether single choices alone hold every score, and those where ties were possible hold every size of tie."""
+    sizes = {len(group) for ranking in rankings for group in ranking}
+    largest = max(sizes, default=1)
+    if sizes != set(range(1, largest + 1)):
+        return largest == 1
+    single, held = _beaten(rankings, rest, worst, component.size, ties=False), False
+    for ranking, others in zip(rankings, rest, strict=True):
+        left = len(others) + sum(len(group) for group in ranking)
+        for group in ranking:
+            held = held or (len(group) == 1 and left >= max(largest, 2))
+            left -= len(group)
+    parts, finite = connections(single)
+    return bool((held or largest == 1) and finite.all() and parts.max() == component.max())
+
+
 def _check(rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], n: int) -> None:
     if len(rest) != len(rankings):
         raise VotesMalformed(f"{len(rankings)} rankings came with {len(rest)} lists of items left over")
@@ -222,9 +251,14 @@ def _check(rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], n: int) -
 
 
 def _beaten(
-    rankings: Sequence[Ranking], rest: Sequence[Sequence[int]], worst: Sequence[Worst], n: int
+    rankings: Sequence[Ranking],
+    rest: Sequence[Sequence[int]],
+    worst: Sequence[Worst],
+    n: int,
+    *,
+    ties: bool = True,
 ) -> PairTable:
-    """Which items came before which, neighbours in the ranking being enough for connections."""
+    """Which items came before which, ties left out if so asked, and which were tied with a neighbour."""
     wins: dict[tuple[int, int], list[float]] = {}
 
     def add(one: int, other: int, column: int) -> None:
@@ -235,6 +269,8 @@ def _beaten(
     for ranking, others in zip(rankings, rest, strict=True):
         groups = [*ranking, others] if others else list(ranking)
         for number, group in enumerate(groups):
+            if not ties and len(group) > 1:
+                continue
             for one, other in zip(group[:-1], group[1:], strict=True):
                 if number < len(ranking):
                     add(one, other, 2)

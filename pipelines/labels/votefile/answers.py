@@ -299,9 +299,14 @@ def _pairs(ballot: Ballot, method: str) -> Answer:
     }
     notes = []
     if scores.virtual_wins:
+        what = (
+            "the readiness to tie"
+            if scores.reliability is not None
+            else "some values, or the readiness to tie,"
+        )
         notes.append(
-            f"Some completions never won or never lost; each was given {scores.virtual_wins} wins and losses against an "
-            "average one."
+            f"By these votes alone {what} would be infinite; {scores.virtual_wins} virtual wins and as many losses against "
+            "an average one keep it finite."
         )
     return _with_outcomes(ballot, Answer(
         method, "", probabilities, None, None, None, None, None, raters, predict, {}, facts, notes,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from pipelines.labels import PAIR_MODELS
 from pipelines.labels.errors import NoVotes, VotesMalformed
@@ -134,6 +135,73 @@ def test_a_completion_that_always_wins_gets_a_finite_score_and_says_so() -> None
     assert found.virtual_wins == 0.1
     assert np.isfinite(found.scores).all()
     assert found.scores[0] == found.scores.max()
+
+
+def runs_off(table: PairTable) -> bool:
+    """The same by linear programming: a direction in which no outcome loses and some gains."""
+    rows = []
+    for i, j, *counts in zip(table.i, table.j, table.wins_i, table.wins_j, table.ties, strict=True):
+        gap = np.zeros(table.n + 1)
+        gap[i], gap[j] = 0.5, -0.5
+        logits = np.stack([gap, -gap, np.eye(table.n + 1)[table.n]])
+        rows += [logits[k] - other for k in range(3) if counts[k] for other in logits]
+    found = linprog(-np.sum(rows, axis=0), A_ub=-np.array(rows), b_ub=np.zeros(len(rows)), bounds=(-1, 1))
+    return bool(found.fun < -1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_infinite_maxima_are_those_that_linear_programming_finds(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    votes = int(random.integers(1, 8))
+    first, second = random.integers(0, 4, votes), random.integers(0, 3, votes)
+    second = second + (second >= first)
+    table = pair_table(first, second, random.choice([0, 0, 2], votes), 4)
+    known = runs_off(table) if table.ties.any() else not connections(table)[1].all()
+    for model in (davidson, rao_kupper):
+        found = model(table)
+        assert (found.virtual_wins > 0) == known
+        assert np.abs(found.scores).max() < 12
+        assert found.standard_errors.max() < 20
+
+
+@pytest.mark.parametrize("model", [davidson, rao_kupper])
+@pytest.mark.parametrize("outcome", [(2, 2, 2), (0, 2, 2), (0, 0, 2)])
+def test_wins_and_ties_of_the_better_one_alone_have_a_prior(model, outcome) -> None:
+    found = model(pair_table(ints(0, 0, 0), ints(1, 1, 1), ints(*outcome), 2))
+    assert found.virtual_wins == 0.1
+    assert np.abs([*found.scores, found.tie]).max() < 8
+    assert found.standard_errors.max() < 10
+
+
+def test_crowd_bt_takes_ties_alone_and_knows_its_parts() -> None:
+    ties = crowd_bt(ints(0, 1, 2), ints(1, 2, 0), ints(2, 2, 2), ints(0, 1, 0), 3, 2)
+    assert ties.scores == pytest.approx([0, 0, 0], abs=1e-9)
+    assert ties.virtual_wins == 0.1
+    assert ties.outcomes(ints(0), ints(1))[0, 2] > 0.9
+    parts = crowd_bt(ints(0, 2, 3), ints(1, 3, 4), ints(0, 0, 0), ints(0, 1, 0), 5, 2)
+    assert np.unique(parts.component).size == 2
+    assert np.isnan(parts.outcomes(ints(0), ints(2))).all()
+
+
+def test_crowd_bt_intervals_of_raters_cover_and_shrink() -> None:
+    random = np.random.default_rng(1)
+    score, right = np.linspace(-3, 3, 8), np.linspace(0.6, 0.95, 40)
+    covered, widths = [], []
+    for votes in (20, 200):
+        rater = np.repeat(np.arange(40), votes)
+        first, second = random.integers(0, 8, rater.size), random.integers(0, 7, rater.size)
+        second = second + (second >= first)
+        better = random.random(rater.size) < 1 / (1 + np.exp(score[second] - score[first]))
+        outcome = np.where(better == (random.random(rater.size) < right[rater]), 0, 1)
+        found = crowd_bt(first, second, outcome, rater, 8, 40)
+        assert found.reliability_interval is not None
+        low, high = found.reliability_interval.T
+        assert (low < found.reliability).all() and (found.reliability < high).all()
+        covered.append(np.mean((low <= right) & (right <= high)))
+        widths.append(np.mean(high - low))
+    assert min(covered) >= 0.85
+    assert widths[1] < widths[0] / 2
 
 
 def test_parts_that_never_met_do_not_compare() -> None:

@@ -66,6 +66,36 @@ def test_three_tied_at_once_and_a_lone_winner_are_finite() -> None:
     assert found.ties.size == 2
 
 
+@pytest.mark.parametrize(
+    "rankings",
+    [
+        [[[0, 1]]],  # a tie and nothing else
+        [[[0], [1]], [[0, 1]]],  # the better one wins or ties
+        [[[0], [1], [2]], [[2], [0], [1]], [[1], [2], [0]], [[0, 1, 2]]],  # three tie, two never do
+    ],
+)
+def test_ties_that_fit_ever_better_or_worse_have_a_prior(rankings) -> None:
+    found = plackett_luce(rankings, 1 + max(item for group in rankings[0] for item in group))
+    assert found.virtual_wins == 0.1
+    assert np.abs([*found.scores, *found.ties]).max() < 8
+    assert found.standard_errors.max() < 10
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_pairs_have_a_prior_where_davidsons_model_has(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    votes = int(random.integers(1, 9))
+    first, second = random.integers(0, 4, votes), random.integers(0, 3, votes)
+    second = second + (second >= first)
+    outcome = random.integers(0, 3, votes)
+    groups = {0: lambda a, b: [[a], [b]], 1: lambda a, b: [[b], [a]], 2: lambda a, b: [[a, b]]}
+    rankings = [groups[o](int(a), int(b)) for a, b, o in zip(first, second, outcome, strict=True)]
+    found, pairs = plackett_luce(rankings, 4), davidson(pair_table(first, second, outcome, 4))
+    assert found.virtual_wins == pairs.virtual_wins
+    assert found.scores == pytest.approx(pairs.scores, abs=1e-5)
+
+
 @pytest.mark.parametrize("rankings", [[[[0], [0]]], [[[0], [9]]], [[[], [1]]]])
 def test_malformed_rankings_are_refused(rankings) -> None:
     with pytest.raises(VotesMalformed):

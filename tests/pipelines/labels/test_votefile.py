@@ -292,6 +292,22 @@ def test_with_one_vote_an_item_recurring_systems_are_told_from_each_other(tmp_pa
     assert min(tried["graded (completions)"], tried["bradley_terry"]) < tried["majority"] - 0.1
 
 
+@pytest.mark.parametrize("method", ["davidson", "rao-kupper", "crowd-bt", "auto"])
+@pytest.mark.parametrize("votes", [(0,), (-1, 0)])
+def test_ties_alone_and_a_system_that_never_loses_are_answered_and_told(tmp_path, method, votes) -> None:
+    rows = [
+        {"item": n, "rater": f"r{r}", "vote": votes[(n + r) % len(votes)], "first": "a", "second": "b"}
+        for n in range(20)
+        for r in range(2)
+    ]
+    path = written(tmp_path / "v.jsonl", rows)
+    assert run(path, "--steps", 3, "--splits", 1, "--method", method, "--out", tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    if method in ("davidson", "rao-kupper") or (method == "crowd-bt" and votes == (0,)):
+        assert any("would be infinite" in note for note in report["notes"])
+        assert max(map(abs, report["model"]["completion_values"].values())) < 8
+
+
 def test_kinds_and_families_are_read(tmp_path) -> None:
     rows = graded_rows(7)
     for row in rows:
