@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from pipelines.labels import AGGREGATORS, PAIR_MODELS
 from pipelines.labels.errors import VotesMalformed
@@ -192,6 +194,9 @@ def _graded(ballot: Ballot, variant: str, options: GradedOptions) -> Answer:
     if not fit.converged:
         notes.append(f"The fit had not settled after {options.max_rounds} rounds.")
 
+    facts = _graded_facts(ballot, fit)
+    notes += _apart(facts)
+
     def predict(other: Ballot) -> FloatArray:
         if other.graded is None:
             raise VotesMalformed("the graded model takes graded votes")
@@ -225,7 +230,7 @@ def _graded(ballot: Ballot, variant: str, options: GradedOptions) -> Answer:
         items["contested"] = told.contested
     return Answer(
         GRADED, variant, told.reference_vote, told.reference_outcome, told.consensus, -told.strength,
-        told.strength_se, told.flip_probability, columns, predict, items, _graded_facts(ballot, fit), notes,
+        told.strength_se, told.flip_probability, columns, predict, items, facts, notes,
     )  # fmt: skip
 
 
@@ -245,9 +250,9 @@ def _graded_facts(ballot: Ballot, fit: GradedFit) -> dict[str, Any]:
         ],
     }
     if fit.values is not None and fit.options.completions:
-        names = [str(name) for name in ballot.completions]
-        facts["completion_values"] = dict(zip(names, fit.values.tolist(), strict=False))
+        facts |= _by_completion(ballot, "completion_values", fit.values[: len(ballot.completions)])
         facts["completion_spread"] = fit.value_spread
+        facts |= _components(ballot)
     if fit.values is not None and fit.options.mean:
         facts["mean_difference"] = float(fit.values[0])
     return facts
@@ -284,20 +289,21 @@ def _pairs(ballot: Ballot, method: str) -> Answer:
         return np.asarray(told[np.arange(votes.item.size), votes.label])
 
     accuracy, interval = rater_accuracies(ballot.votes, probabilities)
+    if scores.reliability is not None and scores.reliability_interval is not None:
+        accuracy, interval = scores.reliability, scores.reliability_interval
     raters: dict[str, np.ndarray] = {
         "votes": ballot.votes.rater_counts(),
-        "reliability": accuracy if scores.reliability is None else scores.reliability,
+        "reliability": accuracy,
+        "low": interval[:, 0],
+        "high": interval[:, 1],
     }
-    if scores.reliability is None:
-        raters |= {"low": interval[:, 0], "high": interval[:, 1]}
-    names = [str(name) for name in ballot.completions]
     facts = {
-        "completion_values": dict(zip(names, scores.scores.tolist(), strict=True)),
-        "completion_errors": dict(zip(names, scores.standard_errors.tolist(), strict=True)),
+        **_by_completion(ballot, "completion_values", scores.scores),
+        **_by_completion(ballot, "completion_errors", scores.standard_errors),
         "virtual_wins": scores.virtual_wins,
-        "components_of_completions": int(scores.component.max()) + 1,
+        **_components(ballot),
     }
-    notes = []
+    notes = _apart(facts)
     if scores.virtual_wins:
         what = (
             "the readiness to tie"
@@ -311,6 +317,36 @@ def _pairs(ballot: Ballot, method: str) -> Answer:
     return _with_outcomes(ballot, Answer(
         method, "", probabilities, None, None, None, None, None, raters, predict, {}, facts, notes,
     ))  # fmt: skip
+
+
+def _by_completion(ballot: Ballot, name: str, values: np.ndarray) -> dict[str, Any]:
+    names = [str(completion) for completion in ballot.completions]
+    return {name: dict(zip(names, values.tolist(), strict=True))}
+
+
+def _components(ballot: Ballot) -> dict[str, Any]:
+    """Which part each completion is in: those of one part were compared with each other, directly or by others."""
+    graded = ballot.graded
+    assert graded is not None and graded.first is not None and graded.second is not None
+    voted = (graded.item_counts() > 0) & (graded.first >= 0)
+    n = len(ballot.completions)
+    pairs = (graded.first[voted], graded.second[voted])
+    graph = sparse.coo_array((np.ones(pairs[0].size), pairs), shape=(n, n)).tocsr()
+    count, component = csgraph.connected_components(graph, directed=False)
+    return {
+        "components_of_completions": int(count),
+        **_by_completion(ballot, "completion_components", component),
+    }
+
+
+def _apart(facts: dict[str, Any]) -> list[str]:
+    count = facts.get("components_of_completions", 1)
+    if count == 1:
+        return []
+    return [
+        f"The completions are in {count} parts that were never compared with each other: their values compare only within "
+        "one part (completion_components in report.json)."
+    ]
 
 
 def _outcome_of_step(n_steps: int) -> IntArray:

@@ -308,6 +308,25 @@ def test_ties_alone_and_a_system_that_never_loses_are_answered_and_told(tmp_path
         assert max(map(abs, report["model"]["completion_values"].values())) < 8
 
 
+@pytest.mark.parametrize("method", ["crowd-bt", "davidson", "graded --variant completions"])
+def test_systems_that_never_met_are_told_apart(tmp_path, method) -> None:
+    draw = random.Random(4)
+    rows = [
+        {"item": n, "rater": f"r{r}", "vote": draw.choice((-1, 0, 1)), "first": pair[0], "second": pair[1]}
+        for n, pair in enumerate(["ab", "cd", "de", "ce"] * 5)
+        for r in range(3)
+    ]
+    path = written(tmp_path / "v.jsonl", rows)
+    assert run(path, "--method", *method.split(), "--out", tmp_path / "out") == 0
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    part = report["model"]["completion_components"]
+    assert report["model"]["components_of_completions"] == 2
+    assert part["a"] == part["b"] != part["c"] == part["d"] == part["e"]
+    assert any("2 parts that were never compared" in note for note in report["notes"])
+    for row in lines(tmp_path / "out/raters.jsonl"):
+        assert row["low"] < row["reliability"] < row["high"]
+
+
 def test_kinds_and_families_are_read(tmp_path) -> None:
     rows = graded_rows(7)
     for row in rows:
