@@ -19,6 +19,7 @@ from pipelines.labels.errors import LabelError
 from pipelines.labels.votefile.answers import GRADED, VARIANTS, Answer, answer, offered
 from pipelines.labels.votefile.choosing import Choice, Trial, choose, split_count
 from pipelines.labels.votefile.measures import gold_measures
+from pipelines.labels.votefile.nameless import vote_draws
 from pipelines.labels.votefile.page import page_html
 from pipelines.labels.votefile.reading import GOLD_COLUMNS, Ballot, ballot_read, column_map, gold_read
 from pipelines.labels.votefile.writing import FILES, folder_write
@@ -220,29 +221,24 @@ def _trial_report(trial: Trial, choice: Choice) -> dict[str, Any]:
 
 
 def _agreement(ballot: Ballot, seed: int) -> dict[str, Any]:
-    """Between raters; two votes of one rater on one item are compared apart."""
+    """Between raters, and of raters with themselves where they repeated."""
     votes = ballot.votes
-    pairs, first = np.unique(votes.item * votes.n_raters + votes.rater, return_index=True)
-    one_each = np.sort(first)
+    pair = votes.item * votes.n_raters + votes.rater
+    # Of a judge who saw an item in both orders one vote is drawn, so that nobody is compared with themselves.
+    drawn = np.lexsort((votes.label, vote_draws(ballot, seed, 0), pair))
+    one_each = np.sort(drawn[np.unique(pair[drawn], return_index=True)[1]])
     ordered = ballot.graded is not None and len(ballot.categories) > 2
     levels = LEVELS if ordered else LEVELS[:1]
     found = [
         agreement(votes.item[one_each], votes.label[one_each].astype(np.float64), level, seed=seed)
         for level in levels
     ]
-    own = agreement(_self_units(ballot), votes.label.astype(np.float64), "nominal", seed=seed, n_resamples=1)
-    repeats = votes.item.size - pairs.size
+    own = ballot.repeats
     return {
         "alpha": [asdict(each) for each in found],
         "percent": found[0].percent,
-        "self": {"pairs": int(repeats), "equal": own.percent},
+        "self": {"pairs": own.pairs, "equal": own.equal / own.pairs if own.pairs else None},
     }
-
-
-def _self_units(ballot: Ballot) -> IntArray:
-    votes = ballot.votes
-    _, unit = np.unique(votes.item * votes.n_raters + votes.rater, return_inverse=True)
-    return np.asarray(unit, dtype=np.int64)
 
 
 def _gold_report(choice: Choice, found: Answer, ballot: Ballot, gold: IntArray) -> dict[str, Any]:

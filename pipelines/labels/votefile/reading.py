@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ import orjson
 
 from pipelines.errors import InputRefused
 from pipelines.labels.graded_votes import GradedVotes, family_weights, steps_of_signed
+from pipelines.labels.votefile.repeats import Repeats, counted_votes
 from pipelines.labels.votes import IntArray, Votes
 
 LINE_BYTES = 10_000_000
-SHOWN_FAULTS = 20
+SHOWN_FAULTS, SHOWN_NAMES = 20, 10
 FAMILY_EXPONENT = 0.5
 PEOPLE = ("person", "people", "human", "annotator")
 OUTCOMES = ("first", "tie", "second")
-VOTE_COLUMNS = ("item", "rater", "label", "vote", "first_shown_first", "first", "second", "kind", "family")
+VOTE_COLUMNS = (
+    "item", "rater", "label", "vote", "first_shown_first", "first", "second", "kind", "family", "at",
+)  # fmt: skip
 GOLD_COLUMNS = ("gold.item", "gold.label")
 
 
@@ -78,6 +83,7 @@ class Ballot:
         completions: names of recurring completions; empty where none recur.
         kinds: (n_raters,) kind of each rater; empty strings where none is given.
         notes: sentences about how the file was read.
+        repeats: what was done with second votes of a rater on an item.
     """
 
     votes: Votes
@@ -89,6 +95,7 @@ class Ballot:
     completions: list[Any]
     kinds: list[str]
     notes: list[str]
+    repeats: Repeats = Repeats()
 
 
 def column_map(text: str | None) -> dict[str, str]:
@@ -209,6 +216,7 @@ class _Reader:
         self.n_steps, self.faults = n_steps, _Faults("line")
         self.items, self.raters, self.labels, self.completions, self.families = (Names() for _ in range(5))
         self.item, self.rater, self.value, self.side = (list[int]() for _ in range(4))
+        self.at = list[float]()
         self.pairs: dict[int, tuple[int, int]] = {}
         self.kinds: dict[int, str] = {}
         self.family: dict[int, int] = {}
@@ -241,7 +249,11 @@ class _Reader:
         detail = self._graded_fault(row, value) if given[0] == "vote" else _label_fault(value)
         if detail is None:
             detail = self._rater_fault(row)
-        if detail is not None:
+        at = self._get(row, "at")
+        time = math.nan if at is None else _seconds(at)
+        if detail is None and time is None:
+            detail = f"`at` must be a time such as 2026-01-31T12:00:00Z, or a number; got {_short(at)}"
+        if detail is not None or time is None:
             return detail
         self.value_column = given[0]
         self.item.append(self.items.number(self._get(row, "item")))
@@ -249,6 +261,7 @@ class _Reader:
         self.value.append(int(value) if given[0] == "vote" else self.labels.number(value))
         shown = self._get(row, "first_shown_first")
         self.side.append(0 if shown is None or given[0] == "label" else (1 if shown else -1))
+        self.at.append(time)
         return None
 
     def _graded_fault(self, row: dict[str, Any], value: Any) -> str | None:
@@ -306,6 +319,13 @@ class _Reader:
         )
         self._renumber(item, rater, value)
         kinds = [self.kinds.get(number, "") for number in range(len(self.raters))]
+        person = np.array([_is_person(kind) for kind in kinds])
+        counted, repeats = counted_votes(item, rater, value, side, np.array(self.at), person)
+        if not counted.any():
+            raise InputRefused("Every rater contradicts themselves on every item, so no vote counts.")
+        told = repeats.notes() + self._contradictory(rater, rater[counted])
+        n_steps, notes = self._scale(value) if self.value_column == "vote" else (0, [])
+        item, rater, value, side = (column[counted] for column in (item, rater, value, side))
         if self.value_column == "label":
             if len(self.labels) < 2:
                 raise InputRefused(
@@ -313,9 +333,9 @@ class _Reader:
                 )
             votes = Votes(item, rater, value, len(self.items), len(self.raters), len(self.labels))
             return Ballot(
-                votes, None, self.items.values, self.raters.values, self.labels.values, False, [], kinds, []
-            )
-        n_steps, notes = self._scale(value)
+                votes, None, self.items.values, self.raters.values, self.labels.values, False, [], kinds,
+                told, repeats,
+            )  # fmt: skip
         first, second, completions = self._recurring()
         family, weight = self._weights(item, rater, kinds)
         graded = GradedVotes(
@@ -326,8 +346,18 @@ class _Reader:
         signed = [vote for vote in range(half, -half - 1, -1) if vote or n_steps % 2]
         return Ballot(
             graded.as_labels(), graded, self.items.values, self.raters.values, signed, bool(side.any()),
-            completions, kinds, notes + family,
+            completions, kinds, notes + family + told, repeats,
         )  # fmt: skip
+
+    def _contradictory(self, rater: IntArray, counted: IntArray) -> list[str]:
+        """A sentence that names the raters of whom no vote counts."""
+        names = [_short(self.raters.values[w]) for w in np.setdiff1d(rater, counted).tolist()]
+        if not names:
+            return []
+        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        return [
+            f"Of {', '.join(names[:SHOWN_NAMES])}{more} no vote counts: every one contradicts another of theirs."
+        ]
 
     def _renumber(self, item: IntArray, rater: IntArray, value: IntArray) -> None:
         """Numbers in the order of the names, so that a file in another order gives the same answer."""
@@ -431,6 +461,17 @@ def _rows(
         raise InputRefused(f"There is no file {path}.") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputRefused(f"{path} cannot be read: {error}.") from None
+
+
+def _seconds(at: Any) -> float | None:
+    """A time as seconds; None where it is no time. Without a zone it is UTC."""
+    if isinstance(at, int | float) and not isinstance(at, bool):
+        return float(at)
+    try:
+        time = datetime.fromisoformat(at)
+    except (TypeError, ValueError):
+        return None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _is_name(value: Any) -> bool:

@@ -43,10 +43,16 @@ def label_rows(seed: int = 0, items: int = 60) -> list[dict]:
 
 def graded_rows(seed: int = 0, *, raters: int = 12, each: int = 40) -> list[dict]:
     votes = world(seed, raters=raters, each=each, votes=4).votes
-    return [
-        {"item": int(t), "rater": f"r{w}", "vote": int(2 - y), "first_shown_first": bool(s > 0)}
+    rows = {
+        (int(t), int(w)): {
+            "item": int(t),
+            "rater": f"r{w}",
+            "vote": int(2 - y),
+            "first_shown_first": bool(s > 0),
+        }
         for t, w, y, s in zip(votes.item, votes.rater, votes.step, votes.side, strict=True)
-    ]
+    }
+    return list(rows.values())
 
 
 def lines(path: Path) -> list[dict]:
@@ -343,6 +349,87 @@ def test_kinds_and_families_are_read(tmp_path) -> None:
     assert len(json.loads((tmp_path / "out/report.json").read_text())["model"]["kinds"]) == 2
 
 
+# Repeats
+
+
+def answers(
+    tmp_path: Path, name: str, rows: list[dict], *words: object
+) -> tuple[list[dict], list[dict], dict]:
+    assert run(written(tmp_path / f"{name}.jsonl", rows), *words, "--out", tmp_path / name) == 0
+    report = json.loads((tmp_path / name / "report.json").read_text())
+    return lines(tmp_path / name / "items.jsonl"), lines(tmp_path / name / "raters.jsonl"), report
+
+
+@pytest.mark.parametrize("rows", [graded_rows(), label_rows()])
+def test_a_file_written_twice_is_the_file_and_says_so(tmp_path, rows) -> None:
+    once = answers(tmp_path, "once", rows, "--splits", 1)
+    twice = answers(tmp_path, "twice", rows + rows, "--splits", 1)
+    assert twice[:2] == once[:2]
+    assert twice[2]["method"] == once[2]["method"]
+    assert f"{len(rows)} votes are repeats" in twice[2]["notes"][0]
+    assert twice[2]["agreement"]["self"] == {"pairs": len(rows), "equal": 1.0}
+    assert twice[2]["agreement"]["alpha"] == once[2]["agreement"]["alpha"]
+
+
+def vote(item: str, rater: str, value: int, **more: object) -> dict:
+    return {"item": item, "rater": rater, "vote": value} | more
+
+
+@pytest.mark.parametrize(
+    ("repeats", "counted"),
+    [
+        ([vote("a", "p", -2, at="2026-01-02"), vote("a", "p", 1, at="2026-01-01T23:00:00Z")], [1]),
+        ([vote("a", "p", -2, at=5), vote("a", "p", 1, at=3.5)], [1]),
+        ([vote("a", "p", -2), vote("a", "p", 1, at=3)], []),
+        ([vote("a", "p", -2), vote("a", "p", -2), vote("a", "p", 1)], [-2]),
+        ([vote("a", "p", -2), vote("a", "p", 2)], []),
+        ([vote("a", "p", -2, first_shown_first=True), vote("a", "p", 1, first_shown_first=False)], [-2, 1]),
+        ([vote("a", "p", -2, first_shown_first=True), vote("a", "p", 1)], []),
+        ([vote("a", "p", -2, first_shown_first=s, kind="person") for s in (True, False)], [-2]),
+    ],
+)
+def test_the_first_of_repeats_counts_or_the_most_frequent_in_any_order_of_lines(
+    tmp_path, repeats, counted
+) -> None:
+    for number, some in enumerate((repeats, repeats[::-1])):
+        rows = [
+            *some,
+            vote("a", "q", 0),
+            vote("b", "p", 2, **({"kind": "person"} if "kind" in some[0] else {})),
+        ]
+        ballot = ballot_read(written(tmp_path / f"{number}.jsonl", rows), {}, 5, lambda size: None)
+        mine = (ballot.votes.item == 0) & (ballot.votes.rater == 0)
+        assert sorted(2 - ballot.votes.label[mine]) == counted
+        assert ballot.repeats.left_out == len(repeats) - len(counted)
+        assert ballot.repeats.contradictory == (not counted)
+
+
+def test_a_rater_who_only_contradicts_themselves_is_named_and_spoils_nothing(tmp_path) -> None:
+    rows = graded_rows()
+    both = [vote(item, "contra", value) for item in {row["item"] for row in rows} for value in (-2, 2)]
+    items, _, _ = answers(tmp_path, "without", rows, "--method", "graded", "--variant", "plain")
+    beside, raters, report = answers(
+        tmp_path, "with", rows + both, "--method", "graded", "--variant", "plain"
+    )
+    assert beside == items
+    assert any('Of "contra" no vote counts' in note for note in report["notes"])
+    assert next(row for row in raters if row["rater"] == "contra")["votes"] == 0
+
+
+def test_agreement_does_not_depend_on_lines_where_judges_saw_both_orders(tmp_path) -> None:
+    draw = random.Random(3)
+    rows = [
+        vote(f"i{n}", f"r{r}", draw.choice((-1, 1)), first_shown_first=side)
+        for n in range(30)
+        for r in range(3)
+        for side in (True, False)
+    ]
+    one = answers(tmp_path, "one", rows, "--method", "majority")[2]
+    two = answers(tmp_path, "two", draw.sample(rows, len(rows)), "--method", "majority")[2]
+    assert two["agreement"] == one["agreement"]
+    assert "both orders" in one["notes"][-1] and one["agreement"]["self"]["pairs"] == 90
+
+
 # Refusals
 
 
@@ -367,6 +454,7 @@ GOOD = {"item": "a", "rater": "r", "vote": 1}
         (GOOD | {"first": "m"}, "must both be"),
         (GOOD | {"first": "m", "second": "m"}, "are the same"),
         (GOOD | {"kind": 3}, "`kind` must be"),
+        (GOOD | {"at": "soon"}, "`at` must be a time"),
     ],
 )
 def test_a_bad_line_is_one_sentence_and_nothing_is_written(tmp_path, capsys, line, words) -> None:
