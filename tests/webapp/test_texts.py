@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from time import process_time
+from typing import Any
 
 import pytest
 from django.template import engines
@@ -12,7 +15,7 @@ from django.test import Client
 from annotation.models import Assignment, Completion, Project, Text, User
 from pipelines.imports.rows import text_sha256
 from tests import cast
-from tests.webapp.lending import comparison_of, lend
+from tests.webapp.lending import comparison_of, lend, project_with
 from webapp.rendering.turns import parted
 from webapp.templatetags.texts import OUTLINE_FROM, WHOLE_CHARACTERS, text_sections
 
@@ -106,6 +109,33 @@ def test_a_section_on_its_own_page_is_in_its_annotators_language(place: Project,
     client.force_login(ben)
     page = client.get(f"/p/ours/annotate/{assignment.pk}/section?side=A&at=1&part=0&section={LAST}").content.decode()
     assert '<html lang="ar" dir="rtl">' in page and f"<h1>القسم {LAST + 1} من {LAST + 1}</h1>" in page
+
+
+STEPS = {"key": "steps", "type": "stepwise", "subject": "completion", "title": "?", "required": True, "mode": "first_bad"}
+OWN = [LONG, f"Other.\n\n{LONG.replace('THE-END', 'ANOTHER-END')}"]
+
+
+@pytest.mark.parametrize(
+    ("questions", "prompts", "completions"),
+    [("joint", OWN, ["One.", "Two."]), ([STEPS | {"cut": "paragraphs"}], ["?"], [text.replace("\n\n", "\n") for text in OWN])],
+)
+def test_own_prompts_and_steps_load_by_section_too(
+    db: None, client: Client, questions: Any, prompts: list[str], completions: list[str]
+) -> None:
+    place = project_with(questions, "ours")
+    made = comparison_of(place, prompts, completions)
+    assignment = lend(ben := cast.person("Ben", place, "annotator"), made, [1, 0])
+    client.force_login(ben)
+    page = client.get(f"/p/ours/annotate/next?assignment={assignment.pk}").content.decode()
+    assert "-END" not in page
+    links = [unescape(link) for link in re.findall(r'href="([^"]*/section[^"]*)"', page)]
+    side_a, side_b = (client.get([link for link in links if f"side={side}" in link][-1]) for side in "AB")
+    assert b"ANOTHER-END" in side_a.content and b"THE-END" in side_b.content
+    assert len(links) > 2 * LAST - 2 and {client.get(link).status_code for link in links[:2]} == {200}
+    for wrong in ("side=C", "side=", "at=99"):
+        assert client.get(re.sub(wrong.split("=")[0] + "=[^&]*", wrong, links[-1])).status_code == 404
+    client.force_login(cast.person("Eve", place, "annotator"))
+    assert client.get(links[-1]).status_code == 404
 
 
 def test_the_curators_page_names_the_sections(place: Project, client: Client) -> None:

@@ -28,6 +28,7 @@ from annotation.feedback import SIDES, answers_from_form, is_storable
 from annotation.feedback.drawing import Block, Form, Row, form_drawn
 from annotation.feedback.drawing import Shown as ShownForm
 from annotation.feedback.shared import CANNOT_JUDGE
+from annotation.feedback.stepwise.answer import Step
 from annotation.played import Gate, played_media
 from annotation.selectors.judging import (
     Judgeable,
@@ -368,6 +369,7 @@ def _item(
     looks = {row.look for block in form.blocks for row in block.rows}
     inline = [] if "spans" in looks else [block for block in form.blocks if _is_inline(block)]
     texts = parted(item.prompt, item.completions)
+    sections = reverse("annotate_section", args=[slug, item.assignment_id]) + "?"
     form = replace(form, blocks=[replace(block, inline=block in inline) for block in form.blocks])
     return {
         "id": item.assignment_id,
@@ -383,9 +385,9 @@ def _item(
         "context": item.context,
         "is_joint": item.prompts is not None,
         "parted": texts,
-        "sections_url": reverse("annotate_section", args=[slug, item.assignment_id]),
+        "sections_url": sections,
         "options": [
-            _option(item, form, place, texts.rest[place], "spans" in looks)
+            _option(item, form, place, texts.rest[place], "spans" in looks, sections)
             for place in range(len(item.completions))
         ],
         "has_steps": any(question.get("mode") == "each" for question in item.questions),
@@ -404,7 +406,7 @@ def _is_inline(block: Block) -> bool:
 
 
 def _option(
-    item: Judgeable, form: Form, place: int, own_turns: Sequence[Turn], is_exact: bool
+    item: Judgeable, form: Form, place: int, own_turns: Sequence[Turn], is_exact: bool, sections: str
 ) -> dict[str, Any]:
     """One completion as shown: its turns, or its steps with a row each, or its source to the letter."""
     side, text = SIDES[place], item.completions[place]
@@ -414,10 +416,12 @@ def _option(
         "side": side,
         "next": SIDES[place + 1] if place + 1 < len(item.completions) else "",
         "prompt": parted(prompt, []) if prompt else None,
+        "prompt_sections": f"{sections}of=prompt&",
         "turns": own_turns,
         "anchor": f"text-{side}",
         "exact": _exact(text) if is_exact else [],
         "steps": [] if inline is None else _steps(form.blocks[inline], inline),
+        "steps_sections": "" if inline is None else f"{sections}cut={form.blocks[inline].question['cut']}&",
         "block": None if inline is None else form.blocks[inline],
         "at": inline,
     }
@@ -435,16 +439,17 @@ def _exact(text: TextShown) -> list[dict[str, Any]]:
 
 
 def _steps(block: Block, at: int) -> list[dict[str, Any]]:
-    cut, rows = block.question.get("cut"), [row for row in block.rows if row.text is not None]
-    return [{"row": row, "block": block, "at": at, "turn": _step_turn(cut, row)} for row in rows]
+    cut, rows = str(block.question.get("cut")), [row for row in block.rows if row.text is not None]
+    return [{"row": row, "block": block, "at": at, "turn": step_turn(cut, n, row)} for n, row in enumerate(rows)]
 
 
-def _step_turn(cut: str | None, row: Row) -> Turn:
-    text = row.text or ""
-    if row.is_message:
-        return turns("messages", f"[{text}]")[0]
+def step_turn(cut: str, at: int, step: Row | Step) -> Turn:
+    """A step as the page draws it, with its number from 0."""
+    text = step.text or ""
+    if step.is_message:
+        return replace(turns("messages", f"[{text}]")[0], at=at)
     # The indent of a line alone would read as a block of code.
-    return Turn("", dedent(text).strip() if cut in {"lines", "auto"} else text)
+    return Turn("", dedent(text).strip() if cut in {"lines", "auto"} else text, at=at)
 
 
 def _as_json(item: Judgeable) -> dict[str, Any]:

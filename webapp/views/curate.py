@@ -194,7 +194,7 @@ def comparison(request: Request, slug: str, comparison_id: int) -> HttpResponse:
     context = {
         "known": known,
         "parted": found,
-        "sections": reverse("comparison_section", args=[slug, comparison_id]),
+        "sections": reverse("comparison_section", args=[slug, comparison_id]) + "?",
         "sides": [
             {
                 "name": side_name(place.position, known.comparison.size),
