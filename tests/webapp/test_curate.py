@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from annotation.models import (
     Rater,
     User,
 )
+from annotation.selectors.leases import PAGE as LEASES_A_PAGE
 from annotation.services.assignment import assignment_next, assignment_submit
 from pipelines.models import (
     DatasetVersion,
@@ -43,6 +45,7 @@ from pipelines.selectors.comparisons import comparison_counts
 from pipelines.services.aggregation import aggregate_full
 from pipelines.services.routing import route_budget, route_pilot
 from tests import cast
+from tests.webapp.lending import lend
 from workers.loop import drain
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -194,6 +197,26 @@ def test_a_lease_is_shown_and_released(client: Client) -> None:
     client.post(f"/p/ours/leases/{lease.pk}/release")
     lease.refresh_from_db()
     assert lease.state == "released"
+
+
+def test_leases_beyond_the_first_page_are_reached_by_page_and_by_person(client: Client, scene: Scene) -> None:
+    zoe, kim = (cast.person(name, scene.project, "annotator") for name in ("Zoe", "Kim"))
+    offered = cast.comparison(scene.project, "Offered?", "a", "b")
+    client.post("/p/ours/queue/offers", {"to": f"u{zoe.pk}", "comparison": str(offered.pk)})
+    for n in range(LEASES_A_PAGE):
+        lend(kim, cast.comparison(scene.project, f"{n}?", "a", "b", wanted=None))
+    first = client.get("/p/ours/leases/").content.decode()
+    assert "Ben" in first and "Zoe<" not in first
+    after = re.search(r'href="\?(after=\d+)" rel="next"', first)[1]
+    Assignment.objects.filter(state="leased", pk=after.partition("=")[2]).update(state="released", lease_until=None)
+    second = client.get(f"/p/ours/leases/?{after}").content.decode()
+    assert "Zoe<" in second and "Ben" not in second and 'rel="next"' not in second
+    person = re.search(r'href="\?(person=\d+)">Zoe<', second)[1]
+    own = client.get(f"/p/ours/leases/?{person}").content.decode()
+    assert own.count("/release") == 1 and "Annotator is <b>Zoe" in own
+    address = re.search(r'action="([^"]+/release)"', own)[1]
+    assert client.post(address, {"person": person.partition("=")[2]})["Location"] == f"/p/ours/leases/?{person}"
+    assert [client.get(f"/p/ours/leases/?{wrong}").status_code for wrong in ("after=x", "after=999999", "person=0")] == [400] * 3
 
 
 def test_the_queue_page_counts_by_batch_and_changes_what_is_wanted(client: Client, scene: Scene) -> None:

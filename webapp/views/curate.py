@@ -331,14 +331,21 @@ def raters(request: Request, slug: str) -> HttpResponse:
 
 
 def leases(request: Request, slug: str) -> HttpResponse:
+    """`person` shows one annotator's alone; `after` goes on from a lease."""
+    person, after = request.GET.get("person", ""), request.GET.get("after", "")
+    page = lease_list(
+        project=request.project,
+        person_id=whole_number(person, "Annotator") if person else None,
+        after=whole_number(after, "The place in the list") if after else None,
+    )
     rows = [
         {
             "lease": lease,
             "prompt": one_line(lease.comparison.prompt.text.form, lease.comparison.prompt.text.body, 120),
         }
-        for lease in lease_list(project=request.project)
+        for lease in page.rows
     ]
-    return render(request, "curate/leases.html", {"rows": rows})
+    return render(request, "curate/leases.html", {"rows": rows, "page": page})
 
 
 def lease_release(request: Request, slug: str, assignment: int) -> HttpResponse:
@@ -349,7 +356,9 @@ def lease_release(request: Request, slug: str, assignment: int) -> HttpResponse:
         request,
         "The comparison is free again. If its annotator answers all the same, the answer counts while a place is free.",
     )
-    return redirect("leases", slug)
+    person = request.POST.get("person", "")
+    back = f"?person={whole_number(person, 'Annotator')}" if person else ""
+    return redirect(f"{reverse('leases', args=[slug])}{back}")
 
 
 def ches_preview(request: Request, slug: str) -> HttpResponse:
