@@ -70,6 +70,7 @@ SHAPES: dict[str, Shape] = {
             "pipelines.imports.prompt_completions",
             ("prompt", "completions"),
             False,
+            optional=("context",),
         ),
         Shape(
             "trl-preference",

@@ -26,7 +26,7 @@ from pipelines.imports.rows import (
     Row,
     TextValue,
     completion_value,
-    encode,
+    context_value,
     name_value,
     prompt_value,
     shown,
@@ -56,10 +56,7 @@ def parse_row(record: Mapping[str, Any], limits: Limits) -> Row:
         _completion(item, prompt, prompts[0], number, limits)
         for number, (item, prompt) in enumerate(zip(items, prompts, strict=True), start=1)
     )
-    context = record.get("context") or ""
-    if not isinstance(context, str):
-        raise RowRefused("wrong_type", "context must be a text")
-    encode(context, "context")
+    context = context_value(record.get("context"))
     given = record["annotations"]
     if not isinstance(given, list):
         raise RowRefused("wrong_type", "annotations must be a list; an empty one where nobody has answered yet")

@@ -1,4 +1,4 @@
-"""A prompt with its completions: `{prompt, completions: [text or {text, model, sampling}]}`; no choice."""
+"""A prompt with its completions: `{prompt, completions: [text or {text, model, sampling}], context}`; no choice."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipelines.imports.rows import (
     Row,
     TextValue,
     completion_value,
+    context_value,
     prompt_value,
 )
 
@@ -41,7 +42,7 @@ def parse_row(record: Mapping[str, Any], limits: Limits) -> Row:
     )
     if len({completion.text.sha256 for completion in completions}) == 1:
         raise RowRefused("completions_equal", "all its completions are the same text")
-    return Row(prompt, completions)
+    return Row(prompt, completions, context=context_value(record.get("context")))
 
 
 def _completion(item: object, prompt: TextValue, number: int, limits: Limits) -> CompletionValue:

@@ -247,6 +247,15 @@ def prompt_value(value: object) -> TextValue:
     raise RowRefused("wrong_type", "prompt must be a text or a list of messages")
 
 
+def context_value(value: object) -> str:
+    """A criterion or persona under which completions are judged; empty without one."""
+    context = value or ""
+    if not isinstance(context, str):
+        raise RowRefused("wrong_type", "context must be a text")
+    encode(context, "context")
+    return context
+
+
 def completion_value(value: object, field: str, limits: Limits) -> TextValue:
     """A completion from a string or a list of messages; an empty one is refused."""
     if isinstance(value, str):
@@ -295,8 +304,8 @@ def row_pairs(row: Row, *, per_prompt: int | None = None, salt: bytes = b"") -> 
     pairs = []
     for low, high in combinations(sorted(distinct), 2):
         outcome = FIRST if low == preferred else SECOND if high == preferred else NO_CHOICE
-        key = comparison_key(row.prompt.sha256, (low, high))
-        pairs.append(Compared(key, row.prompt, (distinct[low], distinct[high]), outcome))
+        key = comparison_key(row.prompt.sha256, (low, high), row.context)
+        pairs.append(Compared(key, row.prompt, (distinct[low], distinct[high]), outcome, row.context))
     if per_prompt is None or len(pairs) <= per_prompt:
         return pairs
     return sorted(pairs, key=lambda pair: hmac.digest(salt, pair.key, "sha256"))[:per_prompt]

@@ -128,6 +128,8 @@ def test_other_columns_are_named_with_what_is_known():
         ("prompt-completions", {"prompt": "p", "completions": ["a", "a"]}, "completions_equal"),
         ("prompt-completions", {"prompt": "p", "completions": ["a"] * 65}, "completions_too_many"),
         ("prompt-completions", {"prompt": "p", "completions": ["a", INFINITE]}, "number_out_of_range"),
+        ("prompt-completions", {"prompt": "p", "completions": ["a", "b"], "context": ["c"]}, "wrong_type"),
+        ("prompt-completions", {"prompt": "p", "completions": ["a", "b"], "context": "c\x00"}, "nul_character"),
     ],
 )  # fmt: skip
 def test_it_refuses_a_row_with_its_cause(key, record, expected):

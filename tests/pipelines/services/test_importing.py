@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -139,6 +140,15 @@ def test_completions_keep_model_and_sampling(bring):
         {"temperature": 0.7},
     )
     assert Annotation.objects.count() == 0
+
+
+def test_a_set_of_completions_is_judged_under_its_context(bring):
+    rows = [{"prompt": "p", "completions": ["a", "b", "c"], "context": said} for said in ("for a child", "for a doctor", "")]
+    assert bring(*rows).counts["comparisons"] == 9
+    assert bring({"prompt": "p", "completions": ["a", "b"]}).counts["comparisons"] == 0
+    bring(*rows, together=True)
+    found = Comparison.objects.values_list("size", "context")
+    assert Counter(found) == {(size, said): n for size, n in ((2, 3), (3, 1)) for said in ("for a child", "for a doctor", "")}
 
 
 def test_pairs_per_prompt_keeps_only_texts_that_are_compared(bring):
