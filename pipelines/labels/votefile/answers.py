@@ -20,7 +20,7 @@ from pipelines.labels.graded_readout import (
     raters_of,
     vote_probabilities,
 )
-from pipelines.labels.graded_votes import step_values
+from pipelines.labels.graded_votes import GradedVotes, step_values
 from pipelines.labels.pairs import PairScores, pair_table
 from pipelines.labels.votefile.reading import Ballot
 from pipelines.labels.votes import BoolArray, FloatArray, IntArray, rater_accuracies
@@ -183,10 +183,10 @@ def _with_outcomes(ballot: Ballot, plain: Answer) -> Answer:
 def _graded(ballot: Ballot, variant: str, options: GradedOptions) -> Answer:
     if ballot.graded is None:
         raise VotesMalformed("the graded model takes graded votes (`vote`), and this file has labels")
-    fit = graded_fit(ballot.graded, options)
+    fit = graded_fit(_with_choices(ballot.graded, ballot.choices), options)
     told, raters = comparisons_of(fit), raters_of(fit)
     notes = [REASONS[fit.reason]] if fit.reason else []
-    unidentified = int((~fit.identified & (ballot.votes.rater_counts() > 0)).sum())
+    unidentified = int((~fit.identified & (fit.votes.rater_counts() > 0)).sum())
     if not fit.reason and unidentified:
         notes.append(
             f"{unidentified} raters share no item with others: their reliability rests on the prior."
@@ -203,7 +203,7 @@ def _graded(ballot: Ballot, variant: str, options: GradedOptions) -> Answer:
         return vote_probabilities(fit, other.graded)
 
     columns: dict[str, np.ndarray] = {
-        "votes": ballot.votes.rater_counts(),
+        "votes": fit.votes.rater_counts(),
         "reliability": raters.reliability,
         "low": raters.low,
         "high": raters.high,
@@ -234,6 +234,20 @@ def _graded(ballot: Ballot, variant: str, options: GradedOptions) -> Answer:
     )  # fmt: skip
 
 
+def _with_choices(votes: GradedVotes, choices: GradedVotes | None) -> GradedVotes:
+    """All in one, choices on a second scale."""
+    if choices is None:
+        return votes
+    item, rater, step, side, weight = (
+        np.concatenate([getattr(votes, name), getattr(choices, name)])
+        for name in ("item", "rater", "step", "side", "weights")
+    )
+    return replace(
+        votes, item=item, rater=rater, step=step, side=side, n_steps=votes.n_steps + choices.n_steps,
+        scale=np.repeat(np.array([0, 1]), [votes.item.size, choices.item.size]), weight=weight,
+    )  # fmt: skip
+
+
 def _graded_facts(ballot: Ballot, fit: GradedFit) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "converged": fit.converged,
@@ -252,7 +266,7 @@ def _graded_facts(ballot: Ballot, fit: GradedFit) -> dict[str, Any]:
     if fit.values is not None and fit.options.completions:
         facts |= _by_completion(ballot, "completion_values", fit.values[: len(ballot.completions)])
         facts["completion_spread"] = fit.value_spread
-        facts |= _components(ballot)
+        facts |= _components(ballot, fit.votes)
     if fit.values is not None and fit.options.mean:
         facts["mean_difference"] = float(fit.values[0])
     return facts
@@ -297,11 +311,11 @@ def _pairs(ballot: Ballot, method: str) -> Answer:
         "low": interval[:, 0],
         "high": interval[:, 1],
     }
-    facts = {
+    facts: dict[str, Any] = {
         **_by_completion(ballot, "completion_values", scores.scores),
         **_by_completion(ballot, "completion_errors", scores.standard_errors),
         "virtual_wins": scores.virtual_wins,
-        **_components(ballot),
+        **_components(ballot, graded),
     }
     notes = _apart(facts)
     if scores.virtual_wins:
@@ -324,13 +338,12 @@ def _by_completion(ballot: Ballot, name: str, values: np.ndarray) -> dict[str, A
     return {name: dict(zip(names, values.tolist(), strict=True))}
 
 
-def _components(ballot: Ballot) -> dict[str, Any]:
+def _components(ballot: Ballot, votes: GradedVotes) -> dict[str, Any]:
     """Which part each completion is in: those of one part were compared with each other, directly or by others."""
-    graded = ballot.graded
-    assert graded is not None and graded.first is not None and graded.second is not None
-    voted = (graded.item_counts() > 0) & (graded.first >= 0)
+    assert votes.first is not None and votes.second is not None
+    voted = (votes.item_counts() > 0) & (votes.first >= 0)
     n = len(ballot.completions)
-    pairs = (graded.first[voted], graded.second[voted])
+    pairs = (votes.first[voted], votes.second[voted])
     graph = sparse.coo_array((np.ones(pairs[0].size), pairs), shape=(n, n)).tocsr()
     count, component = csgraph.connected_components(graph, directed=False)
     return {

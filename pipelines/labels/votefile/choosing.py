@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -167,6 +167,9 @@ def _sample(ballot: Ballot, seed: int) -> tuple[int | None, Ballot]:
         return None, ballot
     share = SAMPLED_VOTES / votes.item.size
     chosen = np.random.default_rng([seed, 2**16]).random(votes.n_items) < share
+    if ballot.choices is not None:
+        there = chosen[ballot.choices.item]
+        ballot = replace(ballot, choices=ballot.choices.kept(there) if there.any() else None)
     return int(chosen.sum()), kept(ballot, chosen[votes.item])
 
 

@@ -177,6 +177,7 @@ def _report(options: argparse.Namespace, choice: Choice, found: Answer, ballot: 
         "variant": choice.variant,
         "why": choice.why,
         "votes": int(votes.item.size),
+        "choices_without_strength": 0 if ballot.choices is None else int(ballot.choices.item.size),
         "items": len(ballot.items),
         "raters": len(ballot.raters),
         "categories": ballot.categories,

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.labels.graded_votes import GradedVotes
 from pipelines.labels.votefile.reading import Ballot
-from pipelines.labels.votes import IntArray
+from pipelines.labels.votes import IntArray, Votes
 
 HashArray = NDArray[np.uint64]
 
@@ -19,27 +20,46 @@ def nameless(ballot: Ballot) -> Ballot:
     Other names or another order of lines give the very same arrays, so sums of floats are the same to the last bit.
     Raters who voted exactly alike are exchangeable.
     """
-    votes, place = ballot.votes, rater_places(ballot)
-    rater = place[votes.rater]
-    side = np.zeros_like(votes.item) if ballot.graded is None else ballot.graded.side
-    rows = np.lexsort((side, votes.label, rater, votes.item))
+    place = rater_places(ballot)
     old = np.argsort(place)
-    graded = None
-    if ballot.graded is not None:
-        population = None if ballot.graded.population is None else ballot.graded.population[old]
-        graded = replace(ballot.graded.kept(rows), rater=rater[rows], population=population)
+    rows = _rows_in_order(ballot.votes, ballot.graded, place)
+    votes = ballot.votes
     return replace(
         ballot,
-        votes=replace(votes, item=votes.item[rows], rater=rater[rows], label=votes.label[rows]),
-        graded=graded,
+        votes=replace(votes, item=votes.item[rows], rater=place[votes.rater[rows]], label=votes.label[rows]),
+        graded=None if ballot.graded is None else _renumbered(ballot.graded, rows, place),
+        choices=_renumbered_choices(ballot, place),
         raters=[ballot.raters[w] for w in old] if ballot.raters else [],
         kinds=[ballot.kinds[w] for w in old] if ballot.kinds else [],
     )
 
 
+def _rows_in_order(votes: Votes, graded: GradedVotes | None, place: IntArray) -> IntArray:
+    side = np.zeros_like(votes.item) if graded is None else graded.side
+    return np.lexsort((side, votes.label, place[votes.rater], votes.item))
+
+
+def _renumbered(votes: GradedVotes, rows: IntArray, place: IntArray) -> GradedVotes:
+    population = None if votes.population is None else votes.population[np.argsort(place)]
+    return replace(votes.kept(rows), rater=place[votes.rater[rows]], population=population)
+
+
+def _renumbered_choices(ballot: Ballot, place: IntArray) -> GradedVotes | None:
+    choices = ballot.choices
+    return (
+        None
+        if choices is None
+        else _renumbered(choices, _rows_in_order(choices.as_labels(), choices, place), place)
+    )
+
+
 def rater_places(ballot: Ballot) -> IntArray:
     """(n_raters,) place of each rater in an order that only their votes tell."""
-    loose, exact = (_by_rater(ballot, hashes) for hashes in _hashes(ballot))
+    loose, exact = (_by_rater(ballot, hashes) for hashes in _hashes(ballot.votes, ballot.graded))
+    if ballot.choices is not None:
+        others = replace(ballot, votes=ballot.choices.as_labels(), graded=ballot.choices, choices=None)
+        more = (_by_rater(others, hashes) for hashes in _hashes(others.votes, others.graded))
+        loose, exact = (_mixed(one, two) for one, two in zip((loose, exact), more, strict=True))
     order = np.lexsort((np.arange(loose.size), exact, loose))
     place = np.empty(loose.size, dtype=np.int64)
     place[order] = np.arange(loose.size)
@@ -52,14 +72,13 @@ def vote_draws(ballot: Ballot, seed: int, split: int) -> HashArray:
     Swapped sides and renamed categories give the same numbers: a vote is told by how far it lies from the middle, whether
     it is for the side shown first, and how many others say the same.
     """
-    loose, _ = _hashes(ballot)
+    loose, _ = _hashes(ballot.votes, ballot.graded)
     rater = _by_rater(ballot, loose)[ballot.votes.rater]
     return _mixed(ballot.votes.item, loose, rater, np.full(loose.size, seed), np.full(loose.size, split))
 
 
-def _hashes(ballot: Ballot) -> tuple[HashArray, HashArray]:
+def _hashes(votes: Votes, graded: GradedVotes | None) -> tuple[HashArray, HashArray]:
     """(n,) of each vote: of what swapping sides and renaming categories leave as it is, and of the vote itself."""
-    votes, graded = ballot.votes, ballot.graded
     cell = votes.item * votes.n_labels + votes.label
     _, place, counts = np.unique(cell, return_inverse=True, return_counts=True)
     loose = [votes.item, counts[place]]

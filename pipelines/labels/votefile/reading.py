@@ -17,13 +17,15 @@ import orjson
 from pipelines.errors import InputRefused
 from pipelines.labels.graded_votes import GradedVotes, family_weights, steps_of_signed
 from pipelines.labels.votefile.repeats import Repeats, counted_votes
-from pipelines.labels.votes import IntArray, Votes
+from pipelines.labels.votes import BoolArray, IntArray, Votes
 
 LINE_BYTES = 10_000_000
 SHOWN_FAULTS, SHOWN_NAMES = 20, 10
 FAMILY_EXPONENT = 0.5
 PEOPLE = ("person", "people", "human", "annotator")
-OUTCOMES = ("first", "tie", "second")
+# What a label says in a file of graded votes: 0 first, 1 second, 2 tie. Both bad is a tie for the direction.
+CHOICES = {"first": 0, "second": 1, "tie": 2, "both_bad": 2}
+CANNOT_JUDGE = "cannot_judge"
 VOTE_COLUMNS = (
     "item", "rater", "label", "vote", "first_shown_first", "first", "second", "kind", "family", "at",
 )  # fmt: skip
@@ -84,6 +86,7 @@ class Ballot:
         kinds: (n_raters,) kind of each rater; empty strings where none is given.
         notes: sentences about how the file was read.
         repeats: what was done with second votes of a rater on an item.
+        choices: of graded votes, those without strength, on a scale of their own; of the same items and raters.
     """
 
     votes: Votes
@@ -96,6 +99,7 @@ class Ballot:
     kinds: list[str]
     notes: list[str]
     repeats: Repeats = Repeats()
+    choices: GradedVotes | None = None
 
 
 def column_map(text: str | None) -> dict[str, str]:
@@ -200,6 +204,10 @@ class _Faults:
         if len(self.sentences) < SHOWN_FAULTS:
             self.sentences.append(f"{self.what.capitalize()} {number}: {detail}.")
 
+    def join(self, others: _Faults) -> None:
+        self.count += others.count
+        self.sentences = (self.sentences + others.sentences)[:SHOWN_FAULTS]
+
     def stop(self) -> None:
         if self.count:
             raise BadLines(self.sentences, self.count)
@@ -216,16 +224,19 @@ class _Reader:
         self.n_steps, self.faults = n_steps, _Faults("line")
         self.items, self.raters, self.labels, self.completions, self.families = (Names() for _ in range(5))
         self.item, self.rater, self.value, self.side = (list[int]() for _ in range(4))
-        self.at = list[float]()
+        self.at, self.is_label, self.cannot_judge = list[float](), list[bool](), 0
+        # What is a fault only in a file of graded votes, which a later line may turn out to make it.
+        self.late = _Faults("line")
+        self.number = 0
         self.pairs: dict[int, tuple[int, int]] = {}
         self.kinds: dict[int, str] = {}
         self.family: dict[int, int] = {}
-        self.value_column: str | None = None
 
     def fault(self, number: int, detail: str) -> None:
         self.faults.add(number, detail)
 
     def take(self, number: int, row: dict[str, Any]) -> None:
+        self.number = number
         detail = self._fault_in(row)
         if detail is not None:
             self.fault(number, detail)
@@ -243,8 +254,6 @@ class _Reader:
         given = [name for name in self.value_columns if self._get(row, name) is not None]
         if len(given) != 1:
             return f"needs `label` or `vote`, one of them; it has {' and '.join(given) or 'neither'}"
-        if self.value_column not in (None, given[0]):
-            return f"has a {given[0]} where earlier lines have a {self.value_column}"
         value = self._get(row, given[0])
         detail = self._graded_fault(row, value) if given[0] == "vote" else _label_fault(value)
         if detail is None:
@@ -255,12 +264,17 @@ class _Reader:
             detail = f"`at` must be a time such as 2026-01-31T12:00:00Z, or a number; got {_short(at)}"
         if detail is not None or time is None:
             return detail
-        self.value_column = given[0]
+        if given[0] == "label" and value == CANNOT_JUDGE:
+            self.cannot_judge += 1
+            return None
+        if given[0] == "label":
+            self._look_at_choice(row, value)
+        self.is_label.append(given[0] == "label")
         self.item.append(self.items.number(self._get(row, "item")))
         self.rater.append(self.raters.number(self._get(row, "rater")))
         self.value.append(int(value) if given[0] == "vote" else self.labels.number(value))
         shown = self._get(row, "first_shown_first")
-        self.side.append(0 if shown is None or given[0] == "label" else (1 if shown else -1))
+        self.side.append(0 if not isinstance(shown, bool) else (1 if shown else -1))
         self.at.append(time)
         return None
 
@@ -276,13 +290,26 @@ class _Reader:
                 )
         if abs(value) > 50:
             return f"`vote` must lie in -50..50; got {_short(value)}"
-        shown = self._get(row, "first_shown_first")
-        if shown is not None and not isinstance(shown, bool):
-            return f"`first_shown_first` must be true, false or left out; got {_short(shown)}"
         return self._pair_fault(row)
 
+    def _look_at_choice(self, row: dict[str, Any], value: Any) -> None:
+        """Keep what would be wrong if the file turns out to hold graded votes."""
+        if value in CHOICES:
+            if (detail := self._pair_fault(row)) is not None:
+                self.late.add(self.number, detail)
+        elif self.late.count >= SHOWN_FAULTS:
+            self.late.count += 1  # most often a file of labels, whose lines should cost no sentence each
+        else:
+            known = ", ".join([*CHOICES, CANNOT_JUDGE])
+            self.late.add(
+                self.number,
+                f"has the label {_short(value)} in a file of graded votes, where a label is one of {known}",
+            )
+
     def _pair_fault(self, row: dict[str, Any]) -> str | None:
-        first, second = self._get(row, "first"), self._get(row, "second")
+        shown, first, second = (self._get(row, name) for name in ("first_shown_first", "first", "second"))
+        if shown is not None and not isinstance(shown, bool):
+            return f"`first_shown_first` must be true, false or left out; got {_short(shown)}"
         if first is None and second is None:
             return None
         if not _is_name(first) or not _is_name(second):
@@ -309,6 +336,9 @@ class _Reader:
         return None
 
     def ballot(self) -> Ballot:
+        is_label = np.array(self.is_label, dtype=bool)
+        if not is_label.all():
+            self.faults.join(self.late)
         self.faults.stop()
         if not self.item:
             raise InputRefused(
@@ -317,37 +347,72 @@ class _Reader:
         item, rater, value, side = (
             np.array(column, dtype=np.int64) for column in (self.item, self.rater, self.value, self.side)
         )
-        self._renumber(item, rater, value)
+        self._renumber(item, rater, value, is_label)
+        if is_label.all():
+            side[:] = 0
         kinds = [self.kinds.get(number, "") for number in range(len(self.raters))]
         person = np.array([_is_person(kind) for kind in kinds])
-        counted, repeats = counted_votes(item, rater, value, side, np.array(self.at), person)
-        if not counted.any():
+        said = np.where(is_label, value + 1000, value)
+        counted, repeats = counted_votes(item, rater, said, side, np.array(self.at), person)
+        if is_label[counted].all() != is_label.all() or not counted.any():
             raise InputRefused("Every rater contradicts themselves on every item, so no vote counts.")
-        told = repeats.notes() + self._contradictory(rater, rater[counted])
-        n_steps, notes = self._scale(value) if self.value_column == "vote" else (0, [])
-        item, rater, value, side = (column[counted] for column in (item, rater, value, side))
-        if self.value_column == "label":
-            if len(self.labels) < 2:
-                raise InputRefused(
-                    f"Every vote says {_short(self.labels.values[0])}; at least two categories are needed."
-                )
-            votes = Votes(item, rater, value, len(self.items), len(self.raters), len(self.labels))
-            return Ballot(
-                votes, None, self.items.values, self.raters.values, self.labels.values, False, [], kinds,
-                told, repeats,
-            )  # fmt: skip
+        notes = repeats.notes() + self._contradictory(rater, rater[counted])
+        if self.cannot_judge:
+            notes.append(f"{self.cannot_judge} lines say cannot_judge, which is no vote.")
+        if is_label.all():
+            return self._of_labels(item[counted], rater[counted], value[counted], kinds, notes, repeats)
+        n_steps, scale_notes = self._scale(value[~is_label])
+        family_notes, weight = self._weights(item[counted], rater[counted], kinds)
         first, second, completions = self._recurring()
-        family, weight = self._weights(item, rater, kinds)
-        graded = GradedVotes(
-            item, rater, steps_of_signed(value, n_steps), side, len(self.items), len(self.raters), (n_steps,),
-            weight=weight, population=_populations(kinds), first=first, second=second,
-        )  # fmt: skip
+
+        def on_scale(rows: BoolArray, steps: IntArray, n_steps: int) -> GradedVotes:
+            return GradedVotes(
+                item[rows], rater[rows], steps, side[rows], len(self.items), len(self.raters), (n_steps,),
+                weight=None if weight is None else weight[rows[counted]], population=_populations(kinds),
+                first=first, second=second,
+            )  # fmt: skip
+
+        rows, other = counted & ~is_label, counted & is_label
+        graded, choices = on_scale(rows, steps_of_signed(value[rows], n_steps), n_steps), None
+        if other.any():
+            choices = on_scale(other, *_steps_of_choices(value[other]))
+            notes.append(
+                f"{int(other.sum())} votes have no strength: the graded model reads them as directions, on a scale of their "
+                "own; the other methods leave them out."
+            )
         half = n_steps // 2
         signed = [vote for vote in range(half, -half - 1, -1) if vote or n_steps % 2]
         return Ballot(
-            graded.as_labels(), graded, self.items.values, self.raters.values, signed, bool(side.any()),
-            completions, kinds, notes + family + told, repeats,
+            graded.as_labels(), graded, self.items.values, self.raters.values, signed,
+            bool(side[counted].any()), completions, kinds, scale_notes + family_notes + notes, repeats, choices,
         )  # fmt: skip
+
+    def _of_labels(
+        self,
+        item: IntArray,
+        rater: IntArray,
+        value: IntArray,
+        kinds: list[str],
+        notes: list[str],
+        repeats: Repeats,
+    ) -> Ballot:
+        if len(self.labels) < 2:
+            raise InputRefused(
+                f"Every vote says {_short(self.labels.values[0])}; at least two categories are needed."
+            )
+        votes = Votes(item, rater, value, len(self.items), len(self.raters), len(self.labels))
+        return Ballot(
+            votes,
+            None,
+            self.items.values,
+            self.raters.values,
+            self.labels.values,
+            False,
+            [],
+            kinds,
+            notes,
+            repeats,
+        )
 
     def _contradictory(self, rater: IntArray, counted: IntArray) -> list[str]:
         """A sentence that names the raters of whom no vote counts."""
@@ -359,7 +424,7 @@ class _Reader:
             f"Of {', '.join(names[:SHOWN_NAMES])}{more} no vote counts: every one contradicts another of theirs."
         ]
 
-    def _renumber(self, item: IntArray, rater: IntArray, value: IntArray) -> None:
+    def _renumber(self, item: IntArray, rater: IntArray, value: IntArray, is_label: BoolArray) -> None:
         """Numbers in the order of the names, so that a file in another order gives the same answer."""
         place = self.items.sort()
         item[:] = place[item]
@@ -370,9 +435,12 @@ class _Reader:
         self.family = {int(place[old]): family for old, family in self.family.items()}
         place = self.completions.sort()
         self.pairs = {number: (int(place[a]), int(place[b])) for number, (a, b) in self.pairs.items()}
-        if self.value_column == "label":
+        if is_label.all():
             place = self.labels.sort()
             value[:] = place[value]
+        elif is_label.any():
+            place = np.array([CHOICES[label] for label in self.labels.values])
+            value[is_label] = place[value[is_label]]
 
     def _scale(self, value: IntArray) -> tuple[int, list[str]]:
         if self.n_steps is not None:
@@ -416,6 +484,12 @@ class _Reader:
         )
         note = f"Of the n votes that a family of judges casts on one item each counts n^-{FAMILY_EXPONENT}."
         return [note] if exponent.any() else [], family_weights(item, rater, family, exponent)
+
+
+def _steps_of_choices(outcome: IntArray) -> tuple[IntArray, int]:
+    """Steps of first, second, tie, and how many steps their scale has: two, or three where somebody says tie."""
+    n_steps = 3 if (outcome == CHOICES["tie"]).any() else 2
+    return np.array([n_steps - 1, 0, 1])[outcome], n_steps
 
 
 def _populations(kinds: list[str]) -> IntArray | None:

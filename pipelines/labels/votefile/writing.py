@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from pipelines.errors import InputRefused
-from pipelines.labels.votefile.answers import Answer, drawn_label
+from pipelines.labels.votefile.answers import GRADED, Answer, drawn_label
 from pipelines.labels.votefile.reading import Ballot
 
 OUTCOMES = ("first", "second", "tie")
@@ -74,7 +74,10 @@ def item_rows(answer: Answer, ballot: Ballot) -> Iterator[dict[str, Any]]:
     best, drawn = drawn_label(scores)
     names = list(OUTCOMES) if ballot.graded is not None else ballot.categories
     keys = [_key(category) for category in ballot.categories]
-    votes = ballot.votes.item_counts().tolist()
+    counts = ballot.votes.item_counts()
+    if answer.method == GRADED and ballot.choices is not None:
+        counts = counts + ballot.choices.item_counts()
+    votes = counts.tolist()
     probabilities = answer.probabilities.tolist()
     outcomes = None if answer.outcomes is None else answer.outcomes.tolist()
     consensus = None if answer.consensus is None else answer.consensus.tolist()

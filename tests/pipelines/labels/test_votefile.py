@@ -430,6 +430,79 @@ def test_agreement_does_not_depend_on_lines_where_judges_saw_both_orders(tmp_pat
     assert "both orders" in one["notes"][-1] and one["agreement"]["self"]["pairs"] == 90
 
 
+# Choices without strength, as `export_votes` writes them
+
+
+def choice(item: object, rater: str, label: str, **more: object) -> dict:
+    return {"item": item, "rater": rater, "label": label} | more
+
+
+def test_choices_among_graded_votes_are_directions_on_a_scale_of_their_own(tmp_path) -> None:
+    rows = graded_rows()
+    source = [choice(item, "file", "first", kind="source") for item in range(20)]
+    source += [choice(item, "file", "second", kind="source") for item in range(20, 30)]
+    source += [
+        choice("lone", "file", "first", kind="source"),
+        choice(31, "r1", "both_bad"),
+        choice(32, "eve", "cannot_judge"),
+    ]
+    without, _, _ = answers(tmp_path, "without", rows, "--method", "graded", "--variant", "plain")
+    items, raters, report = answers(
+        tmp_path, "with", source + rows, "--method", "graded", "--variant", "plain"
+    )
+    assert report["choices_without_strength"] + report["votes"] >= len(rows) + len(source) - 2
+    assert any("votes have no strength" in note for note in report["notes"])
+    assert any("1 lines say cannot_judge" in note for note in report["notes"])
+    before, after = ({row["item"]: row for row in some} for some in (without, items))
+    assert set(after) == {*before, "lone"}
+    assert after["lone"]["label"] == "first" and after["lone"]["votes"] == 1
+    assert np.mean([after[n]["strength"] - before[n]["strength"] for n in range(20)]) < 0
+    assert next(row for row in raters if row["rater"] == "file")["votes"] == 31
+    assert "eve" not in {row["rater"] for row in raters}
+
+
+def test_choices_count_for_no_other_method_and_change_no_held_out_vote(tmp_path) -> None:
+    rows = graded_rows()
+    source = [choice(item, "file", "tie" if item % 3 else "first") for item in range(40)]
+    path = tmp_path / "v.jsonl"
+    one, two = chosen_of(path, rows), chosen_of(path, random.Random(0).sample(rows + source, len(rows) + 40))
+    assert two.held_out == one.held_out
+    assert two.trials[0].name == "majority"
+    with_choices = ballot_read(path, {}, None, lambda size: None)
+    told = answer(with_choices, "majority").probabilities
+    assert told == pytest.approx(
+        answer(ballot_read(written(path, rows), {}, None, lambda size: None), "majority").probabilities
+    )
+    renamed = [row | {"rater": f"x{99 - len(row['rater'])}{row['rater']}"} for row in (source + rows)[::-1]]
+    assert [trial.losses for trial in chosen_of(path, renamed).trials] == [
+        trial.losses for trial in two.trials
+    ]
+
+
+def test_who_cannot_judge_gives_no_category(tmp_path) -> None:
+    rows = [*label_rows(), *(choice(f"i{n}", "eve", "cannot_judge") for n in range(5))]
+    items, raters, report = answers(tmp_path, "v", rows, "--method", "majority")
+    assert set(items[0]["probabilities"]) == set("xyz") and report["categories"] == ["x", "y", "z"]
+    assert "eve" not in {row["rater"] for row in raters}
+    assert "5 lines say cannot_judge, which is no vote." in report["notes"]
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (choice("a", "r", "x"), 'has the label "x" in a file of graded votes'),
+        (choice("a", "r", "first", first_shown_first=1), "`first_shown_first` must be"),
+        (choice("a", "r", "first", first="m"), "`first` and `second` must both be"),
+    ],
+)
+def test_what_is_no_choice_is_a_bad_line_wherever_it_stands(tmp_path, capsys, line, words, at_end) -> None:
+    rows = [GOOD, GOOD | {"rater": "s"}]
+    votes = written(tmp_path / "v.jsonl", [*rows, line] if at_end else [line, *rows])
+    assert run(votes, "--steps", 5, "--out", tmp_path / "out") == 2
+    assert capsys.readouterr().err.startswith(f"Line {3 if at_end else 1}: {words}")
+
+
 # Refusals
 
 
@@ -445,7 +518,7 @@ GOOD = {"item": "a", "rater": "r", "vote": 1}
         ({"item": "a", "rater": None, "vote": 1}, "`rater` must be"),
         ({"item": "a", "rater": "r"}, "it has neither"),
         ({"item": "a", "rater": "r", "vote": 1, "label": "x"}, "one of them"),
-        ({"item": "a", "rater": "r", "label": "x"}, "has a label where earlier lines have a vote"),
+        ({"item": "a", "rater": "r", "label": "x"}, 'has the label "x" in a file of graded votes'),
         ({"item": "a", "rater": "r", "vote": 1.5}, "must be a whole number"),
         ({"item": "a", "rater": "r", "vote": True}, "must be a whole number"),
         ({"item": "a", "rater": "r", "vote": 3}, "must lie in -2..2"),
