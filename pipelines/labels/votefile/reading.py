@@ -22,6 +22,7 @@ from pipelines.labels.votes import BoolArray, IntArray, Votes
 LINE_BYTES = 10_000_000
 SHOWN_FAULTS, SHOWN_NAMES = 20, 10
 FAMILY_EXPONENT = 0.5
+EXACT = 2.0**53
 PEOPLE = ("person", "people", "human", "annotator")
 # What a label says in a file of graded votes: 0 first, 1 second, 2 tie. Both bad is a tie for the direction.
 CHOICES = {"first": 0, "second": 1, "tie": 2, "both_bad": 2}
@@ -43,20 +44,20 @@ class BadLines(InputRefused):
 
 @dataclass
 class Names:
-    """Numbers for values as they come: equal as text are one; shown as they first came."""
+    """Numbers for values as they come: equal as text are one, as are 3, 3.0 and "3"; shown as they first came."""
 
     values: list[Any] = field(default_factory=list)
     _index: dict[str, int] = field(default_factory=dict)
 
     def number(self, value: Any) -> int:
-        key = value if isinstance(value, str) else orjson.dumps(value).decode()
+        key = _key(value)
         found = self._index.setdefault(key, len(self.values))
         if found == len(self.values):
             self.values.append(value)
         return found
 
     def find(self, value: Any) -> int | None:
-        return self._index.get(value if isinstance(value, str) else orjson.dumps(value).decode())
+        return self._index.get(_key(value))
 
     def sort(self) -> IntArray:
         """Put the values in order of their text; returns the new number of each old one."""
@@ -162,8 +163,11 @@ def gold_read(path: Path, columns: Mapping[str, str], ballot: Ballot) -> tuple[I
     count = 0
     for number, row in _rows(path, faults.add, lambda size: None):
         item, label = (row.get(columns.get(f"gold.{name}", name)) for name in ("item", "label"))
-        if not _is_name(item) or label is None:
+        if label is None:
             faults.add(number, "needs `item` (a text or a number) and `label`")
+            continue
+        if (detail := _name_fault("item", item)) is not None:
+            faults.add(number, detail)
             continue
         if (detail := _label_fault(label)) is not None:
             faults.add(number, detail)
@@ -247,10 +251,8 @@ class _Reader:
     def _fault_in(self, row: dict[str, Any]) -> str | None:
         """Take one vote, or say why it is none."""
         for name in ("item", "rater"):
-            if not _is_name(self._get(row, name)):
-                return (
-                    f"`{self.columns[name]}` must be a text or a number; got {_short(self._get(row, name))}"
-                )
+            if (detail := _name_fault(self.columns[name], self._get(row, name))) is not None:
+                return detail
         given = [name for name in self.value_columns if self._get(row, name) is not None]
         if len(given) != 1:
             return f"needs `label` or `vote`, one of them; it has {' and '.join(given) or 'neither'}"
@@ -312,9 +314,12 @@ class _Reader:
             return f"`first_shown_first` must be true, false or left out; got {_short(shown)}"
         if first is None and second is None:
             return None
-        if not _is_name(first) or not _is_name(second):
+        if first is None or second is None:
             return "`first` and `second` must both be texts or numbers, or both be left out"
-        if str(first) == str(second):
+        for name, value in (("first", first), ("second", second)):
+            if (detail := _name_fault(self.columns[name], value)) is not None:
+                return detail
+        if _key(first) == _key(second):
             return f"`first` and `second` are the same, {_short(first)}"
         item = self.items.number(self._get(row, "item"))
         pair = (self.completions.number(first), self.completions.number(second))
@@ -330,6 +335,8 @@ class _Reader:
         if kind is not None and (not isinstance(kind, str) or self.kinds.setdefault(rater, kind) != kind):
             return f"`kind` must be one text for each rater; got {_short(kind)}"
         if family is not None:
+            if (detail := _name_fault(self.columns["family"], family)) is not None:
+                return detail
             number = self.families.number(family)
             if self.family.setdefault(rater, number) != number:
                 return f"`family` must be one for each rater; got {_short(family)}"
@@ -548,16 +555,31 @@ def _seconds(at: Any) -> float | None:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
-def _is_name(value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    return (isinstance(value, str) and value != "") or isinstance(value, int | float)
+def _name_fault(column: str, value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        return f"`{column}` must be a text or a number; got {_short(value)}"
+    return _number_fault(column, value)
 
 
 def _label_fault(value: Any) -> str | None:
-    if isinstance(value, str | int | float | bool) and value != "":
-        return None
-    return f"`label` must be a text, a number or true or false; got {_short(value)}"
+    if not isinstance(value, str | int | float) or value == "":
+        return f"`label` must be a text, a number or true or false; got {_short(value)}"
+    return _number_fault("label", value)
+
+
+def _number_fault(column: str, value: Any) -> str | None:
+    """Numbers of JSON past 64 bits, or with a point past 2^53, arrive rounded: different ones would be one name."""
+    if isinstance(value, float) and abs(value) >= EXACT:
+        return f"`{column}` is a number too large to be told from its neighbours, about {value:.6g}; write it as a text"
+    return None
+
+
+def _key(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return orjson.dumps(value).decode()
 
 
 def _short(value: Any) -> str:

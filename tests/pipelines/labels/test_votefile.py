@@ -528,6 +528,10 @@ GOOD = {"item": "a", "rater": "r", "vote": 1}
         (GOOD | {"first": "m", "second": "m"}, "are the same"),
         (GOOD | {"kind": 3}, "`kind` must be"),
         (GOOD | {"at": "soon"}, "`at` must be a time"),
+        (GOOD | {"family": {"a": 1}}, "`family` must be"),
+        (GOOD | {"item": 123456789012345678901234}, "`item` is a number too large"),
+        (GOOD | {"rater": 9007199254740993.0}, "`rater` is a number too large"),
+        (GOOD | {"first": -(10**30), "second": "m"}, "`first` is a number too large"),
     ],
 )
 def test_a_bad_line_is_one_sentence_and_nothing_is_written(tmp_path, capsys, line, words) -> None:
@@ -537,6 +541,17 @@ def test_a_bad_line_is_one_sentence_and_nothing_is_written(tmp_path, capsys, lin
     assert told.startswith("Line 2: ") and words in told
     assert told.count("\n") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["votes.jsonl"]
+
+
+def test_a_number_is_one_name_however_it_is_written(tmp_path) -> None:
+    rows = [
+        choice(item, rater, label)
+        for item, rater, label in ((3, 1, 0), (3.0, "1", "1"), ("3", 2, 1), (4, 2, 0.0))
+    ]
+    ballot = ballot_read(written(tmp_path / "v.jsonl", rows), {}, None, lambda size: None)
+    assert (len(ballot.items), len(ballot.raters), len(ballot.categories)) == (2, 2, 2)
+    big = [choice(2**63 + n, n, n % 2) for n in range(4)]
+    assert ballot_read(written(tmp_path / "v.jsonl", big), {}, None, lambda size: None).votes.n_items == 4
 
 
 def test_every_bad_line_is_named_up_to_a_limit(tmp_path) -> None:
