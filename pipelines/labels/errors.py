@@ -53,3 +53,14 @@ class ObjectiveFell(LabelError):
 
 class ScaleUnknown(VotesMalformed):
     """Votes on a scale that the last refit has not seen: only a new one can tell them."""
+
+
+class TableTooLarge(LabelError):
+    """A method whose table of raters, truths and votes would take gigabytes."""
+
+    def __init__(self, method: str, raters: int, categories: int, limit: int) -> None:
+        self.method, self.raters, self.categories, self.limit = method, raters, categories, limit
+        super().__init__(
+            f"{method} keeps a number for each of {raters:,} raters, truth and vote of {categories:,} categories, "
+            f"{raters * categories**2:,} in all and at most {limit:,}. Merge rare categories, or take majority or glad."
+        )

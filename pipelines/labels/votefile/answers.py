@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from pipelines.labels import AGGREGATORS, PAIR_MODELS
-from pipelines.labels.errors import VotesMalformed
+from pipelines.labels.errors import TableTooLarge, VotesMalformed
 from pipelines.labels.graded import GradedFit, GradedOptions, graded_fit
 from pipelines.labels.graded_known import component_count
 from pipelines.labels.graded_readout import (
@@ -27,6 +27,9 @@ from pipelines.labels.votes import BoolArray, FloatArray, IntArray, rater_accura
 
 GRADED = "graded"
 FLOOR = 1e-12
+# Methods with a number for each rater, truth and vote; more take minutes and gigabytes.
+BY_TRUTH_AND_VOTE = ("dawid_skene", "dawid_skene_one_coin", "mace")
+MOST_CELLS = 2_000_000
 
 # Variants of the graded model: key, options, and what a ballot must have.
 VARIANTS: dict[str, GradedOptions] = {
@@ -126,7 +129,10 @@ def kept(ballot: Ballot, rows: np.ndarray) -> Ballot:
 
 
 def _labels(ballot: Ballot, method: str) -> Answer:
-    found = AGGREGATORS[method].load()(ballot.votes)
+    votes = ballot.votes
+    if method in BY_TRUTH_AND_VOTE and votes.n_raters * votes.n_labels**2 > MOST_CELLS:
+        raise TableTooLarge(method, votes.n_raters, votes.n_labels, MOST_CELLS)
+    found = AGGREGATORS[method].load()(votes)
     raters: dict[str, np.ndarray] = {
         "votes": found.rater_votes,
         "reliability": found.rater_accuracy,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ LINE_BYTES = 10_000_000
 SHOWN_FAULTS, SHOWN_NAMES = 20, 10
 FAMILY_EXPONENT = 0.5
 EXACT = 2.0**53
+MOST_CATEGORIES = 1_000
 PEOPLE = ("person", "people", "human", "annotator")
 # What a label says in a file of graded votes: 0 first, 1 second, 2 tie. Both bad is a tie for the direction.
 CHOICES = {"first": 0, "second": 1, "tie": 2, "both_bad": 2}
@@ -107,7 +108,7 @@ def column_map(text: str | None) -> dict[str, str]:
     """`item=orig_id,gold.label=truth` as a dict from our column to the file's.
 
     Raises:
-        InputRefused: a part without `=`, or a column that we do not read.
+        InputRefused: a part without `=`, a column that we do not read, one given twice, or two read from one.
     """
     found: dict[str, str] = {}
     for part in (text or "").split(","):
@@ -119,8 +120,27 @@ def column_map(text: str | None) -> dict[str, str]:
         if ours.strip() not in VOTE_COLUMNS + GOLD_COLUMNS:
             known = ", ".join(VOTE_COLUMNS + GOLD_COLUMNS)
             raise InputRefused(f"--map knows the columns {known}; got {ours.strip()!r}.")
+        if ours.strip() in found:
+            raise InputRefused(f"--map gives {ours.strip()} twice; one column can be read for it.")
         found[ours.strip()] = theirs.strip()
+    for columns in (VOTE_COLUMNS, GOLD_COLUMNS):
+        _check_apart(found, columns)
     return found
+
+
+def _check_apart(given: Mapping[str, str], columns: Sequence[str]) -> None:
+    """Refuse two of our columns that would be read from one of the file's; of label and vote the other one rests."""
+    resting = {"label": "vote", "vote": "label"}
+    seen = dict[str, str]()
+    for ours in columns:
+        if ours not in given and resting.get(ours) in given:
+            continue
+        theirs = given.get(ours, ours.removeprefix("gold."))
+        if theirs in seen:
+            raise InputRefused(
+                f"--map reads both {seen[theirs]} and {ours} from {theirs!r}; each needs a column of its own."
+            )
+        seen[theirs] = ours
 
 
 def ballot_read(
@@ -231,6 +251,7 @@ class _Reader:
         self.at, self.is_label, self.cannot_judge = list[float](), list[bool](), 0
         # What is a fault only in a file of graded votes, which a later line may turn out to make it.
         self.late = _Faults("line")
+        self.unseen = {name for name in VOTE_COLUMNS if name in columns}
         self.number = 0
         self.pairs: dict[int, tuple[int, int]] = {}
         self.kinds: dict[int, str] = {}
@@ -241,6 +262,8 @@ class _Reader:
 
     def take(self, number: int, row: dict[str, Any]) -> None:
         self.number = number
+        if self.unseen:
+            self.unseen -= {name for name in self.unseen if self.columns[name] in row}
         detail = self._fault_in(row)
         if detail is not None:
             self.fault(number, detail)
@@ -347,6 +370,11 @@ class _Reader:
         if not is_label.all():
             self.faults.join(self.late)
         self.faults.stop()
+        if self.unseen and self.item:
+            missing = ", ".join(f"{name} from {self.columns[name]!r}" for name in sorted(self.unseen))
+            raise InputRefused(
+                f"--map reads {missing}, which no line has; leave it out or name a column of the file."
+            )
         if not self.item:
             raise InputRefused(
                 "The file holds no votes; each line needs `item`, `rater` and `label` or `vote`."
@@ -403,6 +431,11 @@ class _Reader:
         notes: list[str],
         repeats: Repeats,
     ) -> Ballot:
+        if len(self.labels) > MOST_CATEGORIES:
+            raise InputRefused(
+                f"The labels are {len(self.labels):,} different ones and at most {MOST_CATEGORIES:,} can be categories; is "
+                f"{self.columns['label']!r} the right column? --map label=COLUMN names another."
+            )
         if len(self.labels) < 2:
             raise InputRefused(
                 f"Every vote says {_short(self.labels.values[0])}; at least two categories are needed."

@@ -506,6 +506,10 @@ def test_what_is_no_choice_is_a_bad_line_wherever_it_stands(tmp_path, capsys, li
 # Refusals
 
 
+def free_texts(categories: int, raters: int) -> list[dict]:
+    return [choice(f"i{n}", f"r{n % raters}", f"text {n}") for n in range(categories)]
+
+
 GOOD = {"item": "a", "rater": "r", "vote": 1}
 
 
@@ -575,6 +579,16 @@ def test_every_bad_line_is_named_up_to_a_limit(tmp_path) -> None:
         (graded_rows(), ["--method", "graded", "--variant", "completions"], "needs the first and second"),
         (label_rows(), ["--map", "thing=x"], "--map knows the columns"),
         (label_rows(), ["--map", "item"], "--map takes"),
+        (label_rows(), ["--map", "item=item,item=rater"], "--map gives item twice"),
+        (label_rows(), ["--map", "item=rater"], "reads both item and rater from 'rater'"),
+        (label_rows(), ["--map", "kind=nada,family=label"], "reads both label and family from 'label'"),
+        (label_rows(), ["--map", "first_shown_first=nope,kind=nada"], "kind from 'nada', which no line has"),
+        (free_texts(1_001, 1), [], "'label' the right column?"),
+        (
+            free_texts(900, 30),
+            ["--method", "dawid-skene"],
+            "dawid_skene keeps a number for each of 30 raters",
+        ),
         (label_rows(), ["--steps", 1], "--steps must lie"),
         (label_rows(), ["--gold", "/nowhere"], "There is no file"),
     ],
@@ -634,6 +648,8 @@ def test_a_second_run_replaces_the_files_and_nothing_else(tmp_path) -> None:
 
 
 def test_column_maps() -> None:
+    assert column_map("label=vote") == {"label": "vote"}
+    assert column_map("item=id,gold.item=id") == {"item": "id", "gold.item": "id"}
     assert column_map("item=a, gold.label=b=c") == {"item": "a", "gold.label": "b=c"}
 
 
