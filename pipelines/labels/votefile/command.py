@@ -28,7 +28,8 @@ from pipelines.labels.votes import IntArray
 AUTO = "auto"
 ALIASES = {"one_coin": "dawid_skene_one_coin"}
 EXPLAINED = {
-    "label": "the most probable category; of graded votes first, tie or second",
+    "label": "the most probable category; of graded votes first, tie or second; null in a draw",
+    "drawn": "true where several labels are equally probable: then drawn_labels has them",
     "probabilities": "of graded votes by stored vote: the chance that one more reliable rater gives it",
     "consensus": "of graded votes: chance that the difference lies outside the tie band, by side, or inside",
     "strength": "expected vote on the file's own scale: negative, the first is better",

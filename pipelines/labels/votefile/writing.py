@@ -15,6 +15,7 @@ import orjson
 from pipelines.errors import InputRefused
 from pipelines.labels.votefile.answers import GRADED, Answer, drawn_label
 from pipelines.labels.votefile.reading import Ballot
+from pipelines.labels.votes import top_labels
 
 OUTCOMES = ("first", "second", "tie")
 FILES = ("items.jsonl", "raters.jsonl", "report.json", "report.html")
@@ -72,6 +73,7 @@ def item_rows(answer: Answer, ballot: Ballot) -> Iterator[dict[str, Any]]:
     """One row an item."""
     scores = answer.scores
     best, drawn = drawn_label(scores)
+    tops = top_labels(scores)
     names = list(OUTCOMES) if ballot.graded is not None else ballot.categories
     keys = [_key(category) for category in ballot.categories]
     counts = ballot.votes.item_counts()
@@ -91,7 +93,7 @@ def item_rows(answer: Answer, ballot: Ballot) -> Iterator[dict[str, Any]]:
     for item, name in enumerate(ballot.items):
         row: dict[str, Any] = {"item": name, "label": names[best[item]], "votes": votes[item]}
         if drawn[item]:
-            row["drawn"] = True
+            row |= {"label": None, "drawn": True, "drawn_labels": [names[k] for k in np.flatnonzero(tops[item])]}
         row["probabilities"] = dict(zip(keys, probabilities[item], strict=True))
         if outcomes is not None and consensus is not None:
             row["p_first"], row["p_second"], row["p_tie"] = outcomes[item]

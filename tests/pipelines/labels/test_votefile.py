@@ -242,7 +242,8 @@ def test_a_draw_is_marked_and_counts_half_against_gold(tmp_path) -> None:
     gold = written(tmp_path / "gold.jsonl", [{"item": "a", "label": "1"}])
     votes = written(tmp_path / "votes.jsonl", rows)
     assert run(votes, "--method", "majority", "--gold", gold, "--out", tmp_path / "out") == 0
-    assert lines(tmp_path / "out/items.jsonl")[0]["drawn"] is True
+    drawn = lines(tmp_path / "out/items.jsonl")[0]
+    assert (drawn["label"], drawn["drawn"], drawn["drawn_labels"]) == (None, True, [0, 1])
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert report["gold"]["methods"][0]["accuracy"] == 0.5
 
