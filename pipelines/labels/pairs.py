@@ -376,7 +376,7 @@ class _Newton:
         """One Newton step, halved until the objective does not fall. `parts` are used up."""
         gradient, hessian = parts
         step = cho_solve(_factor(hessian), gradient, check_finite=False)
-        step *= min(1.0, LONGEST_STEP / np.abs(step).max())
+        step *= LONGEST_STEP / max(LONGEST_STEP, np.abs(step).max())
         # A short step of a concave objective needs no look back.
         if np.abs(step).max() < 1 and self._inside(point + step):
             return np.asarray(point + step)

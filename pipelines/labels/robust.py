@@ -289,9 +289,9 @@ def _counts(part: int, n: int) -> None:
 
 
 def jeffreys_interval(part: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share."""
+    """95 % interval of a share; it reaches 0 where no part is seen and 1 where all is, so that the share lies within."""
     low, high = (float(betaincinv(part + 0.5, n - part + 0.5, q)) for q in (0.025, 0.975))
-    return low, high
+    return low if part else 0.0, high if part < n else 1.0
 
 
 def _of_disagreement(share: float) -> float:

@@ -221,11 +221,13 @@ def _graded(ballot: Ballot, variant: str, options: GradedOptions) -> Answer:
         "at_limit": raters.at_limit,
     }
     if ballot.has_sides:
-        columns |= {
+        sided = np.bincount(fit.votes.rater, fit.votes.side != 0, fit.votes.n_raters) > 0
+        sides = {
             "side_bias": raters.side_bias,
             "side_bias_low": raters.side_low,
             "side_bias_high": raters.side_high,
         }
+        columns |= {name: np.where(sided, values, np.nan) for name, values in sides.items()}
     items: dict[str, np.ndarray] = {
         "p_direction_first": told.p_direction_first,
         "flip_of_majority": told.flip_of_majority,

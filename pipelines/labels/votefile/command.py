@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -106,9 +107,8 @@ def _run(options: argparse.Namespace) -> None:
     if gold is not None:
         report["gold"] = _gold_report(choice, found, ballot, gold)
     folder_write(options.out, report, page_html(report, choice, found, ballot), found, ballot)
-    print(
-        f"{_named(choice)}: {report['items']} items, {report['raters']} raters; see {options.out / 'report.html'}"
-    )
+    page = os.fsencode(options.out / "report.html").decode(errors="replace")
+    print(f"{_named(choice)}: {report['items']} items, {report['raters']} raters; see {page}")
 
 
 def _check(options: argparse.Namespace, columns: dict[str, str]) -> None:
@@ -173,7 +173,8 @@ def _choice(options: argparse.Namespace, method: str, ballot: Ballot) -> Choice:
 def _report(options: argparse.Namespace, choice: Choice, found: Answer, ballot: Ballot) -> dict[str, Any]:
     votes = ballot.votes
     report: dict[str, Any] = {
-        "file": options.votes.name,
+        # A name may hold bytes that are no text.
+        "file": os.fsencode(options.votes.name).decode(errors="replace"),
         "method": choice.method,
         "variant": choice.variant,
         "why": choice.why,

@@ -18,6 +18,7 @@ from pipelines.labels.votes import FloatArray
 
 WIDTH, LEFT, RIGHT, ROW = 760.0, 210.0, 60.0, 22.0
 SHOWN_RATERS, SHOWN_ITEMS, SHOWN_POINTS = 60, 40, 2_000
+FORMULA = ("=", "+", "-", "@")
 STYLE = Path(__file__).with_name("page.css")
 
 
@@ -120,7 +121,8 @@ def _raters(answer: Answer, ballot: Ballot) -> str:
 
 
 def _side_bias(answer: Answer, ballot: Ballot, order: list[int]) -> str:
-    order = sorted(order, key=lambda rater: -answer.raters["side_bias"][rater])
+    order = [rater for rater in order if np.isfinite(answer.raters["side_bias"][rater])]
+    order.sort(key=lambda rater: -answer.raters["side_bias"][rater])
     names = [str(ballot.raters[rater]) for rater in order]
     bias, low, high = (answer.raters[key][order] for key in ("side_bias", "side_bias_low", "side_bias_high"))
     drawing = intervals_svg(names, bias, low, high, (-0.5, 0.5))
@@ -291,7 +293,7 @@ def _section(title: str, *parts: str) -> str:
 
 
 def _figure(title: str, drawing: str, table: Table) -> str:
-    lines = ["\t".join(table.head), *("\t".join(_text(cell) for cell in row) for row in table.rows)]
+    lines = ["\t".join(table.head), *("\t".join(_tsv(cell) for cell in row) for row in table.rows)]
     data = base64.b64encode("\n".join(lines).encode()).decode()
     address = f"data:text/tab-separated-values;base64,{data}"
     link = f'<a download="{_file_name(title)}.tsv" href="{address}">Download these numbers</a>'
@@ -322,7 +324,15 @@ def _cell(value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if np.isfinite(value) else "-"
-    return "-" if value is None else str(value).replace("\t", " ").replace("\n", " ")
+    return "-" if value is None else str(value)
+
+
+def _tsv(value: Any) -> str:
+    """A cell of a table that a spreadsheet may open: names are others' and must not run as formulas."""
+    if not isinstance(value, str):
+        return _text(value)
+    text = "".join(c if c.isprintable() else " " for c in value)
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 def _cut(name: str) -> str:

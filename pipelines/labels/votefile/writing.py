@@ -55,6 +55,9 @@ def _into_place(beside: Path, out: Path) -> None:
     if not out.is_dir():
         raise InputRefused(f"{out} is there and is no folder; name another --out.")
     for name in FILES:
+        if (out / name).is_dir():
+            raise InputRefused(f"{out / name} is a folder where a file is to be written; name another --out.")
+    for name in FILES:
         os.replace(beside / name, out / name)
 
 
@@ -93,7 +96,11 @@ def item_rows(answer: Answer, ballot: Ballot) -> Iterator[dict[str, Any]]:
     for item, name in enumerate(ballot.items):
         row: dict[str, Any] = {"item": name, "label": names[best[item]], "votes": votes[item]}
         if drawn[item]:
-            row |= {"label": None, "drawn": True, "drawn_labels": [names[k] for k in np.flatnonzero(tops[item])]}
+            row |= {
+                "label": None,
+                "drawn": True,
+                "drawn_labels": [names[k] for k in np.flatnonzero(tops[item])],
+            }
         row["probabilities"] = dict(zip(keys, probabilities[item], strict=True))
         if outcomes is not None and consensus is not None:
             row["p_first"], row["p_second"], row["p_tie"] = outcomes[item]

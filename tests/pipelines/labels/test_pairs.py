@@ -174,6 +174,11 @@ def test_wins_and_ties_of_the_better_one_alone_have_a_prior(model, outcome) -> N
     assert found.standard_errors.max() < 10
 
 
+def test_a_start_at_the_maximum_is_left_without_a_warning() -> None:
+    even = crowd_bt(ints(0, 0), ints(1, 1), ints(0, 1), ints(0, 0), 2, 1)
+    assert even.scores == pytest.approx([0, 0])
+
+
 def test_crowd_bt_takes_ties_alone_and_knows_its_parts() -> None:
     ties = crowd_bt(ints(0, 1, 2), ints(1, 2, 0), ints(2, 2, 2), ints(0, 1, 0), 3, 2)
     assert ties.scores == pytest.approx([0, 0, 0], abs=1e-9)

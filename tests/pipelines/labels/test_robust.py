@@ -76,6 +76,8 @@ def test_flip_rates_by_hand() -> None:
     repeats = flip_rate_from_repeats(18, 100)
     assert repeats.rate == pytest.approx(0.1)
     assert repeats.low < repeats.rate < repeats.high
+    for none in (flip_rate_from_repeats(0, 10), flip_rate_from_gold(0, 10)):
+        assert none.low == none.rate == 0 < none.high < 0.25
     model = flip_rate_from_model(np.array([0.1, 0.3, np.nan]))
     assert (model.rate, model.n) == (pytest.approx(0.2), 2)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
+import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +142,40 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path) -> None:
     assert "<b>ada" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page
+
+
+def test_no_name_is_a_formula_in_the_tables_to_download(tmp_path) -> None:
+    bad = ["=cmd|' /C calc'!A0", "\r=1+1", "  @SUM(A1)", "+1", "a\tb\nc"]
+    rows = [choice(f"i{n}", name, "xy"[(n + len(name)) % 2]) for n in range(6) for name in bad]
+    assert run(written(tmp_path / "v.jsonl", rows), "--method", "majority", "--out", tmp_path / "out") == 0
+    page = (tmp_path / "out/report.html").read_text()
+    tables = [base64.b64decode(data).decode() for data in re.findall(r"base64,([^\"]+)", page)]
+    cells = [cell for table in tables for line in table.split("\n") for cell in line.split("\t")]
+    assert "'=cmd|' /C calc'!A0" in cells and "a b c" in cells
+    assert not [cell for cell in cells if cell.lstrip()[:1] in ("=", "+", "@") or "\r" in cell]
+
+
+def test_a_file_whose_name_is_no_text_is_read(tmp_path) -> None:
+    votes = tmp_path / os.fsdecode(b"sur\xff.jsonl")
+    assert run(written(votes, label_rows()), "--method", "majority", "--out", tmp_path / "out") == 0
+    assert json.loads((tmp_path / "out/report.json").read_text())["file"] == "sur\ufffd.jsonl"
+
+
+def test_a_folder_in_the_place_of_a_file_leaves_all_files_as_they_were(tmp_path, capsys) -> None:
+    (tmp_path / "out/report.html").mkdir(parents=True)
+    votes = written(tmp_path / "v.jsonl", label_rows())
+    assert run(votes, "--method", "majority", "--out", tmp_path / "out") == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_a_rater_without_a_known_side_has_no_side_bias(tmp_path) -> None:
+    rows = graded_rows()
+    for row in rows:
+        if row["rater"] == "r3":
+            del row["first_shown_first"]
+    _, raters, _ = answers(tmp_path, "v", rows, "--method", "graded", "--variant", "plain")
+    assert [row["rater"] for row in raters if row["side_bias"] is None] == ["r3"]
 
 
 def test_order_of_lines_changes_nothing(tmp_path) -> None:
