@@ -20,7 +20,7 @@ from pipelines.labels.votefile.answers import GRADED, VARIANTS, offered
 from pipelines.labels.votefile.choosing import choose, split_count
 from pipelines.labels.votefile.reading import Ballot
 from pipelines.labels.votes import TIE, Aggregate, IntArray, Votes, top_labels
-from pipelines.selectors.votes import KINDS, MODEL, VoteTable, completions_of
+from pipelines.selectors.votes import KINDS, MODEL, PERSON, SOURCE, VoteTable, completions_of
 
 CHOOSE_AGAIN = 2
 MOST_SPLITS = 3
@@ -149,10 +149,11 @@ def graded_between(
 def scales_of(table: VoteTable) -> list[int]:
     """The scales in use by their largest strength; 0: a choice without strength, below 0: a judge's.
 
-    The one on which people said most comes first: labels are read on it.
+    The one on which people said most comes first: labels are read on it. However much files brought, theirs comes first only
+    where nobody voted here, and that of judges where nobody else did.
     """
-    people = Counter(table.scale[table.kind != MODEL].tolist())
-    return sorted(set(table.scale.tolist()), key=lambda m: (-people[m], m < 0, m))
+    said = [Counter(table.scale[table.kind == kind].tolist()) for kind in (PERSON, SOURCE)]
+    return sorted(set(table.scale.tolist()), key=lambda m: (*(-one[m] for one in said), m < 0, m))
 
 
 def graded_votes(

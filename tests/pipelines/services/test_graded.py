@@ -97,6 +97,21 @@ def test_votes_on_a_new_scale_wait_for_the_refit_that_they_start(scene):
     assert run.params["graded"]["scales"] == [3, 0]
 
 
+def test_labels_are_read_on_the_scale_of_people_however_many_choices_a_file_brought(scene):
+    project, pairs, people = scene
+    file = rater(project, "file", "source")
+    for n in range(220):
+        pair = cast.comparison(project, f"Imported {n}?", f"one {n}", f"two {n}", wanted=None)
+        annotate(pair, file, ("first", "second")[n % 2], None)
+    Annotation.objects.filter(comparison=pairs[0]).delete()
+    for name in ("ben", "eve", "dan"):
+        annotate(pairs[0], people[name], "tie", 0)
+    run = aggregate_full(project=project, method="graded")
+    assert run.params["graded"]["scales"] == [3, 0]
+    assert current(pairs[0]).outcome == "tie" and current(pairs[0]).p_tie > 0.5
+    assert current(pairs[0]).strength == pytest.approx(0, abs=0.15) and current(pairs[1]).strength > 0.3
+
+
 def test_completions_that_recur_are_told_apart_by_their_own_values():
     project = cast.project()
     words, people = [f"answer {n}" for n in range(7)], ["ben", "eve"]
