@@ -269,12 +269,15 @@ def flip_rate_proposed(run: AggregationRun | None) -> dict[str, Any] | None:
     return next((rates[key] for key in ("model", "repeats") if "rate" in rates.get(key, {})), None)
 
 
+# A rater's second answer is a repeat, and would agree with itself as if there were two raters.
 ASPECT_VOTES = """
 SELECT a.comparison_id, e.key, (e.value->>'vote')::int
-FROM annotation_annotation a, jsonb_each(a.answers->%(question)s->'aspects') e
-WHERE a.project_id = %(project)s AND a.state = 'current' AND a.form_revision_id = %(form)s
-  AND jsonb_typeof(a.answers->%(question)s->'aspects') = 'object' AND e.value->>'vote' IS NOT NULL
-ORDER BY a.id DESC LIMIT 200000
+FROM (SELECT DISTINCT ON (comparison_id, rater_id) id, comparison_id, answers->%(question)s->'aspects' AS aspects
+      FROM annotation_annotation
+      WHERE project_id = %(project)s AND state = 'current' AND form_revision_id = %(form)s
+        AND jsonb_typeof(answers->%(question)s->'aspects') = 'object'
+      ORDER BY comparison_id, rater_id, id) a, jsonb_each(a.aspects) e
+WHERE e.value->>'vote' IS NOT NULL ORDER BY a.id DESC LIMIT 200000
 """
 
 

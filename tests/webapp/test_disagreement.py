@@ -101,6 +101,26 @@ def test_each_aspect_has_an_agreement_of_its_own(place):
     assert helpful.found.low < helpful.found.alpha < helpful.found.high
 
 
+def test_a_raters_repeat_is_no_second_rater_of_an_aspect(place):
+    form = form_revise(project=place, questions=TEMPLATES["pairwise-aspects"].questions)
+
+    def say(pair, name, vote):
+        aspects = {"helpful": {"outcome": "first" if vote < 0 else "second", "vote": vote}}
+        Annotation.objects.create(
+            project=place, comparison=pair, rater=rater(place, name), outcome="tie", vote=0, vote_scale=2,
+            answers={"preference": {"aspects": aspects}}, form_revision=form,
+        )  # fmt: skip
+
+    for n, pair in enumerate(place.comparisons.all()[:20]):
+        say(pair, "fay", n % 2 * 2 - 1)
+        say(pair, "gil", -1 if n % 3 else 1)
+    (before,) = aspect_agreements(project=place)
+    for n, pair in enumerate(place.comparisons.all()[:20]):
+        say(pair, "fay", n % 2 * 2 - 1)
+    (after,) = aspect_agreements(project=place)
+    assert after.found == before.found
+
+
 @pytest.mark.parametrize("method", ["dawid_skene", "graded"])
 def test_the_pages_show_it_and_open_down_to_the_comparison(client: Client, place, method):
     aggregate_full(project=place, method=method)
