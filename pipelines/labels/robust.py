@@ -30,12 +30,12 @@ class NoSignal(LabelError):
 
 @dataclass(frozen=True)
 class FlipRate:
-    """Share of labels that are flipped: rDPO's epsilon and cDPO's smoothing.
+    """Share of votes that are flipped, or of labels: rDPO's epsilon and cDPO's smoothing.
 
     Attributes:
         rate: in [0, 0.5). low, high: 95 % interval; may reach beyond 0.5.
-        n: what it rests on: gold labels, pairs of votes, or preferences.
-        source: `gold`, `repeats` or `model`.
+        n: what it rests on: gold labels, pairs of votes, votes, or preferences.
+        source: of votes `gold`, `repeats` or `em`, which can be compared; of labels `model`.
     """
 
     rate: float
@@ -94,8 +94,52 @@ def flip_rate_from_repeats(disagreeing: int, n: int) -> FlipRate:
     return FlipRate(_of_disagreement(share), low, high, n, "repeats")
 
 
+def flip_rate_from_raters(rater: IntArray, right: FloatArray, decided: FloatArray) -> FlipRate:
+    """Flip rate of votes by raters' reliabilities from EM: the mean of 1 - reliability, each vote counting alike.
+
+    Args:
+        rater: (n,) int64 index of the rater of each vote for a side.
+        right: (n,) P(that side is the better one | one is), from a model of raters that saw all votes.
+        decided: (n,) P(one is better) of each vote's comparison.
+
+    Returns:
+        Comparable with gold and repeats. The interval rests on the information that the others' votes give on each
+        reliability, as in `lcpo_fit`: as if the truth were known it would be too narrow.
+
+    Raises:
+        NoVotes: no vote for a side. VotesMalformed: shapes, or probabilities outside [0, 1]. NoSignal: half or more.
+
+    Example:
+        >>> by = np.array([0, 0, 1, 1])
+        >>> round(flip_rate_from_raters(by, np.array([0.9, 0.9, 0.7, 0.9]), np.ones(4)).rate, 2)
+        0.15
+
+    Source: one-coin Dawid-Skene's M step, taken on the votes for a side of any model of raters; ours.
+    """
+    if not rater.size or not decided.any():
+        raise NoVotes()
+    if not rater.shape == right.shape == decided.shape or rater.ndim != 1:
+        raise VotesMalformed("rater, right and decided must be flat and of one length")
+    if not all(((values >= 0) & (values <= 1)).all() for values in (right, decided)):
+        raise VotesMalformed("right and decided must lie in 0..1")
+    votes, sure = np.bincount(rater, decided), np.bincount(rater, decided * right)
+    total = float(votes.sum())
+    eta = (sure + 1) / (votes + 2)
+    # What the others say of each vote: all that is known, without the vote itself.
+    against = (1 - right) * eta[rater]
+    chance = right * (1 - eta[rater]) / np.maximum(right * (1 - eta[rater]) + against, 1e-300)
+    slope = (2 * chance - 1) / (eta[rater] * chance + (1 - eta[rater]) * (1 - chance))
+    # Nobody is known worse than a number in 0..1 of which nothing is known.
+    variance = 1 / (np.bincount(rater, decided * slope**2) + 12)
+    rate, error = 1 - float(sure.sum()) / total, float(np.sqrt((np.square(votes / total) * variance).sum()))
+    rate = max(rate, 0.0)
+    return _signal(FlipRate(rate, max(rate - 1.96 * error, 0.0), rate + 1.96 * error, int(rater.size), "em"))
+
+
 def flip_rate_from_model(flip_probability: FloatArray) -> FlipRate:
-    """Mean flip probability of preferences, as an aggregator estimated them; NaN (a tie) does not count.
+    """Flip rate of labels, which several votes make better than one: the mean flip probability of preferences.
+
+    NaN (a tie) does not count. Not comparable with gold and repeats, which tell the rate of votes.
 
     Raises:
         NoVotes: no preference. VotesMalformed: a value outside [0, 0.5].

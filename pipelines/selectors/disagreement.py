@@ -24,6 +24,7 @@ SHOWN_COMPARISONS = 25
 DRAWN = 1_500
 CLEAR, AGAINST = 0.8, 0.5
 RESAMPLES = 200
+APART = 0.05
 
 
 @dataclass(frozen=True)
@@ -264,9 +265,25 @@ def _disagreement(project: Project) -> Disagreement:
 
 
 def flip_rate_proposed(run: AggregationRun | None) -> dict[str, Any] | None:
-    """The flip rate to train with: the method's own estimate, else that from pairs of raters; None without either."""
-    rates = run.metrics.get("flip_rates", {}) if run else {}
-    return next((rates[key] for key in ("model", "repeats") if "rate" in rates.get(key, {})), None)
+    """The flip rate to train with: that of the labels, as the newest refit made them; None where its method knows none.
+
+    A rate of votes is no substitute: a label that rests on several votes is flipped less often than one of them.
+    """
+    found = _flip_rates(run).get("model", {})
+    return found if "rate" in found else None
+
+
+def flip_rates_apart(run: AggregationRun | None) -> float | None:
+    """How far the rates of votes from pairs of raters and from EM lie apart, above 0.05; None below, or without both.
+
+    So wide a gap points at taste, or at raters who err together, not at plain error.
+    """
+    found = [rates["rate"] for key in ("repeats", "em") if "rate" in (rates := _flip_rates(run).get(key, {}))]
+    return gap if len(found) == 2 and (gap := abs(found[0] - found[1])) > APART else None
+
+
+def _flip_rates(run: AggregationRun | None) -> dict[str, dict[str, Any]]:
+    return run.metrics.get("flip_rates", {}) if run else {}
 
 
 # A rater's second answer is a repeat, and would agree with itself as if there were two raters.

@@ -22,7 +22,13 @@ from annotation.models import Annotation, Project, User
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.labels import JOINT, PROJECT_METHODS
 from pipelines.labels.errors import NoVotes
-from pipelines.labels.robust import FlipRate, NoSignal, flip_rate_from_model, flip_rate_from_repeats
+from pipelines.labels.robust import (
+    FlipRate,
+    NoSignal,
+    flip_rate_from_model,
+    flip_rate_from_raters,
+    flip_rate_from_repeats,
+)
 from pipelines.labels.votefile.answers import GRADED
 from pipelines.labels.votes import FIRST, SECOND, TIE, Aggregate
 from pipelines.models import AggregationRun, Job, RaterEstimate
@@ -51,6 +57,8 @@ from pipelines.services.preference_rows import Labels, labels_joined, labels_sto
 
 DEFAULT_METHOD = "dawid_skene"
 EVENTS = "annotation."
+MAJORITY = "majority"
+NO_RATERS = "Majority counts raters alike and does not know how reliable they are."
 REFIT_VOTES, REFIT_SHARE = 50, 0.1
 # One writer of preferences a project at a time: a refit and an online step must not overwrite each other.
 LOCK_SPACE = 7_301
@@ -228,21 +236,42 @@ def _metrics(fit: _Fit, labels: Labels) -> dict[str, Any]:
         "log_likelihood": float(likelihood[-1]) if likelihood.size else None,
         "iterations": int(likelihood.size),
         "converged": fit.aggregate.converged,
-        "flip_rates": _flip_rates(fit.given, labels),
+        "flip_rates": _flip_rates(fit, fit.aggregate, labels),
         **({"choice": fit.graded.metrics} if fit.graded else {}),
     }
 
 
-def _flip_rates(table: VoteTable, labels: Labels) -> dict[str, Any]:
-    """Share of labels that are flipped, from pairs of raters and from the method itself, or why there is none."""
+def _flip_rates(fit: _Fit, aggregate: Aggregate, labels: Labels) -> dict[str, Any]:
+    """Share of votes that are flipped, from pairs of raters and from EM; of labels, as the method made them. Or why none."""
+    table = fit.given
     item = np.searchsorted(table.comparisons, table.comparison)
     first, second = (np.bincount(item, weights=table.label == side) for side in (FIRST, SECOND))
     votes, voted = first + second, labels.votes > 0
     pairs, disagreeing = int((votes * (votes - 1) / 2).sum()), int((first * second).sum())
-    return {
-        "repeats": _rate_or_reason(lambda: flip_rate_from_repeats(disagreeing, pairs)),
+    found = {"repeats": _rate_or_reason(lambda: flip_rate_from_repeats(disagreeing, pairs))}
+    if aggregate.method == MAJORITY:
+        return found | {"em": {"reason": NO_RATERS}, "model": {"reason": NO_RATERS}}
+    return found | {
+        "em": _rate_or_reason(lambda: _rate_from_raters(fit, aggregate)),
         "model": _rate_or_reason(lambda: flip_rate_from_model(labels.flip_probability[voted])),
     }
+
+
+def _rate_from_raters(fit: _Fit, aggregate: Aggregate) -> FlipRate:
+    """Of the votes for a side that people and files gave."""
+    table = fit.given.kept(fit.given.label != TIE)
+    item = np.searchsorted(fit.comparisons, table.comparison)
+    if fit.graded is not None:
+        # A side is a little better even inside the tie band, and votes there are what pairs of raters split on.
+        first, decided = fit.graded.told.p_direction_first, np.ones(fit.comparisons.size)
+    else:
+        decided = aggregate.posterior[:, [FIRST, SECOND]].sum(axis=1)
+        first = np.divide(
+            aggregate.posterior[:, FIRST], decided, out=np.full(decided.shape, 0.5), where=decided > 0
+        )
+    right = np.where(table.label == FIRST, first[item], 1 - first[item])
+    rater = np.searchsorted(fit.raters, table.rater).astype(np.int64)
+    return flip_rate_from_raters(rater, np.clip(right, 0, 1), np.clip(decided[item], 0, 1))
 
 
 def _rate_or_reason(rate: Callable[[], FlipRate]) -> dict[str, Any]:

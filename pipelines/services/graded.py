@@ -30,9 +30,11 @@ WITHOUT_STRENGTH = 0
 @dataclass(frozen=True)
 class Told:
     """What n comparisons amount to. Arrays (n,); strengths are on the project's main scale, -1 to 1, negative: the first
-    is better; NaN where that scale has no strength. Ambiguity and ignorance are in nats."""
+    is better; NaN where that scale has no strength. `p_direction_first`: P(first better), were no vote a tie. Ambiguity
+    and ignorance are in nats."""
 
     posterior: NDArray[np.float64]
+    p_direction_first: NDArray[np.float64]
     preferences: Preferences
     strength: NDArray[np.float64]
     strength_se: NDArray[np.float64]
@@ -264,6 +266,7 @@ def told_of(fit: GradedFit, scales: list[int]) -> Told:
     soft = np.clip(reference[:, 0] + reference[:, TIE] / 2, 0.0, 1.0)
     return Told(
         posterior=posterior,
+        p_direction_first=first,
         preferences=directed(first, posterior[:, TIE], soft),
         strength=-strength / max(m, 1),
         strength_se=error / max(m, 1),

@@ -10,7 +10,7 @@ from django.test import Client
 from annotation.feedback.templates import TEMPLATES
 from annotation.models import Annotation, Project
 from annotation.services.projects import form_revise
-from pipelines.selectors.disagreement import aspect_agreements, disagreement, flip_rate_proposed, rater_shown
+from pipelines.selectors.disagreement import aspect_agreements, disagreement, flip_rate_proposed, flip_rates_apart, rater_shown
 from pipelines.selectors.raters import rater_list
 from pipelines.services.aggregation import aggregate_full, preference_refresh
 from tests import cast
@@ -78,13 +78,38 @@ def test_open_comparisons_and_odd_votes_are_told_apart(place):
     assert len(found.points) == 60
 
 
-def test_flip_rates_stand_side_by_side_and_one_is_proposed(place):
-    run = aggregate_full(project=place, method="graded")
+@pytest.mark.parametrize("method", ["graded", "dawid_skene", "glad"])
+def test_flip_rates_stand_side_by_side_and_that_of_the_labels_is_proposed(client: Client, place, method):
+    run = aggregate_full(project=place, method=method)
     rates = run.metrics["flip_rates"]
     assert 0 < rates["model"]["rate"] < rates["repeats"]["rate"] < 0.5
-    assert rates["repeats"]["low"] < rates["repeats"]["rate"] < rates["repeats"]["high"]
+    for key in ("repeats", "em"):
+        assert rates[key]["low"] < rates[key]["rate"] < rates[key]["high"]
+    assert rates["em"]["rate"] > 1.5 * rates["model"]["rate"]
+    assert rates["em"]["n"] == Annotation.objects.filter(project=place, outcome__in=["first", "second"]).count()
     assert flip_rate_proposed(run) == rates["model"]
     assert flip_rate_proposed(None) is None
+
+
+def test_rates_of_votes_that_lie_far_apart_are_warned_of(client: Client, place):
+    run = aggregate_full(project=place, method="dawid_skene")
+    client.force_login(cast.person("ada", place, "curator"))
+    for em, is_apart in ((0.21, False), (0.29, True)):
+        run.metrics["flip_rates"] |= {"repeats": {"rate": 0.2, "low": 0.1, "high": 0.3, "n": 9}}
+        run.metrics["flip_rates"] |= {"em": {"rate": em, "low": 0.1, "high": 0.4, "n": 9}}
+        run.save()
+        assert (flip_rates_apart(run) is not None) == is_apart
+        page = client.get(f"/p/{place.slug}/disagreement/").content.decode()
+        assert ("lie 0.090 apart" in page) == is_apart
+
+
+def test_majority_proposes_no_flip_rate_as_it_knows_no_raters(client: Client, place):
+    run = aggregate_full(project=place, method="majority")
+    rates = run.metrics["flip_rates"]
+    assert "reason" in rates["em"] and "reason" in rates["model"] and rates["repeats"]["rate"] > 0
+    assert flip_rate_proposed(run) is None and flip_rates_apart(run) is None
+    client.force_login(cast.person("ada", place, "curator"))
+    assert "No epsilon can be proposed" in client.get(f"/p/{place.slug}/disagreement/").content.decode()
 
 
 def test_each_aspect_has_an_agreement_of_its_own(place):

@@ -17,6 +17,7 @@ from pipelines.selectors.disagreement import (
     Share,
     disagreement,
     flip_rate_proposed,
+    flip_rates_apart,
     rater_shown,
 )
 from pipelines.selectors.raters import newest_run, wilson
@@ -28,7 +29,11 @@ from webapp.rendering import one_line
 from webapp.requests import Request
 
 METHOD = "graded"
-FLIP_SOURCES = {"repeats": "Pairs of raters on one comparison", "model": "The labels’ own flip probabilities"}
+FLIP_SOURCES = {
+    "repeats": ("Votes, by pairs of raters", "an upper bound: people differ for taste too"),
+    "em": ("Votes, by raters’ reliability", "from EM: the method’s own view of each rater"),
+    "model": ("Labels", "what several votes and their raters’ reliability leave; training uses these"),
+}
 ANSWERS = ("First", "Second", "Tie or both bad")
 OTHERS = ("first", "second", "no majority")
 
@@ -106,8 +111,9 @@ def disagreement_page(request: Request, slug: str) -> HttpResponse:
     told = analysis_newest(project=request.project, key="agreement")
     rates = run.metrics.get("flip_rates", {}) if run else {}
     context: dict[str, Any] = {
-        "flip_rates": [(FLIP_SOURCES[key], rates[key]) for key in FLIP_SOURCES if key in rates],
+        "flip_rates": [(*words, rates[key]) for key, words in FLIP_SOURCES.items() if key in rates],
         "proposed": flip_rate_proposed(run),
+        "apart": flip_rates_apart(run),
         "found": found,
         "split": found.several - found.unanimous,
         "run": run,

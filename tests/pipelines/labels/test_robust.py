@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from pipelines.labels.dawid_skene import dawid_skene_one_coin
 from pipelines.labels.errors import NoVotes, VotesMalformed
 from pipelines.labels.reward_ensemble import (
     GROUPS,
@@ -26,6 +27,7 @@ from pipelines.labels.robust import (
     confusion_counts,
     flip_rate_from_gold,
     flip_rate_from_model,
+    flip_rate_from_raters,
     flip_rate_from_repeats,
     ipo_margin,
     lcpo_fit,
@@ -47,6 +49,7 @@ from pipelines.labels.uncertainty import (
     information_gain,
     iteration_consistency,
 )
+from pipelines.labels.votes import Votes
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 LCPO, REWARD, UNSURE = (
@@ -80,6 +83,29 @@ def test_flip_rates_by_hand() -> None:
         assert none.low == none.rate == 0 < none.high < 0.25
     model = flip_rate_from_model(np.array([0.1, 0.3, np.nan]))
     assert (model.rate, model.n) == (pytest.approx(0.2), 2)
+
+
+def test_the_rate_from_reliabilities_is_that_of_votes_and_its_interval_covers_it() -> None:
+    """Beside it the rate of the labels, which several votes make better."""
+    covered, gaps = 0, []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        error, truth = random.beta(2, 8, 30), random.integers(0, 2, 400)
+        item = np.repeat(np.arange(400), 3)
+        rater = np.concatenate([random.choice(30, 3, replace=False) for _ in range(400)])
+        said = np.where(random.random(item.size) < error[rater], 1 - truth[item], truth[item])
+        posterior = dawid_skene_one_coin(Votes(item, rater, said, 400, 30, 2)).posterior
+        found = flip_rate_from_raters(rater, posterior[item, said], np.ones(item.size))
+        wanted = float(error[rater].mean())
+        covered += found.low <= wanted <= found.high
+        gaps.append(found.rate - wanted)
+        labels = flip_rate_from_model(posterior.min(axis=1)).rate
+        assert labels < found.rate - 0.05
+    assert covered >= 11 and abs(np.mean(gaps)) < 0.01
+    with pytest.raises(NoVotes):
+        flip_rate_from_raters(item[:0], posterior[:0, 0], posterior[:0, 0])
+    with pytest.raises(VotesMalformed):
+        flip_rate_from_raters(rater, posterior[item, said] + 1, np.ones(item.size))
 
 
 def test_a_rate_of_one_half_is_refused_not_clipped() -> None:
