@@ -6,6 +6,7 @@ matrix of units by raters.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -297,6 +298,111 @@ def fleiss_kappa(counts: IntArray) -> float | None:
     within = float(((np.square(counts).sum(axis=1) - m) / (m * (m - 1))).mean())
     chance = float(np.square(counts.sum(axis=0) / counts.sum()).sum())
     return None if chance == 1.0 else (within - chance) / (1.0 - chance)
+
+
+@dataclass(frozen=True)
+class FleissFound:
+    """Fleiss' kappa of the units with one number of ratings, with its 95 % interval from resampling units.
+
+    `kappa` is None where one category has all ratings. `n_units`: units with exactly `n_raters` ratings.
+    """
+
+    kappa: float | None
+    low: float | None
+    high: float | None
+    n_units: int
+    n_raters: int
+
+
+def fleiss_agreement(unit: IntArray, value: FloatArray, *, seed: int, n_resamples: int = 1000) -> FleissFound | None:
+    """Fleiss' kappa where numbers of ratings differ: of the units with the number, 2 or more, that most units have.
+
+    Args:
+        unit, value: as for `krippendorff_alpha`, nominal.
+
+    Returns:
+        None where no unit was rated twice.
+
+    Raises:
+        RatingsMalformed: as `krippendorff_alpha`.
+
+    Example:
+        >>> found = fleiss_agreement(np.array([0, 0, 1, 1, 2]), np.array([0.0, 0, 1, 1, 0]), seed=0)
+        >>> found.kappa, found.n_units, found.n_raters
+        (1.0, 2, 2)
+    """
+    counts, _ = _pairable_counts(unit, value, "nominal")
+    if not counts.size:
+        return None
+    each = counts.sum(axis=1).astype(np.int64)
+    n_raters = int(np.bincount(each).argmax())
+    counts = counts[each == n_raters]
+    kappa = fleiss_kappa(counts.astype(np.int64))
+    if kappa is None:
+        return FleissFound(None, None, None, counts.shape[0], n_raters)
+    drawn = _resampled_sums(
+        np.column_stack([np.square(counts).sum(axis=1), counts]), seed=seed, n_resamples=n_resamples
+    )
+    within = (drawn[:, 0] / counts.shape[0] - n_raters) / (n_raters * (n_raters - 1))
+    chance = np.square(drawn[:, 1:] / (counts.shape[0] * n_raters)).sum(axis=1)
+    varied = chance < 1
+    low, high = np.quantile((within[varied] - chance[varied]) / (1 - chance[varied]), (0.025, 0.975))
+    return FleissFound(kappa, float(low), float(high), counts.shape[0], n_raters)
+
+
+@dataclass(frozen=True)
+class Concordance:
+    """Kendall's W of many sets, each ranked by raters of its own: the mean over sets, with 95 % intervals.
+
+    `w`: 1 all alike; unrelated rankings of m raters still give about 1 / m. `rank_correlation`: the mean correlation of two
+    raters' ranks that a W stands for, 0 by chance. `n_sets`: ranked by two or more; `n_rankings`: of those.
+    """
+
+    w: float
+    w_low: float
+    w_high: float
+    rank_correlation: float
+    low: float
+    high: float
+    n_sets: int
+    n_rankings: int
+
+
+def concordance(sets: Sequence[FloatArray], *, seed: int, n_resamples: int = 1000) -> Concordance | None:
+    """Kendall's W over sets of items.
+
+    Args:
+        sets: of each set (raters, items) ranks, as for `kendalls_w`; sets with one rater, and those where everybody ties
+            all, do not count.
+        seed: of resampling the sets.
+
+    Returns:
+        None where no set counts.
+
+    Raises:
+        RatingsMalformed: a set of fewer than two items, or NaN.
+
+    Example:
+        >>> concordance([np.array([[1.0, 2, 3], [1, 2, 3]]), np.array([[1.0, 2, 3], [3, 2, 1]])], seed=0).w
+        0.5
+
+    Source: Kendall and Babington Smith 1939; the mean rank correlation (m W - 1) / (m - 1) is theirs too.
+    """
+    told = [
+        (w, (ranks.shape[0] * w - 1) / (ranks.shape[0] - 1), ranks.shape[0])
+        for ranks in sets
+        if ranks.shape[0] > 1 and (w := kendalls_w(ranks)) is not None
+    ]
+    if not told:
+        return None
+    table = np.array([row[:2] for row in told])
+    drawn = _resampled_sums(table, seed=seed, n_resamples=n_resamples) / len(told)
+    (w_low, low), (w_high, high) = np.quantile(drawn, (0.025, 0.975), axis=0)
+    w, correlation = table.mean(axis=0)
+    return Concordance(
+        float(w), float(w_low), float(w_high), float(correlation), float(low), float(high), len(told),
+        sum(row[2] for row in told),
+    )  # fmt: skip
 
 
 def kendalls_w(ranks: FloatArray) -> float | None:

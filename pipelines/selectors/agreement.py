@@ -19,6 +19,7 @@ BoolArray = NDArray[np.bool_]
 # A judge whose two orders name different winners agrees with nobody.
 INCONSISTENT = N_OUTCOMES
 SHOWN = 50
+SHOWN_OF_CONTEXT = 60
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Said:
     """One row an answer, (n,): a person's first current vote on a comparison, or a judge's newest prediction.
 
     `label`: 0 first, 1 second, 2 tie, 3 a judge's inconsistent one. `at`: the annotation's id, which is their order in
-    time; 0 for judges. `batch`: the import of the comparison, 0 for none. `judge`: whether a model said it.
+    time; 0 for judges. `batch`: the import of the comparison, 0 for none. `context`: a hash of the comparison's context.
+    `judge`: whether a model said it. `vote`, `scale`: the signed strength and its largest value, both 0 without one.
     """
 
     comparison: IntArray
@@ -34,13 +36,17 @@ class Said:
     label: IntArray
     at: IntArray
     batch: IntArray
+    context: IntArray
     judge: BoolArray
+    vote: IntArray
+    scale: IntArray
 
 
 # As in the graded model: files stand for people only where nobody votes here.
 SAID = """
 WITH people AS (
-  SELECT DISTINCT ON (a.comparison_id, a.rater_id) a.comparison_id, a.rater_id, a.outcome, a.id, r.kind = 'person' AS here
+  SELECT DISTINCT ON (a.comparison_id, a.rater_id) a.comparison_id, a.rater_id, a.outcome, a.id, r.kind = 'person' AS here,
+    coalesce(a.vote, 0) AS vote, coalesce(a.vote_scale, 0) AS scale
   FROM annotation_annotation a JOIN annotation_rater r ON r.id = a.rater_id
   WHERE a.project_id = %(project)s AND a.state = 'current' AND a.outcome IN ('first', 'second', 'tie', 'both_bad')
   ORDER BY a.comparison_id, a.rater_id, a.id
@@ -49,10 +55,12 @@ WITH people AS (
   FROM pipelines_prediction p WHERE p.project_id = %(project)s AND p.outcome <> 'unreadable'
   ORDER BY p.comparison_id, p.rater_id, p.id DESC
 )
-SELECT s.comparison_id, s.rater_id, s.outcome, s.id, coalesce(c.source_import_id, 0), s.judge FROM (
-  SELECT comparison_id, rater_id, outcome, id, false AS judge FROM people
+SELECT s.comparison_id, s.rater_id, s.outcome, s.id, coalesce(c.source_import_id, 0), hashtextextended(c.context, 0),
+  s.judge, s.vote, s.scale
+FROM (
+  SELECT comparison_id, rater_id, outcome, id, false AS judge, vote, scale FROM people
   WHERE here OR NOT EXISTS (SELECT FROM people WHERE here)
-  UNION ALL SELECT comparison_id, rater_id, outcome, 0, true FROM judges
+  UNION ALL SELECT comparison_id, rater_id, outcome, 0, true, 0, 0 FROM judges
 ) s JOIN annotation_comparison c ON c.id = s.comparison_id AND c.size = 2
 ORDER BY s.comparison_id, s.rater_id
 """
@@ -63,20 +71,34 @@ def said_of(project_id: int) -> Said:
     with connection.cursor() as cursor:
         cursor.execute(SAID, {"project": project_id})
         rows = cursor.fetchall()
-    comparison, rater, label, at, batch, judge = zip(*rows, strict=True) if rows else ((),) * 6
+    comparison, rater, label, at, batch, context, judge, vote, scale = zip(*rows, strict=True) if rows else ((),) * 9
     return Said(
         comparison=np.array(comparison, dtype=np.int64),
         rater=np.array(rater, dtype=np.int64),
         label=np.array([LABELS.get(outcome, INCONSISTENT) for outcome in label], dtype=np.int64),
         at=np.array(at, dtype=np.int64),
         batch=np.array(batch, dtype=np.int64),
+        context=np.array(context, dtype=np.int64),
         judge=np.array(judge, dtype=bool),
+        vote=np.array(vote, dtype=np.int64),
+        scale=np.array(scale, dtype=np.int64),
     )
 
 
 def batch_names(project_id: int) -> dict[int, str]:
     """What each batch is called: the name of its source."""
     return dict(Import.objects.filter(project_id=project_id).values_list("pk", "source_name"))
+
+
+def context_name(project_id: int, hashed: int) -> str:
+    """The beginning of the context with this hash; empty where comparisons have none. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT left(context, 200) FROM annotation_comparison"
+            " WHERE project_id = %s AND hashtextextended(context, 0) = %s LIMIT 1",
+            [project_id, hashed],
+        )
+        return " ".join(str(cursor.fetchone()[0]).split())[:SHOWN_OF_CONTEXT]
 
 
 def group_raters(project_id: int) -> dict[str, list[int]]:

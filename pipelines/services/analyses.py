@@ -50,9 +50,9 @@ class AnalysisKind:
 ANALYSES = {
     entry.key: entry
     for entry in (
-        AnalysisKind("agreement", "how far people and judges agree", "agreement:agreement_found", "1", True),
+        AnalysisKind("agreement", "how far people and judges agree", "agreement:agreement_found", "2", True),
         AnalysisKind("circles", "whether preferences go in circles", "circles:circles_found", "1", True),
-        AnalysisKind("drivers", "what drives preferences", "drivers:drivers_found", "1", False),
+        AnalysisKind("drivers", "what drives preferences", "drivers:drivers_found", "2", False),
         AnalysisKind("groups", "whether people want different things", "groups:groups_found", "1", False),
     )
 }

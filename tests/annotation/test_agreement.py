@@ -16,8 +16,10 @@ from annotation.agreement import (
     RatingsMalformed,
     agreement,
     cohen_kappa,
+    concordance,
     cross_agreement,
     cross_agreement_interval,
+    fleiss_agreement,
     fleiss_kappa,
     kendalls_w,
     krippendorff_alpha,
@@ -186,3 +188,31 @@ def test_without_a_common_unit_there_is_no_interval_and_without_a_second_vote_no
     assert cross_agreement_interval(unit, value, group, 0, 1, seed=0) is None
     found = cross_agreement_interval(np.array([0, 0]), value, group, 0, 1, seed=0)
     assert (found.found.between, found.ceiling_low, found.below) == (1.0, None, None)
+
+
+def test_fleiss_kappa_is_of_the_units_with_the_most_common_number_of_ratings() -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, 80)
+    said = np.where(random.random((80, 3)) < 0.85, truth[:, None], 1 - truth[:, None])
+    unit, value = np.repeat(np.arange(80), 3), said.ravel().astype(float)
+    # Units with another number of ratings stay out, as do those rated once.
+    more = np.concatenate([unit, [90, 90, 90, 90, 91, 92, 92]])
+    found = fleiss_agreement(more, np.concatenate([value, [0.0, 1, 0, 1, 1, 0, 1]]), seed=1)
+    wanted = fleiss_kappa(np.stack([(said == k).sum(axis=1) for k in (0, 1)], axis=1))
+    assert found is not None and (found.kappa, found.n_units, found.n_raters) == (wanted, 80, 3)
+    assert found.low < found.kappa < found.high and found.high - found.low < 0.4
+    assert fleiss_agreement(np.array([0, 1]), np.zeros(2), seed=0) is None
+    same = fleiss_agreement(np.array([0, 0, 1, 1]), np.ones(4), seed=0)
+    assert same is not None and (same.kappa, same.low, same.n_units) == (None, None, 2)
+
+
+def test_concordance_is_the_mean_of_sets_and_unrelated_rankings_have_no_correlation() -> None:
+    random = np.random.default_rng(0)
+    noise = [np.argsort(random.random((3, 5)), axis=1).astype(float) for _ in range(300)]
+    found = concordance(noise, seed=0)
+    assert found is not None and (found.n_sets, found.n_rankings) == (300, 900)
+    assert found.w == pytest.approx(1 / 3, abs=0.03) and found.low < 0 < found.high
+    assert found.w == pytest.approx(np.mean([kendalls_w(one) for one in noise]))
+    left_out = [np.ones((2, 3)), np.array([[1.0, 2, 3]])]
+    again = concordance([*noise, *left_out], seed=0)
+    assert again == found and concordance(left_out, seed=0) is None

@@ -26,7 +26,7 @@ CLEAR_GAP, LEAST_DIRECTION = 0.05, 0.25
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def _asked(request: Request, slug: str, key: str, found: Analysis | None) -> HttpResponse | None:
+def asked(request: Request, slug: str, key: str, found: Analysis | None) -> HttpResponse | None:
     """What every page here answers by itself: a post starts the work, `data=json` is the result as a file."""
     if request.method == "POST":
         started = analysis_start(project=request.project, key=key, created_by=request.user)
@@ -67,7 +67,7 @@ def _listed(one: str, other: str, rows: Sequence[Between | Differing]) -> dict[s
 def circles(request: Request, slug: str) -> HttpResponse:
     """Models and completions that recur: who beats whom, in which circles, and who wins all the same."""
     found = analysis_newest(project=request.project, key="circles")
-    if (answer := _asked(request, slug, "circles", found)) is not None:
+    if (answer := asked(request, slug, "circles", found)) is not None:
         return answer
     if "one" in request.GET:
         return _between(request)
@@ -184,7 +184,7 @@ def _between(request: Request) -> HttpResponse:
 def agreement(request: Request, slug: str) -> HttpResponse:
     """People with people, the ceiling; each judge with people, beside it; by batch, time, group and aspect."""
     found = analysis_newest(project=request.project, key="agreement")
-    if (answer := _asked(request, slug, "agreement", found)) is not None:
+    if (answer := asked(request, slug, "agreement", found)) is not None:
         return answer
     if "one" in request.GET:
         return _differing(request)
@@ -195,12 +195,13 @@ def agreement(request: Request, slug: str) -> HttpResponse:
         with_names=may(request, "people"),
     )
     scopes = [_scope(scope, named) for scope in result["scopes"]]
-    parts = {by: [scope for scope in scopes if scope["by"] == by] for by in ("all", "batch", "time", "group")}
+    parts = {by: [scope for scope in scopes if scope["by"] == by] for by in ("all", *(by for by, _, _ in PARTS))}
     context: dict[str, Any] = {
         "found": found,
         "whole": parts["all"][0] if parts["all"] else None,
         "parts": [(title, heading, parts[by]) for by, title, heading in PARTS if parts[by]],
         "over_time": _over_time(parts["time"]),
+        "measures": _measures(parts["all"][0], result) if parts["all"] else [],
         "aspects": [(one, _span_dot(one["alpha"], one["low"], one["high"])) for one in result["aspects"]],
         "heat": _raters_heat(result["raters"], named),
         "may_start": may(request, "agreement", "POST"),
@@ -208,7 +209,57 @@ def agreement(request: Request, slug: str) -> HttpResponse:
     return render(request, "analyses/agreement.html", context)
 
 
-PARTS = (("batch", "By batch", "Batch"), ("time", "By time", "Up to vote"), ("group", "By group of annotators", "Group"))
+PARTS = (
+    ("batch", "By batch", "Batch"),
+    ("context", "By context", "Context"),
+    ("time", "By time", "Up to vote"),
+    ("group", "By group of annotators", "Group"),
+)
+UNDEFINED = {"no_unit_rated_twice": "nothing has two answers", "no_variation": "no variation: all said the same"}
+
+
+def _measures(whole: dict[str, Any], result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every measure that applies to some kind of answer: its value with interval, and what it rests on.
+
+    A result of an earlier version has fewer of them.
+    """
+    found = []
+
+    def add(
+        name: str, of: str, value: float | None, low: float | None, high: float | None, rests: str, reason: str = ""
+    ) -> None:
+        found.append({
+            "name": name, "of": of, "value": value, "low": low, "high": high, "rests": rests,
+            "reason": UNDEFINED.get(reason, reason), "dot": _span_dot(value, low, high),
+        })  # fmt: skip
+
+    def add_alpha(of: str, one: dict[str, Any], unit: str = "comparisons") -> None:
+        rests = f"{one['n_ratings']:,} answers on {one['n_units']:,} {unit}"
+        add(f"Krippendorff’s alpha, {one['level']}", of, one["alpha"], one["low"], one["high"], rests, one["reason"] or "")
+
+    outcomes = "first, second, tie"
+    if people := whole["people"]:
+        rests = f"{people['pairs']:,} pairs of votes"
+        add("Two people say the same", outcomes, people["share"], people["low"], people["high"], rests)
+    if whole["votes"]:
+        add_alpha(outcomes, whole["alpha"])
+    if fleiss := whole.get("fleiss"):
+        rests = f"{fleiss['n_units']:,} comparisons with {fleiss['n_raters']} votes each"
+        add("Fleiss’ kappa", outcomes, fleiss["kappa"], fleiss["low"], fleiss["high"], rests, "no_variation")
+    if cohen := result["raters"].get("cohen"):
+        rests = f"mean of {cohen['pairs']:,} pairs of people, {cohen['n']:,} pairs of votes"
+        add("Cohen’s kappa", outcomes, cohen["kappa"], None, None, rests)
+    if strength := whole.get("strength"):
+        for level in ("ordinal", "interval"):
+            add_alpha(f"strengths of {2 * strength['scale'] + 1} steps", strength[level])
+    for one in result.get("answers", []):
+        if one["kind"] == "orders":
+            rests = f"{one['n_rankings']:,} rankings of {one['n_sets']:,} comparisons"
+            add("Kendall’s W", "rankings", one["w"], one["w_low"], one["w_high"], rests)
+            add("Mean rank correlation", "rankings", one["rank_correlation"], one["low"], one["high"], rests)
+        else:
+            add_alpha({"ratings": "ratings", "labels": "yes or no"}[one["kind"]], one, "completions")
+    return found
 
 
 def _span_dot(value: float | None, low: float | None, high: float | None) -> charts.Dot | None:
@@ -263,7 +314,8 @@ def _raters_heat(raters: dict[str, Any], named: dict[int, str]) -> charts.Heat |
         found = raters["cells"][row][column]
         if found is None:
             return None
-        note = f"{found['low']:.0%} to {found['high']:.0%}, {found['n']:,}"
+        kappa = f"; κ {found['kappa']:.2f}" if found.get("kappa") is not None else ""
+        note = f"{found['low']:.0%} to {found['high']:.0%}, {found['n']:,}{kappa}"
         link = f"?one={raters['ids'][row]}&other={raters['ids'][column]}"
         return charts.heat_cell(found["share"], f"{found['share']:.0%}", note, link)
 
@@ -285,7 +337,7 @@ def _differing(request: Request) -> HttpResponse:
 def groups(request: Request, slug: str) -> HttpResponse:
     """Groups of people who reward different things: what each prefers, whom the labels serve least, and the map."""
     found = analysis_newest(project=request.project, key="groups")
-    if (answer := _asked(request, slug, "groups", found)) is not None:
+    if (answer := asked(request, slug, "groups", found)) is not None:
         return answer
     result = found.result if found else {}
     heads = [_group_head(group) for group in result.get("groups", [])]

@@ -7,11 +7,12 @@ import random
 import pytest
 from django.test import Client
 
-from annotation.models import Group, Import, Participation
+from annotation.models import Comparison, Group, Import, Participation
 from pipelines.services.aggregation import aggregate_full, aggregate_start
 from pipelines.services.analyses import analysis_newest, analysis_start
 from tests import cast
 from tests.pipelines.scene import annotate, judge, predict, rater
+from tests.pipelines.services.test_derivation import RANK, THUMB, project_with, said
 from workers.loop import drain
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,6 +113,47 @@ def test_the_page_draws_it_after_a_refit_and_opens_where_two_differ(client: Clie
     assert client.get(f"{address}?one={ids[0]}&other={stranger.pk}").status_code == 404
     client.force_login(cast.person("ben", place, "reviewer"))
     assert client.get(address).status_code == 404
+
+
+def test_strengths_are_an_order_and_near_misses_count_for_less(client: Client):
+    project, draw = cast.project(), random.Random(2)
+    people = [rater(project, name) for name in ("ben", "dan", "eve")]
+    for n, pair in enumerate(cast.comparisons(project, 60, wanted=None)):
+        Comparison.objects.filter(pk=pair.pk).update(context=("", "medical")[n % 2])
+        middle = draw.choice([-2, -1, 1, 2])
+        for person in people:
+            vote = max(-3, min(3, middle + draw.choice([-1, 0, 1])))
+            annotate(pair, person, "tie" if vote == 0 else "first" if vote < 0 else "second", vote)
+    found = analysed(project)
+    whole, *parts = found["scopes"]
+    strength = whole["strength"]
+    assert (strength["scale"], strength["votes"], strength["ordinal"]["n_units"]) == (3, 180, 60)
+    assert strength["ordinal"]["low"] < strength["ordinal"]["alpha"] < strength["interval"]["high"]
+    assert strength["ordinal"]["alpha"] > whole["alpha"]["alpha"] + 0.05
+    assert (whole["fleiss"]["n_units"], whole["fleiss"]["n_raters"]) == (60, 3)
+    assert whole["fleiss"]["kappa"] == pytest.approx(whole["alpha"]["alpha"], abs=0.02)
+    assert found["raters"]["cohen"]["pairs"] == 3 and found["raters"]["cells"][0][1]["kappa"] is not None
+    assert [part["title"] for part in parts if part["by"] == "context"] == ["no context", "medical"]
+    client.force_login(cast.person("ada", project, "curator"))
+    page = client.get(f"/p/{project.slug}/agreement/").content.decode()
+    for words in ("strengths of 7 steps", "60 comparisons with 3 votes each", "By context", "Alpha, ordinal", "3 pairs of people"):
+        assert words in page, words
+
+
+def test_rankings_have_kendalls_w_ratings_and_yes_or_no_their_alpha(client: Client):
+    project = project_with(RANK, THUMB)
+    for n in range(6):
+        triple = cast.comparison(project, f"Which {n}?", *(f"{word} {n}" for word in ("one", "two", "three")), wanted=None)
+        for who in ("ben", "dan"):
+            labels = [{"label": ("yes", "no")[at == n % 3], "principles": {}} for at in range(3)]
+            said(triple, who, rank={"ranks": [1, 2, 3] if n else [1, 2, 3][:: 1 if who == "ben" else -1]}, thumb={"completions": labels})
+    orders, labels = analysed(project)["answers"]
+    assert (orders["kind"], orders["n_sets"], orders["n_rankings"]) == ("orders", 6, 12)
+    assert orders["w"] == pytest.approx(5 / 6) and orders["rank_correlation"] == pytest.approx(4 / 6)
+    assert (labels["kind"], labels["level"], labels["alpha"], labels["n_units"]) == ("labels", "nominal", 1.0, 18)
+    client.force_login(cast.person("ada", project, "curator"))
+    page = client.get(f"/p/{project.slug}/agreement/").content.decode()
+    assert "Kendall’s W" in page and "12 rankings of 6 comparisons" in page and "yes or no" in page
 
 
 def test_a_project_without_votes_says_so(client: Client):
