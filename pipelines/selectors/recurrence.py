@@ -63,6 +63,51 @@ def recurrence_of(project_id: int) -> Recurrence:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Written:
+    """Labelled comparisons of two completions of one prompt by two named models. Arrays (m,), sorted by comparison.
+
+    `first`, `second`: ids of the models. `first_length`, `second_length`: characters; of a chat those of its messages.
+    """
+
+    comparison: IntArray
+    prompt: IntArray
+    first: IntArray
+    second: IntArray
+    first_length: IntArray
+    second_length: IntArray
+
+
+CHARACTERS = """
+CASE WHEN {text}.form = 'messages' THEN (SELECT coalesce(sum(char_length(m->>'content')), 0)
+  FROM jsonb_array_elements({text}.body::jsonb) m) ELSE char_length({text}.body) END
+"""
+# A fixed part of them, by a hash of their keys.
+WRITTEN = f"""
+SELECT w.id, w.prompt_id, w.first, w.second, {CHARACTERS.format(text="a")}, {CHARACTERS.format(text="b")}
+FROM (
+  SELECT c.id, c.prompt_id, xc.model_id AS first, yc.model_id AS second, xc.text_sha256 AS one, yc.text_sha256 AS other
+  FROM pipelines_preference p
+  JOIN annotation_comparison c ON c.id = p.comparison_id AND c.size = 2 AND c.one_prompt
+  JOIN annotation_comparisoncompletion x ON x.comparison_id = c.id AND x.position = 0
+  JOIN annotation_completion xc ON xc.id = x.completion_id
+  JOIN annotation_comparisoncompletion y ON y.comparison_id = c.id AND y.position = 1
+  JOIN annotation_completion yc ON yc.id = y.completion_id
+  WHERE p.project_id = %(project)s AND p.current_id IS NOT NULL AND xc.model_id <> yc.model_id
+  ORDER BY sha256(c.key) LIMIT %(most)s
+) w
+JOIN annotation_text a ON a.sha256 = w.one JOIN annotation_text b ON b.sha256 = w.other ORDER BY w.id
+"""
+
+
+def written_of(project_id: int, *, most: int) -> Written:
+    """Up to `most` of a project's comparisons between named models. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(WRITTEN, {"project": project_id, "most": most})
+        columns = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 6).T
+    return Written(*columns)
+
+
 def model_names(ids: Sequence[int]) -> dict[int, str]:
     return dict(LanguageModel.objects.filter(pk__in=ids).values_list("pk", "name"))
 

@@ -1,4 +1,7 @@
-"""What drives preferences: properties of texts against the labels of people and of each judge, side by side."""
+"""What drives preferences: properties of texts against the labels of people and of each judge, side by side.
+
+Length also by itself, and models against each other with length held equal (`win_rates.py`).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from numpy.typing import NDArray
 from annotation.models import Project
 from pipelines.errors import NothingToDo
 from pipelines.labels.factors import FactorConstant, factor_fit, length_signs
+from pipelines.labels.length_control import length_report
 from pipelines.models import AggregationRun, Analysis
 from pipelines.queue import Leased
 from pipelines.scoring.text_properties import PROPERTIES, VERSION, properties_of
 from pipelines.services.analyses import Found, analysis_newest
+from pipelines.services.win_rates import win_rates
 
 KEY = "drivers"
 MOST_PAIRS, BATCH = 4_000, 200
@@ -68,7 +73,8 @@ def drivers_found(item: Leased) -> Found:
     result = {
         "pairs": len(rows),
         "version": VERSION,
-        "sides": [_fitted(side, measured, rows) for side in sides],
+        "sides": [_fitted(side, measured, rows) | {"length": _length(side, rows)} for side in sides],
+        "models": win_rates(item.project_id),
     }
     run = AggregationRun.objects.filter(project_id=item.project_id).order_by("-number").first()
     return Found(result, sum(len(side.rows) for side in sides), run)
@@ -146,6 +152,27 @@ def _fitted(side: Side, measured: NDArray[np.float64], rows: list[Pair]) -> dict
         name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(fit).items()
     }
     return head | numbers | {"constant": [key for key in PROPERTIES if key not in names]}
+
+
+def _length(side: Side, rows: list[Pair]) -> dict[str, Any]:
+    """How far labels follow length by itself, in characters, or why that is not told."""
+    if len(side.rows) < LEAST_PAIRS:
+        return {"reason": f"{len(side.rows)} labels are too few; {LEAST_PAIRS} are the least."}
+    lengths = np.array([[len(_plain(*rows[at][4:6])), len(_plain(*rows[at][6:8]))] for at in side.rows], dtype=np.float64)
+    try:
+        found = length_report(lengths[:, 0], lengths[:, 1], np.array(side.y))
+    except FactorConstant as error:
+        return {"reason": str(error)}
+    return {
+        "pairs": found.pairs,
+        "compared": found.compared,
+        "longer_wins": found.longer_wins if found.compared else None,
+        "low": found.low if found.compared else None,
+        "high": found.high if found.compared else None,
+        "always_longer": found.length_only_accuracy,
+        "deciles": found.deciles,
+        "turned": [rows[side.rows[at]][0] for at in found.turned.tolist()],
+    }
 
 
 def drivers_newest(*, project: Project) -> Analysis | None:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 
 from annotation.errors import Refused
 from pipelines.labels import AGGREGATORS
@@ -21,12 +21,13 @@ from pipelines.selectors.disagreement import (
     rater_shown,
 )
 from pipelines.selectors.raters import newest_run, wilson
-from pipelines.services.analyses import analysis_newest, analysis_start
+from pipelines.services.analyses import analysis_newest
 from pipelines.services.drivers import drivers_newest, drivers_too_strong
 from webapp import charts
 from webapp.context import may
 from webapp.rendering import one_line
 from webapp.requests import Request
+from webapp.views.analyses import asked
 
 METHOD = "graded"
 FLIP_SOURCES = {
@@ -90,7 +91,7 @@ def _confusion(answers: list[list[int]]) -> charts.Heat:
 
 
 def _dot(share: Share) -> charts.Dot:
-    return charts.dot(share.share, share.low, share.high, span=(0.0, 1.0), width=220, zero=0.5)
+    return _rate_dot(share.share, share.low, share.high)
 
 
 def _drift(shares: list[Share]) -> charts.Lines | None:
@@ -130,10 +131,9 @@ def disagreement_page(request: Request, slug: str) -> HttpResponse:
 
 def drivers(request: Request, slug: str) -> HttpResponse:
     """What sways labels beside the content: people and each judge, one beside the other."""
-    if request.method == "POST":
-        started = analysis_start(project=request.project, key="drivers", created_by=request.user)
-        return redirect("job", slug, started.pk)
     found = drivers_newest(project=request.project)
+    if (answer := asked(request, slug, "drivers", found)) is not None:
+        return answer
     sides = found.result.get("sides", []) if found else []
     fitted = [side for side in sides if "names" in side]
     context: dict[str, Any] = {
@@ -143,8 +143,35 @@ def drivers(request: Request, slug: str) -> HttpResponse:
         "rows": [_driver_row(key, entry.label, fitted) for key, entry in PROPERTIES.items()] if fitted else [],
         "may_start": may(request, "drivers", "POST"),
         "strong": drivers_too_strong(found),
+        "lengths": [(side["name"], _length_row(side["length"])) for side in sides if "length" in side],
+        "win_rates": _win_rates(found.result["models"]) if found and "models" in found.result else None,
     }
     return render(request, "curate/drivers.html", context)
+
+
+def _length_row(found: dict[str, Any]) -> dict[str, Any]:
+    return found | {"dot": _rate_dot(found["longer_wins"], found["low"], found["high"])} if found.get("compared") else found
+
+
+def _win_rates(found: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Of people and each judge: each two models by name, both win rates as shares, drawn."""
+    sides = []
+    for side in found["sides"]:
+        rows = []
+        for one in side["pairs"]:
+            row = one | {key: found["names"].get(str(one[key]), "a model") for key in ("baseline", "model")}
+            for rate, low, high in (("raw", "raw_low", "raw_high"), ("win_rate", "low", "high")):
+                if rate in one:
+                    row |= {key: one[key] / 100 for key in (rate, low, high)}
+                    row[f"{rate}_dot"] = _rate_dot(row[rate], row[low], row[high])
+            rows.append(row)
+        if rows:
+            sides.append((side["name"], rows))
+    return sides
+
+
+def _rate_dot(share: float, low: float, high: float) -> charts.Dot:
+    return charts.dot(share, low, high, span=(0.0, 1.0), width=220, zero=0.5)
 
 
 def _driver_row(key: str, label: str, sides: list[dict[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,13 @@ from scipy.special import expit
 
 from pipelines.labels.errors import NoVotes, VotesMalformed
 from pipelines.labels.factors import FactorConstant, factor_fit, factor_tau, length_signs, sparse_weights
-from pipelines.labels.length_control import Gamed, length_controlled, length_report, length_weights
+from pipelines.labels.length_control import (
+    Gamed,
+    length_controlled,
+    length_controlled_intervals,
+    length_report,
+    length_weights,
+)
 from pipelines.labels.logistic import RegressionUnsettled, ridge_logistic
 
 VECTOR = json.loads((Path(__file__).parents[2] / "vectors" / "lc-alpacaeval-glm.json").read_text())
@@ -185,3 +191,18 @@ def test_tau_and_weights_by_hand() -> None:
     assert factor_tau(np.array([1, 0, -1, 1]), np.array([1, 1, 1, 0])) == pytest.approx(0.0)
     assert factor_tau(np.array([1.0]), np.array([0.0])) is None
     assert length_weights(np.array([0.5, 0.9, 0.1])) == pytest.approx([1.0, 0.5 / 0.9, 2.0])
+
+
+def test_a_win_rate_that_the_penalty_leaves_at_one_half_still_has_an_interval() -> None:
+    random = np.random.default_rng(1)
+    even = random.integers(100, 900, (2, 60)).astype(float)
+    told = 1 + (random.random(60) < 0.55).astype(float)
+    fit = length_controlled(*even, told, strength=1e-4)
+    found = length_controlled_intervals(*even, told, cluster=np.arange(60), seed=0)
+    assert fit.win_rate == 50 and fit.model == 0
+    assert found.low + 5 < 50 < found.high - 5 and found.raw_low < fit.raw_win_rate < found.raw_high
+    # Of clusters that repeat a prompt, fewer are known.
+    wide = length_controlled_intervals(*even, told, cluster=np.arange(60) // 6, seed=0)
+    assert wide.high != found.high
+    all_won = length_controlled_intervals(*even, np.full(60, 2.0), cluster=np.arange(60), seed=0)
+    assert np.isfinite([all_won.low, all_won.high]).all() and all_won.raw_low == 100
