@@ -91,6 +91,20 @@ def glad(
     )
 
 
+def skill_precision(votes: Votes, skill: FloatArray, ease: FloatArray) -> FloatArray:
+    """(n_raters,) how firmly each skill is known: the curvature of the objective, the prior's among it."""
+    chance = expit(skill[votes.rater] * ease[votes.item])
+    known = np.bincount(votes.rater, chance * (1 - chance) * ease[votes.item] ** 2, votes.n_raters)
+    return np.asarray(1.0 + known, dtype=np.float64)
+
+
+def posterior_given_ease(
+    votes: Votes, class_prior: FloatArray, skill: FloatArray, log_ease: FloatArray, wrong: FloatArray
+) -> FloatArray:
+    """(n_items, n_labels) posterior with all else fixed; an item without votes gets the class prior."""
+    return _expectation(votes, class_prior, skill, log_ease, wrong)[0]
+
+
 # One coordinate's part of the objective, its slope and its curvature, for many coordinates at once.
 _Problem = Callable[[FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
 

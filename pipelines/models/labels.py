@@ -43,7 +43,8 @@ class RaterEstimate(models.Model):
 class RaterStep(models.Model):
     """What the votes since a refit say of a rater; the refit's own estimate stays as it was.
 
-    `state`: theta and precision of the graded model, or confusion and the votes that its rows rest on.
+    `state`: theta and precision of the graded model, skill and its precision of GLAD, confusion and the votes that its rows
+    rest on, or of majority votes and how many of them are right.
     """
 
     run = models.ForeignKey(AggregationRun, models.CASCADE, related_name="rater_steps", db_index=False)

@@ -22,6 +22,7 @@ from annotation.models import Annotation, Project, User
 from pipelines.errors import InputRefused, NothingToDo
 from pipelines.labels import JOINT, PROJECT_METHODS
 from pipelines.labels.errors import NoVotes
+from pipelines.labels.glad import skill_precision
 from pipelines.labels.robust import (
     FlipRate,
     NoSignal,
@@ -46,7 +47,7 @@ from pipelines.selectors.votes import (
 from pipelines.services.analyses import analyses_follow
 from pipelines.services.derivation import Derived, derive_all, rule_of
 from pipelines.services.graded import GradedRefit, graded_refit
-from pipelines.services.label_steps import PRIOR_VOTES, labels_refresh
+from pipelines.services.label_steps import MAJORITY, PRIOR_VOTES, labels_refresh
 from pipelines.services.labelling import (
     answers_of,
     labels_graded,
@@ -57,7 +58,6 @@ from pipelines.services.preference_rows import Labels, labels_joined, labels_sto
 
 DEFAULT_METHOD = "dawid_skene"
 EVENTS = "annotation."
-MAJORITY = "majority"
 NO_RATERS = "Majority counts raters alike and does not know how reliable they are."
 REFIT_VOTES, REFIT_SHARE = 50, 0.1
 # One writer of preferences a project at a time: a refit and an online step must not overwrite each other.
@@ -180,6 +180,7 @@ def _store(project: Project, fit: _Fit) -> AggregationRun:
         params=fit.mark.fields
         | {"class_prior": None if fit.aggregate is None else fit.aggregate.class_prior.tolist()}
         | ({"graded": fit.graded.params} if fit.graded else {})
+        | _skill_params(fit.aggregate)
         | ({"derived": fit.derived.params} if fit.derived.params else {}),
         annotations_until=fit.mark.annotations_until,
         predictions_until=fit.mark.predictions_until,
@@ -193,6 +194,12 @@ def _store(project: Project, fit: _Fit) -> AggregationRun:
     came = list(since.values_list("pk", "comparison_id"))
     labels_refresh(project.pk, sorted({comparison for _, comparison in came}), run, [pk for pk, _ in came])
     return run
+
+
+def _skill_params(aggregate: Aggregate | None) -> dict[str, Any]:
+    """What steps between refits need of GLAD beside its raters."""
+    wrong = None if aggregate is None else aggregate.wrong_shares
+    return {} if wrong is None else {"wrong_shares": wrong.tolist()}
 
 
 def _preferences_lock(project_id: int) -> None:
@@ -316,6 +323,7 @@ def _estimates(run: AggregationRun, fit: _Fit, aggregate: Aggregate) -> list[Rat
     item = np.searchsorted(fit.comparisons, table.comparison)
     truth = [np.bincount(rater, weights=chance[item], minlength=size) for chance in aggregate.posterior.T]
     rests_on = (np.stack(truth, axis=1) + PRIOR_VOTES).tolist()
+    skills = _skill_details(fit, aggregate)
     return [
         RaterEstimate(
             run=run,
@@ -331,11 +339,21 @@ def _estimates(run: AggregationRun, fit: _Fit, aggregate: Aggregate) -> list[Rat
                 "votes_with_side": votes_with_side[n],
                 "ties": ties[n],
                 "both_bad": both_bad[n],
+                **(skills[n] if skills else {}),
                 **(fit.graded.details[n] if fit.graded else {}),
             },
         )
         for n, rater_id in enumerate(fit.raters.tolist())
     ]
+
+
+def _skill_details(fit: _Fit, aggregate: Aggregate) -> list[dict[str, float]]:
+    """GLAD's skill of each rater and how firmly it is known; empty of other methods."""
+    skill, ease = aggregate.rater_skill, aggregate.item_ease
+    if skill is None or ease is None:
+        return []
+    precision = skill_precision(fit.table.votes(fit.comparisons, fit.raters), skill, ease)
+    return [{"skill": one, "skill_precision": sure} for one, sure in zip(skill.tolist(), precision.tolist(), strict=True)]
 
 
 def _counts(fit: _Fit, labels: Labels, changed: int) -> dict[str, int]:

@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 from pipelines.labels import PROJECT_METHODS
 from pipelines.labels.dawid_skene import DIAGONAL, OFF_DIAGONAL
 from pipelines.labels.errors import ScaleUnknown
-from pipelines.labels.online import confusions_moved, posterior_given_raters, stranger_confusion
-from pipelines.labels.votes import N_OUTCOMES
+from pipelines.labels.glad import PRIOR_MEAN
+from pipelines.labels.online import (
+    confusions_moved,
+    posterior_given_raters,
+    posterior_given_skills,
+    skills_moved,
+    stranger_confusion,
+)
+from pipelines.labels.votes import N_OUTCOMES, Votes
 from pipelines.models import AggregationRun, RaterEstimate, RaterStep
 from pipelines.selectors.votes import MODEL, VoteTable, predictions_of
 from pipelines.services.derivation import derive_between, derive_touched
@@ -25,6 +32,7 @@ from pipelines.services.labelling import (
 )
 from pipelines.services.preference_rows import Labels, labels_clear, labels_joined, labels_store
 
+MAJORITY, GLAD = "majority", "glad"
 # Votes under each row of the confusion of a rater whom no refit has seen: the prior's.
 PRIOR_VOTES = DIAGONAL + (N_OUTCOMES - 1) * OFF_DIAGONAL
 
@@ -83,20 +91,72 @@ def _voted(
         found = graded_between(run.project_id, table, comparisons, raters, run.params["graded"], known, new)
         _steps_store(run, raters, new, table, [state.as_json() for state in found.states])
         return labels_graded(table, comparisons, found.told, run.method), not found.moved_far
-    return _by_confusion(table, comparisons, raters, run, new), True
+    answered = run.metrics.get("answered_by", MAJORITY)
+    if answered == MAJORITY:
+        return _by_majority(table, comparisons, run, new), True
+    if answered != GLAD:
+        return _by_confusion(table, comparisons, raters, run, new), True
+    if "wrong_shares" not in run.params:
+        # A refit of an earlier version did not keep its skills: a new one is due.
+        return _by_majority(table, comparisons), False
+    return _by_skill(table, comparisons, raters, run, new), True
 
 
-def _by_majority(table: VoteTable, comparisons: NDArray[np.int64]) -> Labels:
-    votes = table.votes(comparisons, np.unique(table.rater))
-    return labels_voted(table, comparisons, PROJECT_METHODS["majority"].load()(votes).posterior, "majority")
+def _by_majority(
+    table: VoteTable,
+    comparisons: NDArray[np.int64],
+    run: AggregationRun | None = None,
+    new: NDArray[np.bool_] | None = None,
+) -> Labels:
+    """By shares of votes. Of a rater majority knows the share of right votes, to which the new ones add."""
+    raters = np.unique(table.rater)
+    votes = table.votes(comparisons, raters)
+    posterior = PROJECT_METHODS[MAJORITY].load()(votes).posterior
+    if run is not None and new is not None:
+        _steps_store(run, raters, new, table, _tallies(run, raters, votes, posterior, new))
+    return labels_voted(table, comparisons, posterior, MAJORITY)
+
+
+def _tallies(
+    run: AggregationRun, raters: NDArray[np.int64], votes: Votes, posterior: NDArray[np.float64], new: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    by_run = {"run": run, "rater_id__in": raters.tolist()}
+    known = {
+        rater: {"votes": n, "right": n * share}
+        for rater, n, share in RaterEstimate.objects.filter(**by_run).values_list("rater_id", "votes", "reliability")
+        if share is not None
+    } | dict(RaterStep.objects.filter(**by_run).values_list("rater_id", "state"))
+    count = np.bincount(votes.rater[new], minlength=raters.size)
+    right = np.bincount(votes.rater[new], posterior[votes.item[new], votes.label[new]], raters.size)
+    before = [known.get(rater, {"votes": 0, "right": 0.0}) for rater in raters.tolist()]
+    return [
+        {"votes": one["votes"] + n, "right": one["right"] + more}
+        for one, n, more in zip(before, count.tolist(), right.tolist(), strict=True)
+    ]
+
+
+def _by_skill(
+    table: VoteTable, comparisons: NDArray[np.int64], raters: NDArray[np.int64], run: AggregationRun, new: NDArray[np.bool_]
+) -> Labels:
+    """By each rater's skill: GLAD's own answer for these comparisons, their ease found anew."""
+    known = _details(run, raters)
+    stranger = {"skill": PRIOR_MEAN, "skill_precision": 1.0}
+    mine = [one if (one := known.get(rater)) and "skill" in one else stranger for rater in raters.tolist()]
+    skill, precision = (np.array([details[name] for details in mine]) for name in stranger)
+    wrong, votes = np.array(run.params["wrong_shares"]), table.votes(comparisons, raters)
+    posterior, ease = posterior_given_skills(votes, np.array(run.params["class_prior"]), skill, wrong)
+    skill, precision = skills_moved(votes, posterior, ease, skill, precision, wrong, new)
+    states = [
+        {"skill": one, "skill_precision": sure} for one, sure in zip(skill.tolist(), precision.tolist(), strict=True)
+    ]
+    _steps_store(run, raters, new, table, states)
+    return labels_voted(table, comparisons, posterior, GLAD)
 
 
 def _by_confusion(
     table: VoteTable, comparisons: NDArray[np.int64], raters: NDArray[np.int64], run: AggregationRun, new: NDArray[np.bool_]
 ) -> Labels:
-    """By each rater's confusion; by majority where the refit's method has none."""
-    if RaterEstimate.objects.filter(run=run).values_list("details__confusion", flat=True).first() is None:
-        return _by_majority(table, comparisons)
+    """By each rater's confusion."""
     known = _details(run, raters)
     stranger = {"confusion": stranger_confusion(N_OUTCOMES).tolist(), "confusion_votes": [PRIOR_VOTES] * N_OUTCOMES}
     # Of a rater who only ranked, rated or said yes or no, a refit knows no confusion.

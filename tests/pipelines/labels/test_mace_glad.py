@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from pipelines.labels.dawid_skene import NO_SHARED_ITEMS, ONE_RATER
-from pipelines.labels.glad import glad
+from pipelines.labels.glad import glad, skill_precision
 from pipelines.labels.mace import mace
 from pipelines.labels.majority import majority
+from pipelines.labels.online import posterior_given_skills, skills_moved
 from pipelines.labels.votes import Votes
 
 
@@ -102,3 +103,27 @@ def test_order_and_names_change_nothing(method, told: str, seed: int) -> None:
     one, two = method(votes), method(other)
     assert two.posterior == pytest.approx(one.posterior, abs=1e-9)
     assert getattr(two, told)[names] == pytest.approx(getattr(one, told), abs=1e-9)
+
+
+def test_an_item_told_anew_by_fixed_skills_is_as_glad_left_it_and_a_wrong_vote_costs_skill() -> None:
+    random = np.random.default_rng(0)
+    skill, ease, truth = random.normal(1.2, 0.7, 30), np.exp(random.normal(0.5, 0.7, 300)), random.integers(0, 2, 300)
+    item = np.repeat(np.arange(300), 5)
+    rater = np.concatenate([random.choice(30, 5, replace=False) for _ in range(300)])
+    is_right = random.random(item.size) < 1 / (1 + np.exp(-skill[rater] * ease[item]))
+    label = np.where(random.random(item.size) < 0.05, 2, np.where(is_right, truth[item], 1 - truth[item]))
+    votes = Votes(item, rater, label, 300, 30, 3)
+    found = glad(votes)
+    assert found.rater_skill is not None and found.item_ease is not None and found.wrong_shares is not None
+    again, told = posterior_given_skills(votes, found.class_prior, found.rater_skill, found.wrong_shares)
+    assert np.abs(again - found.posterior).max() < 5e-3
+    assert np.abs(np.log(told) - np.log(found.item_ease)).max() < 0.05
+    precision = skill_precision(votes, found.rater_skill, found.item_ease)
+    believed = again[votes.item, votes.label]
+    for vote, falls in ((int(believed.argmin()), True), (int(believed.argmax()), False)):
+        new = np.arange(votes.item.size) == vote
+        moved, sure = skills_moved(votes, again, told, found.rater_skill, precision, found.wrong_shares, new)
+        who = votes.rater[vote]
+        assert (moved[who] < found.rater_skill[who]) == falls and sure[who] > precision[who]
+        others = np.arange(30) != who
+        assert (moved == found.rater_skill)[others].all() and (sure == precision)[others].all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from annotation.outbox import outbox_add
-from pipelines.models import AggregationRun, RaterEstimate, RaterStep
+from pipelines.models import AggregationRun, Job, RaterEstimate, RaterStep
 from pipelines.services.aggregation import aggregate_full, preference_refresh
 from tests import cast
 from tests.pipelines.scene import annotate, rater, withdraw
@@ -32,7 +32,7 @@ def against(pair, person, n: int):
     return annotate(pair, person, "first" if n % 2 else "second", -2 if n % 2 else 2)
 
 
-@pytest.mark.parametrize(("method", "key"), [("graded", "theta"), ("dawid_skene", "confusion")])
+@pytest.mark.parametrize(("method", "key"), [("graded", "theta"), ("dawid_skene", "confusion"), ("glad", "skill")])
 def test_who_votes_against_the_others_is_believed_less_at_once(scene, method, key):
     project, pairs, (_, _, dan) = scene
     run = aggregate_full(project=project, method=method)
@@ -42,12 +42,14 @@ def test_who_votes_against_the_others_is_believed_less_at_once(scene, method, ke
     step = RaterStep.objects.get(run=run)
     assert (step.rater, step.annotations) == (dan, [vote.pk for vote in votes])
     was, now = (np.array(details[key]) for details in (before, step.state))
-    assert now[0] < was[0] if method == "graded" else (np.diag(now)[:2] < np.diag(was)[:2]).all()
+    # Of theta the discrimination; of a confusion the sides that were voted for.
+    part = {"graded": lambda theta: theta[:1], "dawid_skene": lambda rows: np.diag(rows)[:2], "glad": lambda skill: skill}
+    assert (part[method](now) < part[method](was)).all()
     assert RaterEstimate.objects.get(run=run, rater=dan).details == before
     assert current(pairs[20]).outcome == "first" and current(pairs[20]).votes == 3
 
 
-@pytest.mark.parametrize("method", ["graded", "dawid_skene"])
+@pytest.mark.parametrize("method", ["graded", "dawid_skene", "glad"])
 def test_what_was_learnt_counts_in_the_next_comparison(scene, method):
     project, pairs, (_, _, dan) = scene
     aggregate_full(project=project, method=method)
@@ -63,7 +65,45 @@ def test_what_was_learnt_counts_in_the_next_comparison(scene, method):
     assert 0.5 < current(fresh).soft_label < trusted - 0.01
 
 
-@pytest.mark.parametrize("method", ["graded", "dawid_skene"])
+def test_after_glad_a_vote_moves_a_label_from_where_the_refit_left_it(scene):
+    project, pairs, (_, _, dan) = scene
+    aggregate_full(project=project, method="glad")
+    preference_refresh(project_id=project.pk)
+    before = current(pairs[3])
+    # A repeat is no second vote: the comparison is told anew from the same ones.
+    annotate(pairs[3], dan, "second", 2)
+    assert preference_refresh(project_id=project.pk) == 1
+    after = current(pairs[3])
+    assert (after.method, after.votes) == ("glad", 3)
+    for name in ("p_first", "p_second", "p_tie", "flip_probability"):
+        assert getattr(after, name) == pytest.approx(getattr(before, name), abs=5e-3), name
+
+
+def test_a_refit_by_glad_that_kept_no_skills_is_followed_by_one_that_does(scene):
+    project, pairs, (_, _, dan) = scene
+    run = aggregate_full(project=project, method="glad")
+    del run.params["wrong_shares"]
+    run.save()
+    against(pairs[20], dan, 20)
+    preference_refresh(project_id=project.pk)
+    assert Job.objects.filter(project=project, kind="aggregate", state="running").exists()
+
+
+def test_majority_counts_a_vote_for_its_comparison_and_for_its_rater(scene):
+    project, pairs, (ben, _, dan) = scene
+    run = aggregate_full(project=project, method="majority")
+    against(pairs[20], dan, 20)
+    preference_refresh(project_id=project.pk)
+    before, step = RaterEstimate.objects.get(run=run, rater=dan), RaterStep.objects.get(run=run)
+    assert (step.rater, step.state["votes"]) == (dan, before.votes + 1)
+    # Two to one against it: 1.5 of 4.5 smoothed votes say so.
+    assert step.state["right"] == pytest.approx(before.votes * before.reliability + 1.5 / 4.5)
+    against(pairs[21], dan, 21)
+    preference_refresh(project_id=project.pk)
+    assert RaterStep.objects.get(run=run).state["votes"] == before.votes + 2
+
+
+@pytest.mark.parametrize("method", ["graded", "dawid_skene", "glad"])
 def test_an_event_that_comes_again_teaches_nothing_more(scene, method):
     project, pairs, (_, _, dan) = scene
     run = aggregate_full(project=project, method=method)
