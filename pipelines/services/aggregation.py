@@ -59,7 +59,8 @@ from pipelines.services.preference_rows import Labels, labels_joined, labels_sto
 DEFAULT_METHOD = "dawid_skene"
 EVENTS = "annotation."
 NO_RATERS = "Majority counts raters alike and does not know how reliable they are."
-REFIT_VOTES, REFIT_SHARE = 50, 0.1
+# A share is the rule; below so many votes a refit would follow every few of them, and steps have moved all they touch.
+REFIT_VOTES, REFIT_SHARE = 50, 0.05
 # One writer of preferences a project at a time: a refit and an online step must not overwrite each other.
 LOCK_SPACE = 7_301
 

@@ -10,7 +10,13 @@ from django.test import Client
 from annotation.feedback.templates import TEMPLATES
 from annotation.models import Annotation, Project
 from annotation.services.projects import form_revise
-from pipelines.selectors.disagreement import aspect_agreements, disagreement, flip_rate_proposed, flip_rates_apart, rater_shown
+from pipelines.selectors.disagreement import (
+    aspect_agreements,
+    disagreement,
+    flip_rate_proposed,
+    flip_rates_apart,
+    rater_shown,
+)
 from pipelines.selectors.raters import rater_list
 from pipelines.services.aggregation import aggregate_full, preference_refresh
 from tests import cast

@@ -103,6 +103,19 @@ def test_majority_counts_a_vote_for_its_comparison_and_for_its_rater(scene):
     assert RaterStep.objects.get(run=run).state["votes"] == before.votes + 2
 
 
+@pytest.mark.parametrize(("votes", "is_due"), [(1_000, True), (1_001, False)])
+def test_a_refit_is_due_when_votes_grew_by_five_percent(scene, votes, is_due):
+    project, pairs, _ = scene
+    run = aggregate_full(project=project, method="majority")
+    preference_refresh(project_id=project.pk)
+    run.params["annotations"] = votes
+    run.save()
+    for n in range(50):
+        annotate(pairs[n % 24], rater(project, f"new {n // 24}"), "first", -1)
+    preference_refresh(project_id=project.pk)
+    assert Job.objects.filter(project=project, kind="aggregate").exists() == is_due
+
+
 @pytest.mark.parametrize("method", ["graded", "dawid_skene", "glad"])
 def test_an_event_that_comes_again_teaches_nothing_more(scene, method):
     project, pairs, (_, _, dan) = scene
