@@ -74,6 +74,11 @@ def comparisons_unfit(*, project: Project, questions: Sequence[Mapping[str, Any]
     return Comparison.objects.filter(project=project, demand__isnull=False).exclude(size__range=(least, most)).count()
 
 
+def has_contexts(*, project: Project) -> bool:
+    """Whether any comparison is judged under a context."""
+    return Comparison.objects.filter(project=project).exclude(context="").exists()
+
+
 def questions_of(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]:
     """The questions of each project's newest form. One query."""
     forms = (

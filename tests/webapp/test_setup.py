@@ -14,6 +14,7 @@ from annotation.feedback.setup import draft_from
 from annotation.feedback.templates import TEMPLATES
 from annotation.models import Annotation, FormRevision, Project, Text, User
 from tests import cast
+from tests.webapp.lending import comparison_of
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +118,18 @@ def test_the_preview_shows_the_curators_own_texts_and_stores_nothing(site):
     page = site.post("/projects/new/preview", one).content.decode()
     assert "Only this." in page and page.count('data-side="') >= 3, "made-up completions fill the set"
     assert not Project.objects.exists() and not Text.objects.exists()
+
+
+def test_the_preview_has_a_context_where_the_project_has_or_as_typed(client):
+    project = cast.project()
+    client.force_login(cast.person("Ada", project, "project_admin"))
+    address, words = f"/p/{project.slug}/settings/form/preview", "Judge with this in mind"
+    assert words not in client.get(address).content.decode()
+    typed = client.post(address, fields(TEMPLATES["pairwise"].questions, sample_context="For a <child>.")).content.decode()
+    assert words in typed and "For a &lt;child&gt;." in typed
+    comparison_of(project, ["p"], ["a", "b"], context="A criterion")
+    shown = client.get(address).content.decode()
+    assert words in shown and "cooks for the first time" in shown and "A criterion" not in shown
 
 
 def test_a_taken_name_is_refused_and_nothing_is_lost(site):

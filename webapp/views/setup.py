@@ -55,9 +55,10 @@ PREVIEW_POLICY = (
     "connect-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
 MOST_SAMPLE = 20_000
-SAMPLES = ("sample_prompt", "sample_a", "sample_b", "sample_c")
+SAMPLES = ("sample_prompt", "sample_context", "sample_a", "sample_b", "sample_c")
 SAMPLE_PROMPT = "How long should I boil an egg so that the yolk stays soft?"
 SAMPLE_PROMPTS = (SAMPLE_PROMPT, "Until when is an egg soft in the middle?")
+SAMPLE_CONTEXT = "The reader is ten years old and cooks for the first time."
 SAMPLE_COMPLETIONS = (
     "**Six minutes** from the moment the water boils.\n\nThen put the egg into cold water for a minute, so that it stops"
     " cooking.",
@@ -244,9 +245,16 @@ def _samples(request: Request) -> dict[str, str]:
 
 def _sample_texts(request: Request, size: int) -> tuple[str, list[str]]:
     """Prompt and at least `size` completions: the curator's own first, made-up ones where those do not suffice."""
-    prompt, *own = _samples(request).values()
+    prompt, _, *own = _samples(request).values()
     given = [text for text in own if text.strip()]
     return prompt.strip() or SAMPLE_PROMPT, [*given, *SAMPLE_COMPLETIONS[len(given) :]][: max(size, len(given))]
+
+
+def _sample_context(request: Request) -> str:
+    """The curator's own; a made-up one where the project's comparisons have some."""
+    own = _samples(request)["sample_context"].strip()
+    is_usual = not own and request.project is not None and overview.has_contexts(project=request.project)
+    return SAMPLE_CONTEXT if is_usual else own
 
 
 def _preview(request: Request, project: Project) -> dict[str, Any]:
@@ -269,7 +277,7 @@ def _preview(request: Request, project: Project) -> dict[str, Any]:
         token=0,
         comparison_id=0,
         lease_until=None,
-        context="",
+        context=_sample_context(request),
         prompt=TextShown("plain", prompt),
         prompts=[TextShown("plain", body) for body in (prompt, SAMPLE_PROMPTS[1])] if is_joint else None,
         completions=completions,
