@@ -35,6 +35,11 @@ class Project(models.Model):
     show_opinion = models.CharField(
         max_length=5, choices=Opinion.choices, default=Opinion.OFF, help_text="a judge's opinion after one's own answer"
     )
+    show_names = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="annotators see under My answers which models wrote what they judged, once its batch is over",
+    )
     media_seconds = models.PositiveSmallIntegerField(
         default=5, db_default=5, help_text="seconds of each sound and film to be played before an answer; 0: none"
     )

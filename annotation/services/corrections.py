@@ -16,6 +16,7 @@ from annotation.errors import Conflict, KeptAsSurplus, NotFound, Refused, _
 from annotation.feedback import answers_validate
 from annotation.models import Annotation, Assignment, Demand
 from annotation.outbox import outbox_add
+from annotation.selectors.names import are_names_open
 from annotation.services import assignment_sql as sql
 from annotation.services.assignment import (
     SURPLUS,
@@ -170,7 +171,7 @@ def _correct(
         late=old.late,
         ordinal=old.ordinal,
         supersedes=old if placed else None,
-        exposure=_arm_of(old),
+        exposure=_seen_before(old),
     )
     if not placed:
         return KeptAsSurplus(SURPLUS, new.pk)
@@ -181,10 +182,12 @@ def _correct(
     return Submitted(new.pk, replay=False, late=old.late)
 
 
-def _arm_of(old: Annotation) -> dict[str, Any] | None:
-    """Whether a judge's opinion followed the first answer. The rest of what was measured belongs to that answer alone."""
+def _seen_before(old: Annotation) -> dict[str, Any] | None:
+    """Whether a judge's opinion followed the first answer, and whether its models were named before this one. The rest of
+    what was measured belongs to the first answer alone."""
     opinion = (old.exposure or {}).get("opinion")
-    return {"opinion": opinion} if opinion else None
+    seen: dict[str, Any] = {"opinion": opinion} if opinion else {}
+    return (seen | ({"names": True} if are_names_open(old) else {})) or None
 
 
 def _place_moved(assignment: Assignment, *, was: bool, becomes: bool) -> bool:

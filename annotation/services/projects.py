@@ -177,6 +177,7 @@ def project_change(
     lease_minutes: int,
     render_markdown: bool,
     show_opinion: str | None = None,
+    show_names: bool = False,
     conditions: Conditions | None = None,
 ) -> Project:
     """Change what may change; `wanted` holds for comparisons that are opened from now on."""
@@ -191,9 +192,11 @@ def project_change(
     for name, value in changed.items():
         setattr(project, name, value)
     project.show_opinion = show_opinion or project.show_opinion
+    project.show_names = show_names
     project.title, project.wanted = title.strip(), wanted
     project.lease_seconds, project.render_markdown = 60 * lease_minutes, render_markdown
-    project.save(update_fields=["title", "wanted", "lease_seconds", "render_markdown", "show_opinion", *changed])
+    fixed = ["title", "wanted", "lease_seconds", "render_markdown", "show_opinion", "show_names"]
+    project.save(update_fields=[*fixed, *changed])
     return project
 
 

@@ -7,6 +7,7 @@ headers, as a page, as a fragment and as JSON.
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from annotation.models import (
     Assignment,
     Comparison,
     Completion,
+    Demand,
     Flag,
     Import,
     LanguageModel,
@@ -106,6 +108,13 @@ def addresses(scene: Scene, assignment: int, annotation: int) -> list[str]:
     return made
 
 
+def read_all(scene: Scene, assignment: int, annotation: int) -> list[tuple[str, Any]]:
+    """Every such address as a page, as JSON and as a fragment."""
+    ways = ({}, {"Accept": "application/json"}, {"HX-Request": "true"})
+    asked = [(address, headers) for address in addresses(scene, assignment, annotation) for headers in ways]
+    return [(address, scene.client.get(address, headers=headers)) for address, headers in asked]
+
+
 def answer(scene: Scene, item: dict[str, Any]) -> Any:
     fields = {"submit_key": item["submit_key"], "form": item["form"], "preference": "2"}
     return scene.client.post(
@@ -125,21 +134,38 @@ def test_nothing_that_an_annotator_receives_tells(scene: Scene) -> None:
     stored = answer(scene, item)
     assert stored.status_code == 201, stored.content
     annotation = stored.json()["annotation_id"]
-    assignment = Assignment.objects.exclude(pk=item["id"]).first()
-    current = assignment.pk if assignment else item["id"]
-    opened = 0
-    for address in addresses(scene, current, annotation):
-        for headers in ({}, {"Accept": "application/json"}, {"HX-Request": "true"}):
-            reply = client.get(address, headers=headers)
-            opened += reply.status_code == 200
-            wrong += [(address, headers, secret) for secret in found_in(reply)]
-    assert opened > 15
+    current = Assignment.objects.exclude(pk=item["id"]).values_list("pk", flat=True).first() or item["id"]
+    read = read_all(scene, current, annotation)
+    assert sum(reply.status_code == 200 for _, reply in read) > 15
+    wrong += [(address, secret) for address, reply in read for secret in found_in(reply)]
     for address in (f"/p/ours/comparisons/{scene.comparisons[0].pk}/", "/p/ours/raters/", "/p/ours/routing/", "/models/"):
         reply = client.get(address)
         assert reply.status_code == 404
-        wrong += [(address, "", secret) for secret in found_in(reply)]
-    wrong += [("submit", "", secret) for secret in found_in(stored)]
+        wrong += [(address, secret) for secret in found_in(reply)]
+    wrong += [("submit", secret) for secret in found_in(stored)]
     assert wrong == []
+
+
+def test_models_are_named_under_my_answers_alone_and_once_the_batch_is_over(scene: Scene) -> None:
+    Project.objects.update(show_names=True)
+    item = scene.client.get("/p/ours/annotate/next", headers={"Accept": "application/json"}).json()["assignments"][0]
+    annotation = answer(scene, item).json()["annotation_id"]
+    other = Demand.objects.exclude(comparison_id=item["comparison"]).first()
+    Demand.objects.exclude(pk__in=[item["comparison"], other.pk]).update(wanted=0)
+    # Held back; open, and lent by the reading itself; done, but lent all the same.
+    for fields in ({"held_back": True}, {"held_back": False}, {"leased": 0, "done": 1}):
+        Demand.objects.filter(pk=other.pk).update(**fields)
+        assert [found_in(reply) for _, reply in read_all(scene, item["id"], annotation) if found_in(reply)] == []
+    assert Assignment.objects.filter(state="leased").update(state="expired", lease_until=None) == 1
+    told = {address for address, reply in read_all(scene, item["id"], annotation) if found_in(reply)}
+    assert told == {f"/p/ours/history/{annotation}/"}
+    page = scene.client.get(f"/p/ours/history/{annotation}/").content.decode()
+    assert page.count(f"<bdi>{MARK}-model</bdi>") == 2 and MARK not in page.replace(f"<bdi>{MARK}-model</bdi>", "")
+    fields = {"submit_key": str(uuid.uuid4()), "preference": "6"}
+    assert scene.client.post(f"/p/ours/history/{annotation}/", fields).status_code == 302
+    assert Annotation.objects.get(supersedes=annotation).exposure == {"names": True}
+    Project.objects.update(show_names=False)
+    assert MARK not in scene.client.get(f"/p/ours/history/{annotation}/").content.decode()
 
 
 def test_json_has_no_key_that_tells(scene: Scene) -> None:

@@ -15,6 +15,7 @@ from annotation.feedback import answers_from_form, answers_to_form
 from annotation.feedback.drawing import answer_parts
 from annotation.models import Annotation
 from annotation.selectors.judging import Judgeable, given_here, judgeable_list, own_answer_get, own_answers
+from annotation.selectors.names import names_shown
 from annotation.services.corrections import annotation_correct
 from annotation.services.people import keys_of
 from webapp.language import script_words
@@ -78,6 +79,7 @@ def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse
         "answer": answer,
         "said": said,
         "earlier": answer.supersedes and _differing(_said(answer.supersedes), said),
+        "names": names_shown(answer),
         "newer": newer and _differing(_said(newer), said),
         "item": _item(_with_form(shown, questions), slug, fields),
         "correcting": answer.state == answer.State.CURRENT,

@@ -74,6 +74,7 @@ def project_settings(request: Request, slug: str) -> HttpResponse:
             lease_minutes=whole_number(request.POST.get("lease_minutes", ""), "Minutes of a lease"),
             render_markdown="render_markdown" in request.POST,
             show_opinion=request.POST.get("show_opinion"),
+            show_names="show_names" in request.POST,
             conditions=conditions_read(request.POST),
         )
         messages.success(request, "The settings are in force.")
