@@ -291,8 +291,8 @@ def ties_run_off(table: PairTable) -> bool:
     and the readiness to tie can then grow without end, in Davidson's model as in Rao and Kupper's.
     """
     up, down, tied = (np.flatnonzero(counts) for counts in (table.wins_i, table.wins_j, table.ties))
-    if not tied.size:
-        return False
+    if not tied.size or (np.minimum(table.wins_i, table.wins_j) > 0).any():
+        return False  # no tie, or each of a pair has won
     ahead = np.concatenate([table.i[up], table.j[down]])
     behind = np.concatenate([table.j[up], table.i[down]])
     wins = sparse.coo_array((np.ones(ahead.size), (ahead, behind)), shape=(table.n, table.n))

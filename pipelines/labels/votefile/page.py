@@ -33,7 +33,13 @@ class Table:
 def page_html(report: dict[str, Any], choice: Choice, answer: Answer, ballot: Ballot) -> str:
     """The whole page."""
     parts = [_intro(report), _methods(choice), _gold(report), _raters(answer, ballot), _certainty(answer)]
-    parts += [_split_reasons(answer), _open_items(answer, ballot), _agreement(report)]
+    parts += [
+        _completions(report),
+        _model(report),
+        _split_reasons(answer, ballot),
+        _open_items(answer, ballot),
+    ]
+    parts.append(_agreement(report))
     name = escape(report["file"])
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -108,13 +114,16 @@ def _raters(answer: Answer, ballot: Ballot) -> str:
     names = [str(ballot.raters[rater]) for rater in order]
     low, high = (answer.raters.get(key, np.full(votes.size, np.nan))[order] for key in ("low", "high"))
     drawing = intervals_svg(names, reliability[order], low, high, (0.0, 1.0))
-    rows = zip(
-        names, votes[order].tolist(), reliability[order].tolist(), low.tolist(), high.tolist(), strict=True
-    )
+    head = ["rater", "votes", "reliability", "low", "high"]
+    columns = [names, votes[order].tolist(), reliability[order].tolist(), low.tolist(), high.tolist()]
+    if "spam_odds" in answer.raters:
+        head.append("spam odds")
+        columns.append(answer.raters["spam_odds"][order].tolist())
+    rows = list(zip(*columns, strict=True))
     title = "Reliability with 95 % interval"
     if len(order) < np.count_nonzero(votes):
         title += f", the {len(order)} raters with most votes of {np.count_nonzero(votes)}"
-    figures = [_figure(title, drawing, Table(("rater", "votes", "reliability", "low", "high"), list(rows)))]
+    figures = [_figure(title, drawing, Table(tuple(head), rows))]
     if "side_bias" in answer.raters:
         figures.append(_side_bias(answer, ballot, order))
     return _section("Raters", *figures)
@@ -146,7 +155,58 @@ def _certainty(answer: Answer) -> str:
     )
 
 
-def _split_reasons(answer: Answer) -> str:
+def _completions(report: dict[str, Any]) -> str:
+    """Values of completions or systems that recur, best first, with what the model knows of their errors."""
+    facts = report["model"]
+    if "completion_values" not in facts:
+        return ""
+    names = sorted(facts["completion_values"], key=lambda name: -facts["completion_values"][name])
+    values = np.array([facts["completion_values"][name] for name in names])
+    errors = np.array([facts.get("completion_errors", {}).get(name, np.nan) for name in names])
+    shown = slice(0, SHOWN_RATERS)
+    low, high = values - 1.96 * errors, values + 1.96 * errors
+    ends = np.concatenate([values[shown], low[shown], high[shown]])
+    limit = max(1.05 * float(np.nanmax(np.abs(ends))), 1e-9)
+    drawing = intervals_svg(
+        names[shown], values[shown], low[shown], high[shown], (-limit, limit), "completions, best first"
+    )
+    parts = [facts["completion_components"][name] for name in names]
+    rows = list(zip(names, values.tolist(), errors.tolist(), parts, strict=True))
+    title = "Value of each completion or system"
+    if len(names) > SHOWN_RATERS:
+        title += f", the {SHOWN_RATERS} best of {len(names)}"
+    if np.isfinite(errors).any():
+        title += ", with 95 % interval"
+    table = Table(("completion", "value", "standard error", "part"), rows[shown])
+    return _section(
+        "Completions that recur", _figure(title, drawing, table, Table(table.head, rows)),
+        "<p>Values compare only within one part.</p>" if facts["components_of_completions"] > 1 else "",
+    )  # fmt: skip
+
+
+def _model(report: dict[str, Any]) -> str:
+    """The graded model's cuts and what else it estimated of everybody."""
+    facts = report["model"]
+    if "cuts" not in facts:
+        return ""
+    rows: list[tuple[Any, ...]] = [(f"cut {place}", cut) for place, cut in enumerate(facts["cuts"], 1)]
+    rows += [
+        (words, facts[key])
+        for key, words in (
+            ("lapse", "share of votes at random"),
+            ("contested_share", "share of contested comparisons"),
+            ("reference_discrimination", "discrimination of the reference rater"),
+            ("mean_difference", "mean difference"),
+        )
+        if facts.get(key) is not None
+    ]
+    text = "A vote is one step stronger where the difference, times the rater's discrimination, passes the next cut."
+    return _section(
+        "The graded model", f"<p>{text}</p>", _data(Table(("number", "estimate"), rows), "graded model")
+    )
+
+
+def _split_reasons(answer: Answer, ballot: Ballot) -> str:
     if "ambiguity" not in answer.items:
         return ""
     points = np.stack([answer.items["ambiguity"], answer.items["ignorance"]], axis=1)
@@ -154,11 +214,14 @@ def _split_reasons(answer: Answer) -> str:
     some = points[::step]
     drawing = scatter_svg(some, "ambiguity (votes cannot remove)", "ignorance (votes can remove)", None, None)
     rows = [("mean", *points.mean(axis=0).tolist()), ("median", *np.median(points, axis=0).tolist())]
+    names = [str(item) for item in ballot.items[::step]]
+    drawn = Table(("item", "ambiguity", "ignorance"), list(zip(names, *some.T.tolist(), strict=True)))
+    title = "Entropy in nats, one point a comparison"
+    if step > 1:
+        title += f", {len(names)} of {points.shape[0]} drawn"
     return _section(
         "Close comparisons or too few good votes",
-        _figure(
-            "Entropy in nats, one point a comparison", drawing, Table(("", "ambiguity", "ignorance"), rows)
-        ),
+        _figure(title, drawing, Table(("", "ambiguity", "ignorance"), rows), drawn),
     )
 
 
@@ -173,7 +236,7 @@ def _open_items(answer: Answer, ballot: Ballot) -> str:
         for i in order
     ]
     head = ("item", "label", "probability", "votes")
-    return _section("The least certain items", f'<div class="scroll">{_table_html(Table(head, rows))}</div>')
+    return _section("The least certain items", _data(Table(head, rows), "least certain items"))
 
 
 def _agreement(report: dict[str, Any]) -> str:
@@ -189,10 +252,8 @@ def _agreement(report: dict[str, Any]) -> str:
     )
     if own["pairs"]:
         text += f" {own['equal']:.1%} of {own['pairs']} pairs of votes by one rater on one item are equal."
-    table = _table_html(Table(("level", "alpha", "low", "high", ""), rows))
-    return _section(
-        "Agreement (Krippendorff's alpha)", f"<p>{text}</p>", f'<div class="scroll">{table}</div>'
-    )
+    table = Table(("level", "alpha", "low", "high", "remark"), rows)
+    return _section("Agreement (Krippendorff's alpha)", f"<p>{text}</p>", _data(table, "agreement"))
 
 
 # Drawings
@@ -214,7 +275,12 @@ def bars_svg(names: Sequence[str], values: Sequence[float], finding: str, *, dig
 
 
 def intervals_svg(
-    names: Sequence[str], values: FloatArray, low: FloatArray, high: FloatArray, limits: tuple[float, float]
+    names: Sequence[str],
+    values: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    limits: tuple[float, float],
+    what: str = "raters with intervals",
 ) -> str:
     """A dot with its interval in each row, and a line in the middle of the scale."""
     start, end = limits
@@ -238,8 +304,8 @@ def intervals_svg(
         parts.append(f'<circle class="mark" cx="{x(values[place]):.1f}" cy="{y}" r="4"/>')
         parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{y + 4}">{values[place]:.3f}</text>')
     for tick in np.linspace(start, end, 5):
-        parts.append(f'<text x="{x(tick):.1f}" y="{height + 14}" text-anchor="middle">{tick:g}</text>')
-    return _svg(height + 20, f"{len(names)} raters with intervals", parts)
+        parts.append(f'<text x="{x(tick):.1f}" y="{height + 14}" text-anchor="middle">{tick:.3g}</text>')
+    return _svg(height + 20, f"{len(names)} {what}", parts)
 
 
 def scatter_svg(
@@ -292,15 +358,23 @@ def _section(title: str, *parts: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
 
 
-def _figure(title: str, drawing: str, table: Table) -> str:
+def _figure(title: str, drawing: str, table: Table, data: Table | None = None) -> str:
+    """A drawing with its numbers; `data` is what is downloaded where the table shows less."""
+    return (
+        f"<figure><figcaption>{escape(title)}</figcaption>{drawing}<details><summary>The numbers</summary>"
+        f'<div class="scroll">{_table_html(table)}</div>{_link(data or table, title)}</details></figure>'
+    )
+
+
+def _data(table: Table, title: str) -> str:
+    return f'<div class="scroll">{_table_html(table)}</div><p>{_link(table, title)}</p>'
+
+
+def _link(table: Table, title: str) -> str:
     lines = ["\t".join(table.head), *("\t".join(_tsv(cell) for cell in row) for row in table.rows)]
     data = base64.b64encode("\n".join(lines).encode()).decode()
     address = f"data:text/tab-separated-values;base64,{data}"
-    link = f'<a download="{_file_name(title)}.tsv" href="{address}">Download these numbers</a>'
-    return (
-        f"<figure><figcaption>{escape(title)}</figcaption>{drawing}<details><summary>The numbers</summary>"
-        f'<div class="scroll">{_table_html(table)}</div>{link}</details></figure>'
-    )
+    return f'<a download="{_file_name(title)}.tsv" href="{address}">Download these numbers</a>'
 
 
 def _table_html(table: Table) -> str:

@@ -51,7 +51,7 @@ class Names:
     _index: dict[str, int] = field(default_factory=dict)
 
     def number(self, value: Any) -> int:
-        key = _key(value)
+        key = value if isinstance(value, str) else _key(value)
         found = self._index.setdefault(key, len(self.values))
         if found == len(self.values):
             self.values.append(value)
@@ -274,7 +274,9 @@ class _Reader:
     def _fault_in(self, row: dict[str, Any]) -> str | None:
         """Take one vote, or say why it is none."""
         for name in ("item", "rater"):
-            if (detail := _name_fault(self.columns[name], self._get(row, name))) is not None:
+            value = self._get(row, name)
+            is_text = isinstance(value, str) and value
+            if not is_text and (detail := _name_fault(self.columns[name], value)) is not None:
                 return detail
         given = [name for name in self.value_columns if self._get(row, name) is not None]
         if len(given) != 1:
@@ -332,7 +334,11 @@ class _Reader:
             )
 
     def _pair_fault(self, row: dict[str, Any]) -> str | None:
-        shown, first, second = (self._get(row, name) for name in ("first_shown_first", "first", "second"))
+        shown, first, second = (
+            self._get(row, "first_shown_first"),
+            self._get(row, "first"),
+            self._get(row, "second"),
+        )
         if shown is not None and not isinstance(shown, bool):
             return f"`first_shown_first` must be true, false or left out; got {_short(shown)}"
         if first is None and second is None:

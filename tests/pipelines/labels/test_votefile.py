@@ -144,6 +144,37 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path) -> None:
     assert "<script" not in page
 
 
+def tables_of(page: Path) -> dict[str, list[list[str]]]:
+    found = re.findall(r'download="([^"]+)" href="data:[^,]+base64,([^"]+)"', page.read_text())
+    return {
+        name: [row.split("\t") for row in base64.b64decode(data).decode().split("\n")] for name, data in found
+    }
+
+
+def test_the_page_shows_the_model_and_every_drawing_has_its_data(tmp_path) -> None:
+    rows = graded_rows(3)
+    for row in rows:
+        row |= {"first": f"m{row['item'] % 5}", "second": f"m{5 + row['item'] % 7}"}
+    answers(tmp_path, "pairs", rows, "--method", "davidson")
+    items, _, report = answers(tmp_path, "graded", rows, "--method", "graded", "--variant", "completions")
+    pairs, graded = (tables_of(tmp_path / name / "report.html") for name in ("pairs", "graded"))
+    head, *best = pairs["value-of-each-completion-or-system-with-95-interval.tsv"]
+    assert head == ["completion", "value", "standard error", "part"] and len(best) == 12
+    assert float(best[0][1]) > float(best[-1][1]) and float(best[0][2]) > 0
+    assert len(graded["value-of-each-completion-or-system.tsv"]) == 13
+    numbers = dict(graded["graded-model.tsv"][1:])
+    assert [float(numbers[f"cut {n}"]) for n in (1, 2, 3, 4)] == pytest.approx(
+        report["model"]["cuts"], abs=1e-4
+    )
+    assert "spam odds" in graded["reliability-with-95-interval.tsv"][0]
+    points = {row[0]: row[1:] for row in graded["entropy-in-nats-one-point-a-comparison.tsv"][1:]}
+    assert points.keys() == {str(row["item"]) for row in items}
+    assert float(points["3"][0]) == pytest.approx(
+        items[[r["item"] for r in items].index(3)]["ambiguity"], abs=1e-4
+    )
+    assert {"least-certain-items.tsv", "agreement.tsv"} <= graded.keys() & pairs.keys()
+
+
 def test_no_name_is_a_formula_in_the_tables_to_download(tmp_path) -> None:
     bad = ["=cmd|' /C calc'!A0", "\r=1+1", "  @SUM(A1)", "+1", "a\tb\nc"]
     rows = [choice(f"i{n}", name, "xy"[(n + len(name)) % 2]) for n in range(6) for name in bad]
