@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from annotation.models import Annotation, Assignment, Project, User
+from annotation.services.assignment import assignment_release
 from tests import cast
 from tests.webapp.conftest import Opener
 from tests.webapp.lending import chat, comparison_of, lend, project_with
@@ -157,6 +158,22 @@ def test_a_page_out_of_the_browsers_memory_goes_on_where_one_is(open_page: Opene
     page.keyboard.press("5")
     moved_on(page, second)
     saved(page, 1)
+
+
+def test_a_lost_lease_is_told_before_the_answer(open_page: Opener) -> None:
+    page = ready(open_page(place_with(1), PAGE))
+    page.clock.install()
+    page.reload()
+    first = shown(ready(page))
+    place = Project.objects.get(slug="ours")
+    assignment_release(assignment_id=int(first), project_id=place.pk, reason="curator")
+    page.clock.fast_forward("20:00")
+    page.mouse.move(300, 300)
+    page.get_by_text("This comparison is not held for you any more").first.wait_for()
+    page.keyboard.press("5")
+    page.clock.run_for(1_000)
+    saved(page, 1)
+    assert Annotation.objects.get().late
 
 
 def place_with(n: int) -> User:

@@ -16,7 +16,7 @@ const live = document.querySelector("[data-live]");
 const kept = (what) => `winnow.${what}.${body.dataset.person}.${body.dataset.project}`;
 const outbox = new Outbox(kept("outbox"));
 const drafts = new Drafts(kept("draft"));
-const measure = new Measure(stage, `winnow.stretch.${body.dataset.person}`, () => { document.querySelector("[data-break]").hidden = false; });
+const measure = new Measure(stage, `winnow.stretch.${body.dataset.person}`, () => { document.querySelector("[data-break]").hidden = false; }, () => { if (item()) beat(); });
 const keys = new Keys(document.querySelector("[data-key-settings]"), token);
 const ADVANCE_MS = 280;
 const REST_MS = 300;
@@ -599,12 +599,22 @@ function menuKey(menu, key, event) {
 
 // Which of them are this person's still; null where nobody says.
 async function beat() {
-  const leases = [item(), ...held].map((x) => `${x.dataset.assignment}:${x.dataset.token}`).join(",");
+  const asked = item(), leases = [asked, ...held].map((x) => `${x.dataset.assignment}:${x.dataset.token}`).join(",");
   const reply = await post(body.dataset.heartbeat, { leases, person: body.dataset.person }, token()).catch(() => null);
   if (!reply?.ok) return null;
   const { held: alive } = await reply.json();
   held = held.filter((x) => alive.includes(Number(x.dataset.assignment)));
+  if (item() === asked && !alive.includes(Number(asked.dataset.assignment))) sayLost();
   return alive;
+}
+
+// Nobody is told after the work what could be known before.
+function sayLost() {
+  const { dataset } = item();
+  if (form.element.dataset.sent || "lost" in dataset || outbox.all().some((entry) => entry.assignment === dataset.assignment)) return;
+  dataset.lost = "";
+  const words = t("This comparison is not held for you any more; somebody else may have it. Your answer is kept, and counts if one is still wanted.");
+  toast([element("span", { class: "warn" }, words)], words, 0);
 }
 setInterval(() => { if (!measure.isIdle && item()) beat(); }, 60_000);
 

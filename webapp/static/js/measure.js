@@ -7,9 +7,9 @@ const PAUSE_MS = 10 * 60_000; // a pause this long begins a new stretch
 
 export class Measure {
   // `name`: where the seconds of this stretch of work are kept, so that a reload does not begin it anew.
-  constructor(stage, name, onRest) {
-    Object.assign(this, { stage, name, onRest, lastInput: Date.now() });
-    for (const kind of ["pointermove", "keydown", "scroll", "pointerdown"]) addEventListener(kind, () => { this.lastInput = Date.now(); }, { passive: true });
+  constructor(stage, name, onRest, onReturn) {
+    Object.assign(this, { stage, name, onRest, onReturn, lastInput: Date.now() });
+    for (const kind of ["pointermove", "keydown", "scroll", "pointerdown"]) addEventListener(kind, () => this.#touched(), { passive: true });
     setInterval(() => this.#tick(), TICK_MS);
     this.restart();
   }
@@ -21,6 +21,12 @@ export class Measure {
   }
 
   get isIdle() { return Date.now() - this.lastInput > 5 * IDLE_AFTER_MS; }
+
+  #touched() {
+    const wasIdle = this.isIdle;
+    this.lastInput = Date.now();
+    if (wasIdle) this.onReturn();
+  }
 
   use(tool) { this.exposure[tool] = true; }
 
