@@ -81,6 +81,36 @@ def test_a_draft_comes_back_with_its_first_question_at_the_cursor(open_page: Ope
     assert page.locator("[data-row] input:checked").count() == 3
 
 
+def test_time_counts_once_over_a_reload_and_an_undo(open_page: Opener) -> None:
+    page = ready(open_page(place_with(3), PAGE))
+    page.clock.install()
+    page.reload()
+    ready(page)
+    page.clock.run_for(20_000)
+    page.reload()
+    first = shown(ready(page))
+    page.keyboard.press("5")
+    page.clock.run_for(1_000)
+    moved_on(page, first)
+    saved(page, 1)
+    second = shown(page)
+    page.clock.run_for(5_000)
+    page.keyboard.press("z")
+    page.wait_for_function("id => document.querySelector('[data-item]').dataset.assignment === id", arg=first)
+    for n, keys in enumerate((["4", "Enter"], ["5"]), start=1):
+        page.clock.run_for(1_000)
+        page.locator("#stage:not([data-rests])").wait_for()
+        before = shown(page)
+        for key in keys:
+            page.keyboard.press(key)
+        page.clock.run_for(1_000)
+        moved_on(page, before)
+        saved(page, n)
+    kept = {one.assignment_id: one for one in Annotation.objects.filter(state="current")}
+    assert 20 <= kept[int(first)].active_seconds < 60 and kept[int(first)].exposure["dwell_a"] >= 20
+    assert 5 <= kept[int(second)].active_seconds < 30
+
+
 def saved(page: Any, n: int) -> None:
     page.wait_for_function("n => document.querySelector('[data-count]').textContent === String(n)", arg=n)
 

@@ -223,14 +223,14 @@ async function show(next) {
 }
 
 function settle() {
-  measure.restart();
+  const { fields, measured } = drafts.get(item().dataset.assignment, formId());
+  measure.restart(measured);
   recall(item());
   const ask = stage.querySelector(".ask");
   if (ask) new IntersectionObserver(([seen]) => ask.parentElement.classList.toggle("scrolled", !seen.isIntersecting), { rootMargin: "-49px 0px 0px" }).observe(ask);
   form = new AnswerForm(item(), { changed: keepDraft, say });
   for (const part of document.querySelectorAll("button[data-do=differences], #keys .keys > div:has(> dt > :is([data-cap=d], [data-cap=n]))")) part.hidden = !differences.fits(stage);
-  const draft = drafts.get(item().dataset.assignment, formId());
-  if (draft) { form.fill(draft); say(t("What you had begun here is back.")); }
+  if (Object.keys(fields).length) { form.fill(fields); say(t("What you had begun here is back.")); }
   for (const cap of document.querySelectorAll("header [data-key]:not(label) > kbd, .dock [data-key]:not(label) > kbd, #keys > dl [data-cap]")) {
     const key = cap.dataset.cap ?? cap.parentElement.dataset.key;
     if (/^[a-z]$/.test(key)) cap.textContent = (form.letters.includes(key) ? "⇧" : "") + key.toUpperCase();
@@ -241,14 +241,16 @@ function settle() {
 
 const formId = () => stage.querySelector("[data-answer] [name=form]").value;
 
+const begun = () => ({ ...form.fields(), ...measure.fields() });
+
 function keepDraft() {
   clearTimeout(drafting);
   stage.querySelector("[data-toast-slot] [data-complaint]")?.remove();
   const assignment = item().dataset.assignment, sent = form;
-  drafting = setTimeout(() => { if (form === sent && !form.element.dataset.sent) drafts.set(assignment, formId(), form.fields()); }, DRAFT_MS);
+  drafting = setTimeout(() => { if (form === sent && !form.element.dataset.sent) drafts.set(assignment, formId(), begun()); }, DRAFT_MS);
 }
 addEventListener("beforeunload", (event) => { if (outbox.memory.size) event.preventDefault(); });
-addEventListener("pagehide", () => { if (form?.element && !form.element.dataset.sent && item()) drafts.set(item().dataset.assignment, formId(), form.fields()); });
+addEventListener("pagehide", () => { if (form?.element && !form.element.dataset.sent && item()) drafts.set(item().dataset.assignment, formId(), begun()); });
 
 // A key pressed before anybody can have seen the next comparison was meant for the last one.
 let resting = 0;
@@ -323,7 +325,7 @@ function submit() {
   if (unplayed && !form.isUnable) return toast([element("span", { class: "warn" }, unplayed)], unplayed, 5_000);
   form.element.dataset.sent = "1";
   clearTimeout(drafting);
-  const fields = { ...form.fields(), ...measure.fields(), person: body.dataset.person };
+  const fields = { ...begun(), person: body.dataset.person };
   settled.note(item().dataset.assignment);
   outbox.add({ url: form.element.action, assignment: item().dataset.assignment, word: savedWord(), fields });
   drafts.drop(item().dataset.assignment);
@@ -385,7 +387,7 @@ async function undo() {
   if (!again) return toast([element("span", {}, t("Undone: {answer}", { answer: word }))], t("Undone: {answer}", { answer: word }), 10_000);
   const now = item()?.dataset.assignment;
   if (now && now !== String(assignment)) {
-    drafts.set(now, formId(), form.fields());
+    drafts.set(now, formId(), begun());
     const aside = await fetchAgain(now);
     if (aside) held.unshift(aside); // else its lease is over, and somebody else has it
   }

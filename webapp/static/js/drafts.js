@@ -1,11 +1,9 @@
-// Answers that were begun, kept in this browser by assignment until they are sent: ids and answers only, no text that
-// was judged.
+// Answers that were begun and what was measured meanwhile, kept in this browser by assignment until they are sent: ids,
+// answers and seconds only, no text that was judged.
 
 const MOST = 20;
-const NOT_ANSWERS = new Set([
-  ...["submit_key", "form", "guidelines", "csrfmiddlewaretoken", "person"],
-  ...["active_seconds", "idle_seconds", "exposure", "interface_language"],
-]);
+const MEASURED = ["active_seconds", "idle_seconds", "exposure"];
+const NOT_ANSWERS = new Set(["submit_key", "form", "guidelines", "csrfmiddlewaretoken", "person", "interface_language", ...MEASURED]);
 
 export class Drafts {
   constructor(name) { this.name = name; }
@@ -22,15 +20,16 @@ export class Drafts {
     } catch { /* storage is full or forbidden: the draft lives as long as the page */ }
   }
 
+  // What was begun of this form: { fields, measured }; `fields` may be empty.
   get(assignment, form) {
     const draft = this.#all()[assignment];
-    return draft?.form === form ? draft.fields : null;
+    return draft?.form === form ? draft : { fields: {}, measured: {} };
   }
 
-  set(assignment, form, fields) {
-    const answers = Object.fromEntries(Object.entries(fields).filter(([name, value]) => !NOT_ANSWERS.has(name) && value !== ""));
-    const { [assignment]: _, ...others } = this.#all();
-    this.#save(Object.keys(answers).length ? { ...others, [assignment]: { at: Date.now(), form, fields: answers } } : others);
+  set(assignment, form, given) {
+    const fields = Object.fromEntries(Object.entries(given).filter(([name, value]) => !NOT_ANSWERS.has(name) && value !== ""));
+    const measured = Object.fromEntries(MEASURED.filter((name) => name in given).map((name) => [name, given[name]]));
+    this.#save({ ...this.#all(), [assignment]: { at: Date.now(), form, fields, measured } });
   }
 
   drop(assignment) {

@@ -14,10 +14,11 @@ export class Measure {
     this.restart();
   }
 
-  restart() {
-    this.active = 0;
-    this.idle = 0;
-    this.exposure = { differences: false, source: false, free_scroll: false };
+  // `before`: the `fields()` of the same comparison when it was left, with which this goes on.
+  restart(before = {}) {
+    this.active = Number(before.active_seconds ?? 0);
+    this.idle = Number(before.idle_seconds ?? 0);
+    this.exposure = { differences: false, source: false, free_scroll: false, ...JSON.parse(before.exposure ?? "{}") };
   }
 
   get isIdle() { return Date.now() - this.lastInput > 5 * IDLE_AFTER_MS; }
