@@ -713,6 +713,23 @@ def test_differences_are_offered_between_two_completions_only(open_page: Opener,
         assert page.locator(f"#keys [data-cap={key}]").is_visible() == (n == 2)
 
 
+SHARED = """async ([shared, own]) => {
+  const { sharedPairs } = await import("/static/js/differences.js"), words = (name) => Array.from({ length: shared + own }, (_, at) => ({ word: at % 2 && at < 2 * shared ? `same${at}` : `${name}${at}` }));
+  return sharedPairs(words("a"), words("b"))?.length ?? null;
+}"""
+
+
+def test_what_long_texts_share_is_found_or_said_to_be_too_much(open_page: Opener) -> None:
+    many = [" ".join(f"{name}{n}" for n in range(2_500)) for name in "ab"]
+    _, ben = place_of("pairwise", *many)
+    page = ready(open_page(ben, PAGE))
+    assert page.evaluate(SHARED, [1_300, 1_300]) == 1_300
+    assert page.evaluate(SHARED, [0, 2_500]) is None
+    page.keyboard.press("d")
+    page.locator("[data-toast-slot]", has_text="Too long, or too different").wait_for()
+    assert page.locator("body.differs").count() == 0 and page.evaluate("CSS.highlights.get('differs')?.size ?? 0") == 0
+
+
 def test_the_keys_printed_at_the_end_work_there(open_page: Opener) -> None:
     _, ben = place_of("pairwise")
     page = ready(open_page(ben, PAGE))

@@ -51,6 +51,8 @@ function countDown(by) {
   left.textContent = tn("{n} until a break", "{n} until a break", Number(left.dataset.left));
 }
 
+const tell = (words) => toast([element("span", {}, words)], words, 5_000);
+
 let stopToast = () => {};
 // Shows `parts` in the dock and says `announce`; goes after so many milliseconds of not being hovered or focused. What
 // `stays` goes along to the next comparison.
@@ -434,15 +436,17 @@ let found = [], at = -1;
 
 const tools = {
   differences() {
-    found = [];
+    [found, at] = [[], -1];
     if (!differences.fits(stage)) return;
-    const on = body.classList.toggle("differs");
-    pressed("differences", on);
-    if (on) measure.use("differences");
-    at = -1;
-    if (on) found = differences.show(stage);
-    else differences.hide();
-    if (on) say(found.length ? tn("{n} passage differs. N goes to the next.", "{n} passages differ. N goes to the next.", found.length) : t("Both are the same, or too long to compare."));
+    const isOn = body.classList.contains("differs"), shown = isOn ? null : differences.show(stage);
+    body.classList.toggle("differs", Boolean(shown));
+    pressed("differences", Boolean(shown));
+    if (isOn) return differences.hide();
+    if (!shown) return tell(t("Too long, or too different throughout, to show the differences."));
+    measure.use("differences");
+    found = shown;
+    if (found.length) say(tn("{n} passage differs. N goes to the next.", "{n} passages differ. N goes to the next.", found.length));
+    else tell(t("Both have the same words."));
   },
   next() {
     if (!body.classList.contains("differs")) tools.differences();

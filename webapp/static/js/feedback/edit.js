@@ -126,7 +126,9 @@ export function attach(block, data, form) {
 
   // Where there is no room for all of them, those beside the caret are in sight.
   function drawChanges() {
-    const { parts, places } = changes(sources[source()], field.value);
+    const found = changes(sources[source()], field.value);
+    if (!found) return preview.replaceChildren(t("Too long, or too different throughout, to show the differences."));
+    const { parts, places } = found;
     preview.replaceChildren(make("b", { class: "small" }, `${t("What the repair changes")}:`), " ", ...(parts.length ? parts : [t("Only spaces or line breaks change.")]));
     const away = ({ start }) => Math.abs(start - field.selectionStart), near = places.sort((a, b) => away(a) - away(b))[0];
     if (near) preview.scrollTop = near.element.offsetTop - preview.clientHeight / 3;
@@ -170,9 +172,10 @@ export function attach(block, data, form) {
 }
 
 // What goes and what comes, with the words around it; longer stretches that stay are left out. `places`: each change's
-// element and where in the new text it stands.
+// element and where in the new text it stands. Null where there is too much of it.
 function changes(before, after) {
-  const a = wordsIn(before), b = wordsIn(after), parts = [], places = [];
+  const a = wordsIn(before), b = wordsIn(after), pairs = sharedPairs(a, b), parts = [], places = [];
+  if (!pairs) return null;
   const cut = (text, words, from, to) => (from < to ? text.slice(words[from].start, words[to - 1].end) : "");
   const stays = (start, end, from, to) => {
     if (to - from <= 2 * NEAR) return after.slice(start, end);
@@ -180,7 +183,7 @@ function changes(before, after) {
     return `${head} … ${tail}`;
   };
   let i = 0, j = 0, last = 0, at = 0;
-  for (const [x, y] of sharedPairs(a, b).sort(([p], [q]) => p - q).concat([[a.length, b.length]])) {
+  for (const [x, y] of pairs.sort(([p], [q]) => p - q).concat([[a.length, b.length]])) {
     if (i < x || j < y) {
       const start = b[j]?.start ?? after.length, gone = cut(before, a, i, x), come = cut(after, b, j, y);
       const made = [gone && make("del", {}, gone), come && make("ins", {}, come)].filter(Boolean);
