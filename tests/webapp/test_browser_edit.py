@@ -185,6 +185,17 @@ def test_what_is_no_repair_says_so_beside_the_field(open_page: Opener) -> None:
     assert page.locator("[data-preview]").inner_text().startswith("What the repair changes:")
 
 
+def test_a_repair_that_the_server_would_refuse_is_told_of_before(open_page: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("answer", "form"):
+        monkeypatch.setattr(f"annotation.feedback.edit.{module}.MOST_CHARACTERS", 30)
+    page = opened(open_page, FIRST, SECOND)
+    press(page, "7", "e")
+    write(page, "Thirteen characters 😀 and more: ")
+    press(page, "Escape", "Enter")
+    page.locator("[data-toast-slot]", has_text=f"at most 30 characters; this one has {32 + len(SECOND)}.").wait_for()
+    assert "at most 30" in note(page) and not Annotation.objects.exists()
+
+
 def test_line_ends_of_a_file_are_no_repair(open_page: Opener) -> None:
     page = opened(open_page, FIRST, "One line.\r\nAnother.")
     press(page, "7", "e")

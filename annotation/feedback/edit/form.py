@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from annotation.errors import FormRefused
 from annotation.feedback import SIDES
 from annotation.feedback.drawing import Choice, Drawn, Row, Shown, cannot_judge
-from annotation.feedback.edit.answer import last_words
+from annotation.feedback.edit.answer import MOST_CHARACTERS, last_words
 
 
 def question_drawn(
@@ -28,7 +28,7 @@ def question_drawn(
     ]
     needed, text = bool(question.get("required")), fields.get(f"{name}.text", "")
     row = Row(field, _("Repair"), "edit", choices, needed, jump="e", value=text)
-    return Drawn([row], cannot_judge(question, name, fields), {"sources": sources})
+    return Drawn([row], cannot_judge(question, name, fields), {"sources": sources, "most": MOST_CHARACTERS})
 
 
 def _editable(form: str, body: str) -> str | None:

@@ -381,11 +381,12 @@ export class AnswerForm {
     this.mark(this.missing() ?? this.rows()[0], { focus: false, scroll: false });
   }
 
-  // One sentence about what is missing, or nothing.
+  // One sentence about what is missing or would be refused, or nothing.
   complaint() {
     const row = this.missing();
     if (row) return t("Still to answer: {what}", { what: row.dataset.label.trim() });
-    return this.isComplete ? "" : t("Nothing is answered yet.");
+    if (!this.isComplete) return t("Nothing is answered yet.");
+    return [...this.attached.values()].map((one) => one.complaint?.()).find(Boolean) ?? "";
   }
 
   // What was answered, for "Saved: …": all of it, in the words of the list of answers; where those are long, without the

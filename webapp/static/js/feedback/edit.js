@@ -60,6 +60,12 @@ export function attach(block, data, form) {
     const same = Object.keys(sources).find((side) => sources[side] === field.value);
     return same ? t("The same as {side}: no repair is saved.", { side: same }) : "";
   }
+  // Why the server would not take it; characters are counted as it counts them.
+  function complaint() {
+    const length = field.value.length > data.most && isRepair() ? [...field.value].length : 0;
+    const said = (n) => n.toLocaleString(document.documentElement.lang);
+    return length > data.most ? t("A repair has at most {most} characters; this one has {length}.", { most: said(data.most), length: said(length) }) : "";
+  }
   const isRepair = () => Boolean(source()) && nothing() === "";
 
   function follow() {
@@ -109,9 +115,9 @@ export function attach(block, data, form) {
     const header = form.root.querySelector(`#side-${side} > header`);
     if (header && header.nextElementSibling !== box) header.after(box);
     label.textContent = t("Repair of {side}", { side });
-    const isOther = !why && preferred() !== null && preferred() !== side, words = why || (isOther ? t("You prefer {side}, and this repairs {other}.", { side: preferred(), other: side }) : "");
+    const tooLong = complaint(), isOther = !why && preferred() !== null && preferred() !== side, words = why || tooLong || (isOther ? t("You prefer {side}, and this repairs {other}.", { side: preferred(), other: side }) : "");
     if (note.textContent !== words) note.textContent = words;
-    note.classList.toggle("warn", isOther);
+    note.classList.toggle("warn", isOther || tooLong !== "");
     preview.hidden = Boolean(why);
     if (!why) drawChanges();
     grow();
@@ -154,6 +160,7 @@ export function attach(block, data, form) {
     },
     answered: () => isRepair(),
     isAside,
+    complaint,
     changed: draw,
     changedElsewhere: follow,
     clear: drop,
