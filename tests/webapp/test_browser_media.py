@@ -100,6 +100,12 @@ def test_a_section_is_loaded_where_it_stands(open_page: Opener) -> None:
     last.locator("summary").click()
     page.get_by_text("THE-END").first.wait_for()
     assert last.locator("a").count() == 0
+    page.context.clear_cookies()
+    first = page.locator("details.section").first
+    with page.expect_response("**/section*"):
+        first.locator("summary").click()
+    page.wait_for_function("() => !document.querySelector('[aria-busy]')")
+    assert first.locator("a").count() == 1 and page.locator("#login").count() == 0
 
 
 def test_a_reload_forgets_nothing_that_was_played(open_page: Opener, place: Project) -> None:

@@ -6,9 +6,9 @@ async function load(section) {
   const link = section.querySelector("a");
   if (!link || section.getAttribute("aria-busy") === "true") return;
   section.setAttribute("aria-busy", "true");
-  const reply = await fetch(`${link.href}&fragment=1`, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+  const reply = await fetch(`${link.href}&fragment=1`, { headers: { "X-Requested-With": "fetch" }, redirect: "manual" }).catch(() => null);
   section.removeAttribute("aria-busy");
-  if (!reply?.ok) return; // the link still stands there and says what went wrong
+  if (!reply?.ok) return; // also where signing in is asked for: the link still stands there and says what went wrong
   const inner = document.createElement("template");
   inner.innerHTML = await reply.text(); // our own page's fragment, made safe by the server
   link.parentElement.replaceWith(inner.content);
