@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from annotation.models import Annotation, Assignment, Project, User
+from annotation.models import Annotation, Assignment, Project, Rater, User
 from annotation.services.assignment import assignment_release
+from pipelines.models import Prediction
 from tests import cast
 from tests.webapp.conftest import Opener
 from tests.webapp.lending import chat, comparison_of, lend, project_with
@@ -765,6 +766,33 @@ def test_an_answer_without_words_is_named_by_what_was_done(
     for key in keys:
         page.keyboard.press(key)
     page.locator("[data-toast-slot]", has_text=said).wait_for()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_an_opinion_that_came_with_the_page_is_kept_with_the_next_answer(open_page: Opener, others: int) -> None:
+    place = cast.project("ours")
+    ben, made = cast.person("Ben", place, "annotator"), cast.comparison(place, "What?", "One.", "Another.")
+    judge = Rater.objects.create(project=place, kind="model", name="judge")
+    Prediction.objects.create(
+        project=place, comparison=made, rater=judge, outcome="first", p_first=0.8, method="judge", method_version="1"
+    )
+    Project.objects.update(show_opinion="after")
+    page = ready(open_page(ben, PAGE))
+    first = shown(page)
+    page.keyboard.press("6")
+    page.get_by_text("You have judged all").wait_for()
+    if others:
+        cast.comparison(place, "What else?", "One.", "Another.")
+        page.reload()
+        assert shown(ready(page)) != first
+    page.locator("[data-opinion]").wait_for()
+    page.keyboard.press("z")
+    page.wait_for_function("id => document.querySelector('[data-item]')?.dataset.assignment === id", arg=first)
+    ready(page).locator("#stage:not([data-rests])").wait_for()
+    for key in ("1", "Enter"):
+        page.keyboard.press(key)
+    saved(page, 1)
+    assert Annotation.objects.get(state="current", assignment__isnull=False).exposure["opinion_seen"] is True
 
 
 def test_undoing_where_nothing_was_done_says_so(open_page: Opener) -> None:

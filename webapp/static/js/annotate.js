@@ -84,7 +84,7 @@ function state(text, kind) {
 
 const sender = new Sender(outbox, token, {
   saved(entry, reply) {
-    lastSaved = { annotation: reply.annotation_id, assignment: entry.assignment, word: entry.word, opinion: reply.opinion, fields: entry.fields };
+    lastSaved = { annotation: reply.annotation_id, assignment: entry.assignment, word: entry.word, opinion: opinionWords(reply.opinion), fields: entry.fields };
     wasSaved = true;
     wasSkipped = false;
     drafts.drop(entry.assignment);
@@ -136,7 +136,7 @@ function offerUndo(isLate = false) {
   const said = isLate ? t("Saved late: {answer}", { answer: "\0" }) : t("Saved: {answer}", { answer: "\0" });
   const [before, after] = said.split("\0");
   const parts = [element("span", {}, before, element("b", {}, lastSaved.word), after)];
-  const opinion = opinionWords(lastSaved.opinion);
+  const { opinion } = lastSaved;
   if (opinion) parts.push(element("span", { class: "mute", "data-opinion": "" }, opinion));
   toast([...parts, undo], `${before}${lastSaved.word}${after} ${opinion}`, UNDO_MS, true);
   undo.querySelector(".lasts").animate({ transform: ["scaleX(1)", "scaleX(0)"] }, { duration: UNDO_MS, fill: "forwards" });
@@ -399,6 +399,20 @@ async function undo() {
   toast([element("span", {}, t("Undone: {answer}", { answer: word }))], t("Undone: {answer}. Answer again.", { answer: word }), 10_000);
 }
 
+const opinionShown = () => document.querySelector("[data-opinion]")?.textContent ?? "";
+
+// Where undoing loads the page anew, the new one is told that the judge's opinion was read.
+const opinionRead = {
+  note() { try { sessionStorage.setItem(kept("opinion"), "1"); } catch { /* then nobody knows */ } },
+  take() {
+    try {
+      const isRead = sessionStorage.getItem(kept("opinion")) !== null;
+      sessionStorage.removeItem(kept("opinion"));
+      return isRead;
+    } catch { return false; }
+  },
+};
+
 async function sideDoor(door, submitter) {
   // The menu of the other width has a field of the same name, which is empty.
   const fields = Object.fromEntries([...new FormData(door, submitter)].filter(([, value]) => value !== ""));
@@ -426,6 +440,7 @@ async function sideDoor(door, submitter) {
 document.addEventListener("submit", (event) => {
   const door = event.target;
   if (door.matches("[data-answer]")) { event.preventDefault(); submit(); }
+  else if (door.matches("#undo-form") && opinionShown()) opinionRead.note();
   else if (door.matches("#skip-form, #flag-form")) { event.preventDefault(); sideDoor(door, event.submitter); }
 });
 
@@ -628,13 +643,14 @@ for (const button of document.querySelectorAll("[data-do][hidden]")) button.hidd
 if (document.querySelector("button[data-do=source]")) document.querySelector("button[data-do=source]").hidden = !stage.querySelector("[data-drawn]");
 const undoForm = document.getElementById("undo-form");
 if (!undoForm.action.endsWith("/0")) {
-  lastSaved = { annotation: Number(undoForm.action.split("/").pop()), word: t("your answer") };
+  lastSaved = { annotation: Number(undoForm.action.split("/").pop()), word: t("your answer"), opinion: opinionShown() };
   if (stage.querySelector("[data-toast-slot]")) offerUndo();
 }
 body.classList.add("scripted");
 if (item()) {
   await load(stage);
   settle();
+  if (opinionRead.take()) measure.use("opinion_seen");
 } else keys.print();
 body.dataset.ready = "";
 if (performance.getEntriesByType("navigation")[0]?.type === "back_forward") catchUp();
