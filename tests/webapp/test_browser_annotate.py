@@ -307,7 +307,7 @@ TWO_TABS = """async () => {
   Storage.prototype.getItem = () => null; // What the one wrote has not come to the other yet.
   other.add(entry("second"));
   Storage.prototype.getItem = seen;
-  return one.all().map(({ fields }) => fields.submit_key);
+  return one.all().map(({ fields }) => fields.submit_key).sort();
 }"""
 
 

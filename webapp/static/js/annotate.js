@@ -632,7 +632,7 @@ async function beat() {
 // Nobody is told after the work what could be known before.
 function sayLost() {
   const { dataset } = item();
-  if (form.element.dataset.sent || "lost" in dataset || outbox.all().some((entry) => entry.assignment === dataset.assignment)) return;
+  if (!form?.element || form.element.dataset.sent || "lost" in dataset || outbox.all().some((entry) => entry.assignment === dataset.assignment)) return;
   dataset.lost = "";
   const words = t("This comparison is not held for you any more; somebody else may have it. Your answer is kept, and counts if one is still wanted.");
   toast([element("span", { class: "warn" }, words)], words, 0);
