@@ -233,7 +233,7 @@ def _variant(
         raters=[],
         categories=[],
         has_sides=bool((votes.side != 0).any()),
-        completions=[] if votes.first is None else [True],
+        completions=list(range(_completion_count(votes))),
         kinds=[],
         notes=[],
     )
@@ -252,6 +252,13 @@ def _variant(
     ]
     found = {"variant": choice.variant, "why": choice.why, "held_out": choice.held_out, "trials": trials}
     return choice.variant, len(table), found
+
+
+def _completion_count(votes: GradedVotes) -> int:
+    """How many completions recur, which are numbered from 0; -1 is one that does not."""
+    if votes.first is None or votes.second is None:
+        return 0
+    return int(max(votes.first.max(initial=-1), votes.second.max(initial=-1))) + 1
 
 
 def told_of(fit: GradedFit, scales: list[int]) -> Told:
