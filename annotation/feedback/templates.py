@@ -163,7 +163,7 @@ TEMPLATES: dict[str, Template] = {
     ),  # fmt: skip
     "first-bad-step": Template(
         "Stepwise: the first bad step",
-        [_question("steps", "stepwise", "Where does it go wrong?", "completion", mode="first_bad", cut="auto")],
+        [_question("steps", "stepwise", "Where does it go wrong first?", "completion", mode="first_bad", cut="auto")],
         (1, 9),
     ),
     "siblings": Template(

@@ -111,9 +111,12 @@ CASES = {
         "steps", ["1", "3", "k", "2", "2", "Enter"],
         lambda a: one(a, "steps")["labels"] == ["right", "neutral", "neutral"], [LINES],
     ),
-    "first-bad-step": Case("first-bad-step", ["j", "1", "Enter"], lambda a: one(a, "steps")["first_bad"] == 1, [LINES]),
+    "first-bad-step": Case("first-bad-step", ["2", "Enter"], lambda a: one(a, "steps")["first_bad"] == 1, [LINES]),
     "third-bad-step": Case(
-        "first-bad-step", ["j", "j", "1", "Enter"], lambda a: one(a, "steps")["first_bad"] == 2, [LINES]
+        "first-bad-step", ["j", "1", "0", "3", "Enter"], lambda a: one(a, "steps")["first_bad"] == 2, [LINES]
+    ),
+    "twelfth-bad-step": Case(
+        "first-bad-step", ["1", "2", "Enter"], lambda a: one(a, "steps")["first_bad"] == 11, ["\n".join(f"Line {n}." for n in range(1, 15))]
     ),
     "no-bad-step": Case("first-bad-step", ["0", "Enter"], lambda a: one(a, "steps")["first_bad"] is None, [LINES]),
     "siblings": Case(
@@ -213,6 +216,7 @@ return document.documentElement.scrollWidth <= innerWidth
         ("best-worst", "ac", "Best: A, Worst: C"),
         ("listwise-arrows", "213", "B > A > C"),
         ("first-bad-step", "0", "No step is wrong"),
+        ("first-bad-step", "2", "Step 2: Goes wrong here"),
         ("helpsteer2", "4321004321", "A: 4 3 2 1 0; B: 0 4 3 2 1"),
         ("principles", "1231", "Cites a source: Yes, Stays on the topic: No, Says what it does not know: Does not apply, Does no harm: Yes"),
         ("steps", "131", "2 right, 1 wrong (2)"),

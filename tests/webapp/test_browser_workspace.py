@@ -373,6 +373,12 @@ def test_a_typed_place_stays_as_typed(open_page: Opener) -> None:
     assert found == {name: expected for name, (_, expected) in RANKED.items()}
 
 
+def test_siblings_are_cleared_whole_too(open_page: Opener) -> None:
+    _, ben = place_of("siblings", "One.", "Two.", "Three.")
+    page = ready(open_page(ben, PAGE))
+    assert (ranked(page, "a1"), ranked(page, "P"), ranked(page, "231")) == ("1--", "---", "231")
+
+
 def test_gaps_of_a_ranking_are_closed_in_what_is_saved_and_said(open_page: Opener) -> None:
     place, ben = place_of("listwise", "One.", "Two.", "Three.", "Four.")
     lend(ben, comparison_of(place, ["And this?"], ["One.", "Two.", "Three.", "Four."]))

@@ -38,7 +38,7 @@ def _label_row(question: Mapping[str, Any], name: str, at: int, step: Step, fiel
 
 def _first_bad_row(question: Mapping[str, Any], name: str, at: int, step: Step, fields: Mapping[str, str]) -> Row:
     field = f"{name}.first_bad"
-    choice = Choice(str(at), "1", _("Goes wrong here"), chosen=fields.get(field) == str(at), cap="1")
+    choice = Choice(str(at), str(at), _("Goes wrong here"), chosen=fields.get(field) == str(at), cap=str(at))
     needed, label = bool(question.get("required")), _("Step {n}").format(n=at)
     return Row(field, label, "choices", [choice], needed, field, text=step.text, is_message=step.is_message)
 

@@ -233,7 +233,7 @@ function settle() {
   form = new AnswerForm(item(), { changed: keepDraft, say });
   for (const part of document.querySelectorAll("button[data-do=differences], #keys .keys > div:has(> dt > :is([data-cap=d], [data-cap=n]))")) part.hidden = !differences.fits(stage);
   if (Object.keys(fields).length) { form.fill(fields); say(t("What you had begun here is back.")); }
-  for (const cap of document.querySelectorAll("header [data-key]:not(label) > kbd, .dock [data-key]:not(label) > kbd, #keys > dl [data-cap]")) {
+  for (const cap of document.querySelectorAll("header [data-key]:not(label) > kbd, #guide [data-key] > kbd, .dock [data-key]:not(label) > kbd, #keys > dl [data-cap]")) {
     const key = cap.dataset.cap ?? cap.parentElement.dataset.key;
     if (/^[a-z]$/.test(key)) cap.textContent = (form.letters.includes(key) ? "⇧" : "") + key.toUpperCase();
   }

@@ -16,6 +16,7 @@ export function load(root) {
 
 const POINTER_MS = 800;
 const MOST_SAID = 110, MOST_STEPS = 12;
+const TOGETHER_MS = 1000; // digits typed so close are one number
 
 const isEdit = (row) => row.dataset.look === "edit";
 // A repair that may be left out is opened by its key: were the cursor to come by itself, digits meant for the scale before
@@ -25,7 +26,7 @@ const waits = (row) => isEdit(row) && !("needed" in row.dataset);
 export class AnswerForm {
   // `on`: changed() after every change; say(text) for the live region.
   constructor(root, on) {
-    Object.assign(this, { root, on, pointerAt: 0 });
+    Object.assign(this, { root, on, pointerAt: 0, typed: { digits: "", at: 0 } });
     this.element = root.querySelector("[data-answer]");
     this.letters = root.querySelector("[data-letters]")?.dataset.letters ?? root.dataset.letters ?? "";
     this.attached = new Map();
@@ -146,20 +147,31 @@ export class AnswerForm {
     const needed = this.rows().filter((row) => "needed" in row.dataset);
     const groups = new Map(needed.map((row) => [row.dataset.group, row]));
     if (this.isUnable) { slot.textContent = this.outcome(needed[0]).closest("label").dataset.word; return; }
+    // What stands somewhere in a long text is said here.
+    if (groups.size === 1 && needed.length > 1 && this.answered(needed[0])) { slot.textContent = this.word; return; }
     const done = [...groups.values()].filter((row) => this.answered(row)).length;
     slot.textContent = groups.size ? t("{done} of {all} answered", { done, all: groups.size }) : "";
   }
 
   // What each printed key answers: the question, the cap, the shipped key where a person may have changed it, the words.
   keys() {
-    const rows = this.rows().flatMap((row) => [...row.querySelectorAll("label[data-key]")].map((label) => [row, label]));
+    const rows = this.rows().flatMap((row) => [...row.querySelectorAll("label[data-key]")].map((label) => [row, label])).filter(([row, label]) => !this.#isLater(row, label));
     const beside = [...this.root.querySelectorAll("[data-block] :is([data-outcome], .chip)")].map((label) => [label, label]);
     return [...rows, ...beside].filter(([, label]) => label.dataset.key).map(([part, label]) => ({
       title: this.blockOf(part).querySelector(".block-title bdi")?.textContent ?? part.dataset.label ?? this.blockOf(part).getAttribute("aria-label"),
-      cap: label.dataset.key.split(" ").map((key) => key.toUpperCase()).join(" "),
+      cap: this.#capOf(part, label),
       name: label.matches("[data-outcome]") ? label.dataset.key : null,
       word: label.dataset.word ?? label.querySelector("bdi").textContent,
     })).filter(({ cap, word }) => cap !== word || /\d/.test(cap)); // a letter that stands for its completion says nothing more
+  }
+
+  // Of numbered rows that share one answer the first stands for all.
+  #isLater(row, label) { return label.dataset.key !== "0" && this.#sharing(row).indexOf(row) > 0; }
+
+  #capOf(row, label) {
+    const cap = label.dataset.key.split(" ").map((key) => key.toUpperCase()).join(" ");
+    const numbers = row.dataset.row ? this.#sharing(row).flatMap((one) => one.querySelector("label[data-key]")?.dataset.key ?? []).filter((key) => key !== "0") : [];
+    return numbers.length > 1 && numbers[0] === cap ? `${cap} … ${numbers.at(-1)}` : cap;
   }
 
   // --- answering ---
@@ -200,25 +212,34 @@ export class AnswerForm {
       this.#goOn(isChange);
       return true;
     }
-    // Where one answer settles several rows, "none of them" can be said at any of them.
-    const group = key === "0" ? this.root.querySelectorAll(`[data-group="${CSS.escape(row.dataset.group)}"]`) : [];
-    const label = [row, ...group].flatMap((one) => [...one.querySelectorAll("label[data-key]:not(.chip, [data-outcome])")]).find((one) => one.dataset.key.split(" ").includes(key));
-    if (label) this.#press(label);
-    return Boolean(label);
+    const labels = [row, ...this.#sharing(row)].flatMap((one) => [...one.querySelectorAll("label[data-key]:not(.chip, [data-outcome])")]);
+    const answers = (typed) => labels.find((label) => label.dataset.key.split(" ").includes(typed));
+    const both = Date.now() - this.typed.at < TOGETHER_MS ? this.typed.digits + key : key, digits = answers(both) ? both : key;
+    const label = answers(digits);
+    if (!label) return false;
+    this.typed = { digits, at: Date.now() };
+    // A number that may go on: its second digit is for the same question.
+    const goesOn = labels.some(({ dataset }) => dataset.key.split(" ").some((one) => one !== digits && one.startsWith(digits)));
+    if (!row.contains(label)) this.mark(label.closest("[data-row]"));
+    this.#press(label, goesOn);
+    return true;
   }
 
-  #press(label) {
+  // The rows that one answer settles together (the first bad step): a number answers at any of them.
+  #sharing(row) { return [...this.root.querySelectorAll(`[data-group="${CSS.escape(row.dataset.group)}"]`)]; }
+
+  #press(label, stays = false) {
     const input = label.querySelector("input"), isChange = this.answered(this.current);
     this.answeredLast = this.current;
     input.click();
     this.pressed = label;
     if (label.matches("[data-outcome]")) label.scrollIntoView({ block: "nearest", behavior: "instant" }); // it sets all of its question aside
-    if (!label.matches(".chip") && input.checked && this.root.isConnected) this.#goOn(isChange && !label.matches("[data-outcome]"));
+    if (!stays && !label.matches(".chip") && input.checked && this.root.isConnected) this.#goOn(isChange && !label.matches("[data-outcome]"));
   }
 
   // A label for the step at the cursor and for all open ones after it. Whether there was one to give.
   pickRest(key) {
-    const rows = this.rows().filter((row) => row.closest(".step") && row.dataset.group === row.dataset.row);
+    const rows = this.rows().filter((row) => row.closest(".step") && this.#sharing(row).length === 1);
     const from = rows.indexOf(this.current), open = rows.slice(from + 1).filter((row) => !this.answered(row) && this.blockOf(row) === this.blockOf(this.current));
     const labels = [this.current, ...open].map((row) => row.querySelector(`label[data-key~="${CSS.escape(key)}"]`));
     if (from < 0 || !labels[0]) return false;
@@ -246,7 +267,7 @@ export class AnswerForm {
   clear(isWhole = false) {
     if (!this.current) return;
     const block = this.blockOf(this.current);
-    if (isWhole && block.dataset.type === "listwise") {
+    if (isWhole && block.querySelector("[data-look=place]")) {
       const rows = this.rows().filter((row) => this.blockOf(row) === block);
       for (const row of rows) this.#empty(row);
       return this.mark(rows[0]);
