@@ -3,8 +3,8 @@
 Answer by the question's `mode`: `each`: `{"labels": [word, ...]}`, one of the form's labels a step; `first_bad`:
 `{"first_bad": step from 0, or None: no step is bad, "steps": n}`; `siblings` (of the comparison): a ranking as in
 `listwise`. `cut` says how a text falls into steps: `lines` (one without a letter or digit, as a lone brace, goes with the
-line before it), `paragraphs` (a block of code is one step of either), `messages`, or `auto`: the turns of a chat of several,
-else lines. Also `{"outcome": "cannot_judge"}`.
+line before it; a formula or table of several lines is one step), `paragraphs` (a block of code is one step of either),
+`messages`, or `auto`: the turns of a chat of several, else lines. Also `{"outcome": "cannot_judge"}`.
 """
 
 from __future__ import annotations
@@ -90,33 +90,55 @@ def _steps_of_message(cut: str, message: Mapping[str, Any]) -> list[Step]:
 SAYS = re.compile(r"\w")
 # What opens or closes a block of code, indented at will, as in a list.
 FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`]*$)|~{3,})")
+FORMULAS = {"$$": "$$", "\\[": "\\]"}
+LONGEST_FORMULA = 60  # lines; a text of marks must not be searched to its end from each
 
 
 def _pieces(cut: str, text: str) -> list[Step]:
-    """Lines, or what stands between empty ones. A fenced block of code is one step, its fences with it."""
+    """Lines, or what stands between empty ones. A fenced block of code is one step, its fences with it; so is a formula or a
+    table of several lines."""
+    lines = text.split("\n")
     pieces: list[list[str]] = [[]]
-    fence = ""
-    for line in text.split("\n"):
-        mark = FENCE.match(line)
-        if fence:
-            pieces[-1].append(line)
-            if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
-                fence = ""
-                pieces.append([])
-        elif mark:
-            fence = mark[1]
+    at = 0
+    while at < len(lines):
+        line, end = lines[at], _block_end(cut, lines, at)
+        if end > at:
+            pieces += [lines[at:end], []]
+        elif cut == "lines" and SAYS.search(line):
             pieces.append([line])
-        elif cut == "lines":
-            if SAYS.search(line):
-                pieces.append([line])
-            elif line.strip():
-                pieces[-1].append(line)
         elif line.strip():
             pieces[-1].append(line)
-        else:
+        elif cut == "paragraphs":
             pieces.append([])
-    texts = ["\n".join(lines).strip("\n") for lines in pieces]
+        at = max(end, at + 1)
+    texts = ["\n".join(piece).strip("\n") for piece in pieces]
     return [Step(text) for text in texts if text.strip()]
+
+
+def _block_end(cut: str, lines: Sequence[str], at: int) -> int:
+    """The line after the block that begins at line `at`; `at` where none does. Paragraphs hold formulas and tables whole."""
+    if mark := FENCE.match(lines[at]):
+        closing = (n for n in range(at + 1, len(lines)) if _is_fence_end(lines[n], mark[1]))
+        return next(closing, len(lines) - 1) + 1
+    if cut != "lines":
+        return at
+    end = at
+    while end < len(lines) and lines[end].lstrip().startswith("|"):
+        end += 1
+    opening = lines[at].strip()[:2]
+    if opening not in FORMULAS or lines[at].count(opening) > 1:
+        return end if end > at + 1 else at
+    for n in range(at, min(len(lines), at + LONGEST_FORMULA)):
+        if not lines[n].strip():
+            break
+        if FORMULAS[opening] in lines[n].strip()[0 if n > at else 2 :]:
+            return n + 1 if n > at and lines[n].rstrip().endswith(FORMULAS[opening]) else at
+    return at
+
+
+def _is_fence_end(line: str, fence: str) -> bool:
+    mark = FENCE.match(line)
+    return mark is not None and mark[1].startswith(fence) and not line[mark.end() :].strip()
 
 
 def answer_check(

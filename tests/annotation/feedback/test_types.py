@@ -445,6 +445,27 @@ def test_a_block_of_code_is_one_step(cut, block):
     assert [step.text for step in steps_of(cut, "plain", text)] == ["Write this:", block, *after]
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        "$$\nx = 1\ny = 2\n$$",
+        "$$x = 1\n+ 2$$",
+        "  \\[\n\\begin{aligned}\na &= b \\\\\nc &= d\n\\end{aligned}\n  \\]",
+        "| way | steps |\n|---|---|\n| sorted | n |\n| merge | n log n |",
+    ],
+)
+def test_a_formula_or_a_table_of_several_lines_is_one_step(block):
+    text = f"So it is:\n{block}\nand that is all.\n\n| a bar"
+    assert [step.text for step in steps_of("lines", "plain", text)] == ["So it is:", block, "and that is all.", "| a bar"]
+    assert [step.text for step in steps_of("paragraphs", "plain", text)][1:] == ["| a bar"]
+
+
+@pytest.mark.parametrize("text", ["$$x$$ and\n$$y$$ too", "$$ were spent\n\nand lost $$", "$$a\nb$$ and more\nc", "\\[a\nb"])
+def test_a_mark_that_opens_no_formula_of_several_lines_opens_no_block(text):
+    lines = [line for line in text.split("\n") if line]
+    assert [step.text for step in steps_of("lines", "plain", text)] == lines
+
+
 def test_code_in_a_line_opens_no_block():
     lines = ["```x``` is short", "and goes on."]
     assert [step.text for step in steps_of("lines", "plain", "\n".join(lines))] == lines
