@@ -489,6 +489,20 @@ def test_a_break_is_proposed_after_fifty_minutes(open_page: Opener) -> None:
     assert page.locator("[data-break]").is_hidden()
 
 
+def test_a_long_formula_in_a_line_scrolls_by_itself_on_a_narrow_page(open_page: Opener) -> None:
+    case = CASES["pairwise"]
+    place = project_with(case.form)
+    ben = cast.person("Ben", place, "annotator")
+    formula = f"It is ${'a+b+c+' * 20}z$, and $$x$$ too."
+    lend(ben, comparison_of(place, case.prompts, [formula, "No."]), [0, 1])
+    page = open_page(ben, PAGE)
+    page.set_viewport_size({"width": 360, "height": 780})
+    page.locator("body[data-ready]").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert page.evaluate("(one => one.scrollWidth > one.clientWidth)(document.querySelector('math[tabindex]'))")
+    assert Axe().run(page, options=RULES).violations_count == 0
+
+
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("name", ["pairwise", "listwise", "helpsteer2", "spans"])
 def test_right_to_left_keeps_a_first_and_loses_nothing(open_page: Opener, name: str, width: int) -> None:

@@ -34,7 +34,10 @@ ATTRIBUTES: dict[str, re.Pattern[str]] = {
         _WORD,
     ),
     **dict.fromkeys("depth height linethickness lspace maxsize minsize rspace voffset width".split(), _LENGTH),
+    "tabindex": re.compile("0"),
 }
+# A longer one in a line may be wider than a phone: it scrolls, so keys have to reach it.
+_SHORT = 24
 # Definitions can grow without end; the others reach for addresses, styles or text that would be read as HTML.
 _REFUSED = re.compile(
     r"\\(?:(?:re|provide)?newcommand|(?:re)?newenvironment|[gex]?def|let|DeclareMathOperator|href|url|style|class|"
@@ -55,6 +58,8 @@ class Formulas:
         start = thread_time()
         found = _mathml(source, is_block) if self.left > 0 else None
         self.left -= thread_time() - start
+        if found is not None and not is_block and len(source) > _SHORT:
+            found = found.replace("<math", '<math tabindex="0"', 1)
         return found if found is not None else f'<code class="tex">{visible(shown)}</code>'
 
 

@@ -148,6 +148,11 @@ def test_names_of_functions_stand_apart(source: str, spaces: int) -> None:
     assert str(markdown_html(f"${source}$")).count("<mspace") == spaces
 
 
+def test_keys_reach_a_formula_in_a_line_that_may_be_wider_than_the_page():
+    long = str(markdown_html("so $" + "a+b+c+" * 20 + "z$ holds"))
+    assert '<math tabindex="0"' in long and "tabindex" not in str(markdown_html("so $a+b$ holds"))
+
+
 def test_a_length_in_a_formula_cannot_push_the_page_away() -> None:
     assert "999" not in str(markdown_html("$\\hspace{99999cm}x$"))
     assert 'width="1cm"' in str(markdown_html("$\\hspace{1cm}x$"))
