@@ -98,7 +98,8 @@ def context_name(project_id: int, hashed: int) -> str:
             " WHERE project_id = %s AND hashtextextended(context, 0) = %s LIMIT 1",
             [project_id, hashed],
         )
-        return " ".join(str(cursor.fetchone()[0]).split())[:SHOWN_OF_CONTEXT]
+        name = " ".join(str(cursor.fetchone()[0]).split())
+        return name if len(name) <= SHOWN_OF_CONTEXT else f"{name[:SHOWN_OF_CONTEXT]}…"
 
 
 def group_raters(project_id: int) -> dict[str, list[int]]:

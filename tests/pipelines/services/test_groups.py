@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
+from annotation.models import Rater
 from pipelines.errors import InputRefused
 from pipelines.models import GroupMember, PreferenceRevision, RaterGroup
 from pipelines.selectors.lineage import rows_untraced, version_lineage
@@ -65,6 +66,16 @@ def test_two_tastes_are_two_groups_whose_ideals_lie_apart(place):
     centre = {group: [sum(axis) / len(points) for axis in zip(*points, strict=True)] for group, points in xs.items()}
     between = sum((a - b) ** 2 for a, b in zip(centre["A"], centre["B"], strict=True)) ** 0.5
     assert between > max(p["spread"] for p in drawn["people"]) > 0
+
+
+def test_raters_that_a_file_names_form_groups_where_nobody_votes_here(place):
+    Rater.objects.filter(project=place).update(kind="source")
+    assert [group["people"] for group in analysed(place).result["groups"]] == [10, 6]
+
+
+def test_files_form_no_groups_beside_people(place):
+    Rater.objects.filter(project=place, name__lt="p10").update(kind="source")
+    assert analysed(place).result["reason"] == "6 people have voted; 10 are the least for groups."
 
 
 def test_a_version_takes_the_labels_of_the_group_that_it_names(place, tmp_path):
