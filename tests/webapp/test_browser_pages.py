@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from annotation.models import Comparison, Import
+from annotation.models import Comparison, Group, Import, LanguageModel, Project, Rater, User
 from annotation.services.people import user_invite
 from tests import cast
 from tests.webapp.conftest import Opener
@@ -41,6 +41,27 @@ def test_every_page_is_accessible_and_fits(open_page: Opener, scene: Scene, sche
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             wrong.append(f"{address} is wider than the window")
     assert wrong == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_no_name_however_long_widens_a_page(open_page: Opener, scene: Scene, width: int) -> None:  # noqa: F811 - a fixture is taken by its name
+    long = "Donaudampfschifffahrtsgesellschaftskapitän" * 2
+    for fields, rows in [
+        ({"title": long}, Project.objects.all()),
+        ({"name": long}, User.objects.all()),
+        ({"name": f"{long}-judge"}, Rater.objects.filter(kind="model")),
+        ({"name": long}, LanguageModel.objects.all()),
+    ]:
+        rows.update(**fields)
+    Group.objects.create(project=scene.project, name=long[:80])
+    page = open_page(scene.ada, "/")
+    page.set_viewport_size({"width": width, "height": 800})
+    wide = []
+    for address in PAGES:
+        page.goto(address)
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            wide.append(address)
+    assert wide == []
 
 
 def test_an_upload_by_hand(open_page: Opener, scene: Scene, settings, tmp_path) -> None:  # noqa: F811 - a fixture is taken by its name
