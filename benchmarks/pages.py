@@ -1,6 +1,6 @@
 """The curator's pages on 100,000 comparisons with votes, while votes come in: `python -m benchmarks.pages`.
 
-Fills an embedded, durable Postgres with made-up comparisons of six models, two votes each by forty people and a judge's
+Fills an embedded, durable Postgres with made-up comparisons of `--models` named models, two votes each by forty people and a judge's
 answers, aggregates, lets the analyses run, and then opens each page again and again, without a web server in between, while
 people vote in other threads of the process. Prints a table and one JSON line; exits 1 where a page takes more than 500 ms
 (p95). The CPU that a page takes stands beside, since other work on the machine does not lengthen it.
@@ -38,11 +38,11 @@ MODELS = """
 WITH made AS (
   INSERT INTO annotation_languagemodel (name, kind, location, revision, fingerprint, tokenizer_hash, template_hash, licence,
     judge_settings, created_at)
-  SELECT 'model ' || n, 'named', '', '', '', '', '', '', '{}', now() FROM generate_series(0, 5) n RETURNING id
+  SELECT 'model ' || n, 'named', '', '', '', '', '', '', '{}', now() FROM generate_series(0, %(models)s - 1) n RETURNING id
 )
 UPDATE annotation_completion c SET model_id = m.id
 FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM made) m
-WHERE m.place = (c.id * 7919) %% 6 AND c.prompt_id IN (SELECT id FROM annotation_prompt WHERE project_id = %(project)s)
+WHERE m.place = (c.id * 7919) %% %(models)s AND c.prompt_id IN (SELECT id FROM annotation_prompt WHERE project_id = %(project)s)
 """
 # Two people a comparison, who mostly say the same; one in ten says a tie.
 VOTES = """
@@ -75,8 +75,8 @@ FILLED = (
 )
 
 
-def votes_fill(stack: Any, project_id: int) -> None:
-    values = {"project": project_id, "people": PEOPLE}
+def votes_fill(stack: Any, project_id: int, models: int) -> None:
+    values = {"project": project_id, "people": PEOPLE, "models": models}
     with psycopg.connect(Postgres(stack.home).url()) as connection:
         # The rows are sound; checking each against its neighbours would take longer than all that is measured.
         connection.execute("SET session_replication_role = replica")
@@ -88,7 +88,7 @@ def votes_fill(stack: Any, project_id: int) -> None:
         connection.execute("VACUUM ANALYZE")
 
 
-def filled(folder: Path, size: int) -> Any:
+def filled(folder: Path, size: int, models: int) -> Any:
     """The project, with people, comparisons and votes."""
     from annotation.models import Membership, User
     from annotation.services.assignment import participation_ensure
@@ -101,7 +101,7 @@ def filled(folder: Path, size: int) -> Any:
         participation_ensure(project_id=project.pk, user_id=user.pk)
     stack: Any = SimpleNamespace(home=Home(folder))
     fill(stack, project.pk, 0, size, words="20 + floor(50 * random())::int")
-    votes_fill(stack, project.pk)
+    votes_fill(stack, project.pk, models)
     return project
 
 
@@ -185,16 +185,17 @@ def measured(project: Any, voters: int, calls: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=100_000, help="comparisons of the project")
+    parser.add_argument("--models", type=int, default=6, help="that wrote the completions, at least 2")
     parser.add_argument("--calls", type=int, default=40, help="of each page")
     parser.add_argument("--voters", type=int, default=6, help="who vote meanwhile, a vote each second at most")
     wanted = parser.parse_args()
-    figures: dict[str, Any] = {"benchmark": "pages", "machine": machine(), "comparisons": wanted.size}
+    figures: dict[str, Any] = {"benchmark": "pages", "machine": machine(), "comparisons": wanted.size, "models": wanted.models}
     with scratch() as folder:
         from django.conf import settings
 
         settings.ALLOWED_HOSTS = ["*"]
         say(f"filling up to {wanted.size:,}")
-        project = filled(folder, wanted.size)
+        project = filled(folder, wanted.size, wanted.models)
         say("aggregating and analysing")
         figures["seconds"] = analysed(project)
         say(json.dumps(figures["seconds"]))

@@ -52,7 +52,9 @@ def sign_in(page: Any, address: str, email: str, password: str) -> None:
     page.fill("#login", email)
     page.fill("#password", password)
     page.click("button.primary")
-    page.wait_for_url(f"{address}/")
+    page.wait_for_load_state()
+    if page.url != f"{address}/":
+        raise SystemExit(f"{email} could not sign in at {address}; WINNOW_PASSWORD holds the password.")
 
 
 def newest(page: Any, address: str) -> str:
@@ -105,7 +107,10 @@ def example_open(page: Any, address: str, name: str, example: Example, folder: P
         if page.locator("[data-item]").count():
             return
         page.wait_for_timeout(1_000)
-    raise SystemExit(f"The import of the example {name} did not end; look at {project}/imports/.")
+    raise SystemExit(
+        f"The example {name} has no comparison for you after a minute. Either its import did not end: look at"
+        f" {project}/imports/. Or it was lent to you and left too often: take the pictures from a home of their own."
+    )
 
 
 def file_of(name: str, example: Example, folder: Path) -> Path:
