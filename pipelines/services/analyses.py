@@ -1,6 +1,7 @@
 """Analyses of a project as a whole: too slow for a page, so a worker computes them and pages show the newest.
 
-Some follow every refit by themselves; the others start when somebody asks. Each kind is one row of `ANALYSES`.
+Some follow every refit by themselves; the others start when somebody asks. Each kind is one row of `ANALYSES`. A result
+speaks for its own version alone: what an earlier one found is not shown any more, and is computed again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Found:
 class AnalysisKind:
     """`path`: module of this package and function, from the leased item to `Found`.
 
-    `version`: goes up when its result changes its meaning. `follows_refit`: planned with each, as it is quick.
+    `version`: goes up when its result changes its shape or its meaning. `follows_refit`: planned with each, as it is quick.
     """
 
     key: str
@@ -52,8 +53,8 @@ ANALYSES = {
     for entry in (
         AnalysisKind("agreement", "how far people and judges agree", "agreement:agreement_found", "2", True),
         AnalysisKind("circles", "whether preferences go in circles", "circles:circles_found", "1", True),
-        AnalysisKind("drivers", "what drives preferences", "drivers:drivers_found", "2", False),
-        AnalysisKind("groups", "whether people want different things", "groups:groups_found", "1", False),
+        AnalysisKind("drivers", "what drives preferences", "drivers:drivers_found", "3", False),
+        AnalysisKind("groups", "whether people want different things", "groups:groups_found", "2", False),
     )
 }
 
@@ -103,7 +104,12 @@ def analysis_work(item: Leased) -> None:
 
 
 def analysis_newest(*, project: Project, key: str) -> Analysis | None:
-    """The newest result of one kind; None before the first."""
-    return (
-        Analysis.objects.filter(project=project, kind=key).select_related("run").order_by("-number").first()
-    )
+    """The newest result of one kind in its present version; None before the first."""
+    found = Analysis.objects.filter(project=project, kind=key, version=ANALYSES[key].version)
+    return found.select_related("run").order_by("-number").first()
+
+
+def analysis_outdated(*, project: Project, key: str) -> Analysis | None:
+    """The newest result of one kind where it is of an earlier version: kept, and not shown any more."""
+    newest = Analysis.objects.filter(project=project, kind=key).order_by("-number").first()
+    return newest if newest is not None and newest.version != ANALYSES[key].version else None

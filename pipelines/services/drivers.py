@@ -72,7 +72,7 @@ def drivers_found(item: Leased) -> Found:
     sides = _sides(item.project_id, rows)
     result = {
         "pairs": len(rows),
-        "version": VERSION,
+        "properties_version": VERSION,
         "sides": [_fitted(side, measured, rows) | {"length": _length(side, rows)} for side in sides],
         "models": win_rates(item.project_id),
     }
@@ -181,7 +181,7 @@ def drivers_newest(*, project: Project) -> Analysis | None:
 
 def drivers_too_strong(found: Analysis | None) -> list[str]:
     """Labels of properties that alone would tell three of four of people's choices: a warning at freeze."""
-    sides = found.result.get("sides", []) if found else []
+    sides = found.result["sides"] if found else []
     people = next((side for side in sides if side["name"] == "" and "names" in side), None)
     if people is None:
         return []

@@ -10,6 +10,7 @@ from pipelines.errors import InputRefused, NothingToDo
 from pipelines.models import AggregationRun, GroupMember, PreferenceRevision, RaterGroup
 from pipelines.selectors.votes import votes_of
 from pipelines.services.aggregation import labels_of_votes
+from pipelines.services.analyses import ANALYSES
 from pipelines.services.preference_rows import group_labels_store
 
 
@@ -58,7 +59,8 @@ def group_get(*, project: Project, key: str) -> RaterGroup:
 
 
 def groups_offered(*, project: Project) -> list[RaterGroup]:
-    """The groups of the newest analysis whose labels can be frozen."""
-    groups = RaterGroup.objects.filter(analysis__project=project).select_related("analysis")
+    """The groups of the newest analysis, in its present version, whose labels can be frozen."""
+    present = {"analysis__project": project, "analysis__version": ANALYSES["groups"].version}
+    groups = RaterGroup.objects.filter(**present).select_related("analysis")
     newest = groups.order_by("-analysis__number").first()
     return list(groups.filter(analysis=newest.analysis, is_shown=True)) if newest else []

@@ -12,6 +12,7 @@ from annotation.services.assignment import participation_ensure
 from annotation.services.profiles import attributes_change, profile_give, profile_withdraw
 from pipelines.models import Analysis, GroupMember, RaterGroup
 from pipelines.selectors.group_profiles import group_profiles, told
+from pipelines.services.analyses import ANALYSES
 from tests import cast
 from webapp.views.profiles import consent_words
 
@@ -127,7 +128,7 @@ def test_the_question_before_deleting_does_not_tell_whether_anybody_said_it(proj
 def grouped(project: Project, ages: dict[str, list[str]]) -> Analysis:
     """An analysis with these groups of people, each of whom said an age, or nothing where it is empty."""
     analysis = Analysis.objects.create(
-        project=project, kind="groups", number=1, version="1", votes=1,
+        project=project, kind="groups", number=1, version=ANALYSES["groups"].version, votes=1,
         result={"people": 1, "count": len(ages), "names": [], "map": {"reason": "none"}, "groups": [
             {"name": name, "share": 0.5, "people": len(said), "votes": 99, "shown": True, "weight": [], "low": [], "high": [],
              "reliability": 0.9, "served": None, "served_votes": 0, "gaps": []} for name, said in ages.items()]},

@@ -15,7 +15,7 @@ from pipelines.scoring.text_properties import PROPERTIES
 from pipelines.selectors.agreement import Differing, differing, raters_named
 from pipelines.selectors.group_profiles import group_profiles
 from pipelines.selectors.recurrence import Between, comparisons_between, model_names, prompts_shown
-from pipelines.services.analyses import analysis_newest, analysis_start
+from pipelines.services.analyses import analysis_newest, analysis_outdated, analysis_start
 from webapp import charts
 from webapp.context import may
 from webapp.rendering import one_line
@@ -42,6 +42,15 @@ def asked(request: Request, slug: str, key: str, found: Analysis | None) -> Http
     response = JsonResponse(data, json_dumps_params={"indent": 1})
     response.headers["Content-Disposition"] = f'attachment; filename="{slug}-{key}-{found.number}.json"'
     return response
+
+
+def told(request: Request, key: str, found: Analysis | None) -> dict[str, Any]:
+    """What every page here says of its result: the result, or what of an earlier version is not shown, and who may start."""
+    return {
+        "found": found,
+        "outdated": None if found else analysis_outdated(project=request.project, key=key),
+        "may_start": may(request, key, "POST"),
+    }
 
 
 def _two_asked(request: Request, what: str) -> tuple[int, int]:
@@ -74,14 +83,13 @@ def circles(request: Request, slug: str) -> HttpResponse:
     models = found.result["models"] if found else {}
     completions = found.result["completions"] if found else {}
     context: dict[str, Any] = {
-        "found": found,
+        **told(request, "circles", found),
         "models": models,
         "rows": _winner_rows(models) if "ids" in models else [],
         "heat": _heat(models) if "ids" in models else None,
         "cycles": _cycles(models, models["names"]) if "ids" in models else [],
         "completions": completions,
         "prompts": _prompts(completions.get("listed", [])),
-        "may_start": may(request, "circles", "POST"),
     }
     return render(request, "analyses/circles.html", context)
 
@@ -197,14 +205,13 @@ def agreement(request: Request, slug: str) -> HttpResponse:
     scopes = [_scope(scope, named) for scope in result["scopes"]]
     parts = {by: [scope for scope in scopes if scope["by"] == by] for by in ("all", *(by for by, _, _ in PARTS))}
     context: dict[str, Any] = {
-        "found": found,
+        **told(request, "agreement", found),
         "whole": parts["all"][0] if parts["all"] else None,
         "parts": [(title, heading, parts[by]) for by, title, heading in PARTS if parts[by]],
         "over_time": _over_time(parts["time"]),
         "measures": _measures(parts["all"][0], result) if parts["all"] else [],
         "aspects": [(one, _span_dot(one["alpha"], one["low"], one["high"])) for one in result["aspects"]],
         "heat": _raters_heat(result["raters"], named),
-        "may_start": may(request, "agreement", "POST"),
     }
     return render(request, "analyses/agreement.html", context)
 
@@ -219,10 +226,7 @@ UNDEFINED = {"no_unit_rated_twice": "nothing has two answers", "no_variation": "
 
 
 def _measures(whole: dict[str, Any], result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every measure that applies to some kind of answer: its value with interval, and what it rests on.
-
-    A result of an earlier version has fewer of them.
-    """
+    """Every measure that applies to some kind of answer: its value with interval, and what it rests on."""
     found = []
 
     def add(
@@ -243,16 +247,16 @@ def _measures(whole: dict[str, Any], result: dict[str, Any]) -> list[dict[str, A
         add("Two people say the same", outcomes, people["share"], people["low"], people["high"], rests)
     if whole["votes"]:
         add_alpha(outcomes, whole["alpha"])
-    if fleiss := whole.get("fleiss"):
+    if fleiss := whole["fleiss"]:
         rests = f"{fleiss['n_units']:,} comparisons with {fleiss['n_raters']} votes each"
         add("Fleiss’ kappa", outcomes, fleiss["kappa"], fleiss["low"], fleiss["high"], rests, "no_variation")
-    if cohen := result["raters"].get("cohen"):
+    if cohen := result["raters"]["cohen"]:
         rests = f"mean of {cohen['pairs']:,} pairs of people, {cohen['n']:,} pairs of votes"
         add("Cohen’s kappa", outcomes, cohen["kappa"], None, None, rests)
-    if strength := whole.get("strength"):
+    if strength := whole["strength"]:
         for level in ("ordinal", "interval"):
             add_alpha(f"strengths of {2 * strength['scale'] + 1} steps", strength[level])
-    for one in result.get("answers", []):
+    for one in result["answers"]:
         if one["kind"] == "orders":
             rests = f"{one['n_rankings']:,} rankings of {one['n_sets']:,} comparisons"
             add("Kendall’s W", "rankings", one["w"], one["w_low"], one["w_high"], rests)
@@ -314,7 +318,7 @@ def _raters_heat(raters: dict[str, Any], named: dict[int, str]) -> charts.Heat |
         found = raters["cells"][row][column]
         if found is None:
             return None
-        kappa = f"; κ {found['kappa']:.2f}" if found.get("kappa") is not None else ""
+        kappa = f"; κ {found['kappa']:.2f}" if found["kappa"] is not None else ""
         note = f"{found['low']:.0%} to {found['high']:.0%}, {found['n']:,}{kappa}"
         link = f"?one={raters['ids'][row]}&other={raters['ids'][column]}"
         return charts.heat_cell(found["share"], f"{found['share']:.0%}", note, link)
@@ -344,7 +348,7 @@ def groups(request: Request, slug: str) -> HttpResponse:
     shown = [head for head in heads if head["shown"] and head["served"]]
     worst = min(shown, key=lambda head: head["served"]["share"]) if len(shown) > 1 else None
     context: dict[str, Any] = {
-        "found": found,
+        **told(request, "groups", found),
         "result": result,
         "heads": heads,
         "worst": worst,
@@ -361,7 +365,6 @@ def groups(request: Request, slug: str) -> HttpResponse:
         else {},
         **_profile(request, found, [head["name"] for head in heads if head["shown"]]),
         "may_freeze": may(request, "version_freeze"),
-        "may_start": may(request, "groups", "POST"),
     }
     return render(request, "analyses/groups.html", context)
 

@@ -27,7 +27,7 @@ from webapp import charts
 from webapp.context import may
 from webapp.rendering import one_line
 from webapp.requests import Request
-from webapp.views.analyses import asked
+from webapp.views.analyses import asked, told
 
 METHOD = "graded"
 FLIP_SOURCES = {
@@ -109,7 +109,7 @@ def disagreement_page(request: Request, slug: str) -> HttpResponse:
     """Comparisons by what their disagreement is: nothing that more votes could settle, or votes that others outweigh."""
     run = newest_run(project=request.project)
     found = disagreement(project=request.project, run=run)
-    told = analysis_newest(project=request.project, key="agreement")
+    agreed = analysis_newest(project=request.project, key="agreement")
     rates = run.metrics.get("flip_rates", {}) if run else {}
     context: dict[str, Any] = {
         "flip_rates": [(*words, rates[key]) for key, words in FLIP_SOURCES.items() if key in rates],
@@ -121,7 +121,7 @@ def disagreement_page(request: Request, slug: str) -> HttpResponse:
         "ambiguous": list(map(_row, found.ambiguous)),
         "noisy": list(map(_row, found.noisy)),
         "scatter": charts.scatter(found.points) if found.points else None,
-        "aspects": [(one, _alpha_dot(one)) for one in told.result["aspects"]] if told else [],
+        "aspects": [(one, _alpha_dot(one)) for one in agreed.result["aspects"]] if agreed else [],
         "method": AGGREGATORS[METHOD],
         "may_see_more": may(request, "circles"),
         "may_start": may(request, "aggregate_start", "POST"),
@@ -134,17 +134,16 @@ def drivers(request: Request, slug: str) -> HttpResponse:
     found = drivers_newest(project=request.project)
     if (answer := asked(request, slug, "drivers", found)) is not None:
         return answer
-    sides = found.result.get("sides", []) if found else []
+    sides = found.result["sides"] if found else []
     fitted = [side for side in sides if "names" in side]
     context: dict[str, Any] = {
-        "found": found,
+        **told(request, "drivers", found),
         "sides": sides,
         "fitted": fitted,
         "rows": [_driver_row(key, entry.label, fitted) for key, entry in PROPERTIES.items()] if fitted else [],
-        "may_start": may(request, "drivers", "POST"),
         "strong": drivers_too_strong(found),
-        "lengths": [(side["name"], _length_row(side["length"])) for side in sides if "length" in side],
-        "win_rates": _win_rates(found.result["models"]) if found and "models" in found.result else None,
+        "lengths": [(side["name"], _length_row(side["length"])) for side in sides],
+        "win_rates": _win_rates(found.result["models"]) if found else None,
     }
     return render(request, "curate/drivers.html", context)
 

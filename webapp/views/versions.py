@@ -32,6 +32,7 @@ from pipelines.selectors.versions import (
     version_row_get,
     version_rows,
 )
+from pipelines.services.analyses import analysis_outdated
 from pipelines.services.drivers import drivers_newest, drivers_too_strong
 from pipelines.services.exporting import export_start, version_frozen_get
 from pipelines.services.group_labels import groups_offered
@@ -206,6 +207,7 @@ def version_freeze(request: Request, slug: str) -> HttpResponse:
         **answer_kinds(project=request.project),
         "groups": groups_offered(project=request.project),
         "strong": drivers_too_strong(drivers_newest(project=request.project)),
+        "drivers_outdated": analysis_outdated(project=request.project, key="drivers"),
         "frozen": [v for v in version_list(project=request.project) if v.state == v.State.FROZEN],
         **_preview(request, filters, unit, fields.get("group", "")),
     }

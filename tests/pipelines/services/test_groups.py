@@ -15,7 +15,7 @@ from pipelines.models import GroupMember, PreferenceRevision, RaterGroup
 from pipelines.selectors.lineage import rows_untraced, version_lineage
 from pipelines.selectors.versions import version_row_get
 from pipelines.services.aggregation import aggregate_full
-from pipelines.services.analyses import analysis_newest, analysis_start
+from pipelines.services.analyses import ANALYSES, analysis_newest, analysis_start
 from pipelines.services.exporting import version_export, version_rows_stream
 from pipelines.services.versions import filter_preview, version_freeze
 from tests import cast
@@ -91,7 +91,7 @@ def test_a_version_takes_the_labels_of_the_group_that_it_names(place, tmp_path):
     assert {row["votes"] for row in rows["small"].values()} == {6}
     assert {row["method"] for row in rows["small"].values()} == {"majority/1 of group 1-B"}
     assert small.manifest["recipe"]["labels"]["group"] == {
-        "name": "B", "analysis": 1, "method": "maxmin_em", "version": "1", "of": 2, "people": 6,
+        "name": "B", "analysis": 1, "method": "maxmin_em", "version": ANALYSES["groups"].version, "of": 2, "people": 6,
         "share": pytest.approx(6 / 16, abs=0.1),
     }  # fmt: skip
     assert "group" not in everybody.manifest["recipe"]["labels"]
