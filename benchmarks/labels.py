@@ -32,9 +32,11 @@ from pipelines.labels.graded_frozen import FrozenGraded, fit_given, frozen_of, r
 from pipelines.labels.graded_votes import GradedVotes
 from pipelines.labels.pairs import bradley_terry, pair_table
 from pipelines.labels.votefile.answers import GRADED, answer, kept, offered
+from pipelines.labels.votefile.ballot import Ballot
 from pipelines.labels.votefile.choosing import choose, held_out_rows
+from pipelines.labels.votefile.gold import gold_read
 from pipelines.labels.votefile.measures import gold_measures
-from pipelines.labels.votefile.reading import Ballot, ballot_read, gold_read
+from pipelines.labels.votefile.reading import ballot_read
 from pipelines.labels.votes import Votes
 
 RIVALS = ("majority", "dawid_skene", "dawid_skene_one_coin", "mace", "davidson", "rao_kupper", "crowd_bt")

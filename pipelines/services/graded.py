@@ -17,8 +17,8 @@ from pipelines.labels.graded_readout import Comparisons, comparisons_of, raters_
 from pipelines.labels.graded_votes import GradedVotes, steps_of_signed
 from pipelines.labels.preference import Preferences, directed
 from pipelines.labels.votefile.answers import GRADED, VARIANTS, offered
+from pipelines.labels.votefile.ballot import Ballot
 from pipelines.labels.votefile.choosing import choose, split_count
-from pipelines.labels.votefile.reading import Ballot
 from pipelines.labels.votes import TIE, Aggregate, IntArray, Votes, top_labels
 from pipelines.selectors.votes import KINDS, MODEL, PERSON, SOURCE, VoteTable, completions_of
 

@@ -22,7 +22,7 @@ from pipelines.labels.graded_readout import (
 )
 from pipelines.labels.graded_votes import GradedVotes, step_values
 from pipelines.labels.pairs import PairScores, pair_table
-from pipelines.labels.votefile.reading import Ballot
+from pipelines.labels.votefile.ballot import Ballot
 from pipelines.labels.votes import BoolArray, FloatArray, IntArray, rater_accuracies
 
 GRADED = "graded"

@@ -11,8 +11,8 @@ import numpy as np
 from pipelines.errors import InputRefused
 from pipelines.labels.errors import LabelError
 from pipelines.labels.votefile.answers import FLOOR, GRADED, answer, kept
+from pipelines.labels.votefile.ballot import Ballot
 from pipelines.labels.votefile.nameless import nameless, rater_places, vote_draws
-from pipelines.labels.votefile.reading import Ballot
 from pipelines.labels.votes import FloatArray, IntArray
 
 SAMPLED_VOTES = 200_000

@@ -18,11 +18,14 @@ from pipelines.errors import InputRefused
 from pipelines.labels import AGGREGATORS, PAIR_MODELS
 from pipelines.labels.errors import LabelError
 from pipelines.labels.votefile.answers import GRADED, VARIANTS, Answer, answer, offered
+from pipelines.labels.votefile.ballot import Ballot
 from pipelines.labels.votefile.choosing import Choice, Trial, choose, split_count
+from pipelines.labels.votefile.columns import GOLD_COLUMNS, column_map
+from pipelines.labels.votefile.gold import gold_read
 from pipelines.labels.votefile.measures import gold_measures
 from pipelines.labels.votefile.nameless import vote_draws
 from pipelines.labels.votefile.page import page_html
-from pipelines.labels.votefile.reading import GOLD_COLUMNS, Ballot, ballot_read, column_map, gold_read
+from pipelines.labels.votefile.reading import ballot_read
 from pipelines.labels.votefile.writing import FILES, folder_write
 from pipelines.labels.votes import IntArray
 

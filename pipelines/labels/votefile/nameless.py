@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.labels.graded_votes import GradedVotes
-from pipelines.labels.votefile.reading import Ballot
+from pipelines.labels.votefile.ballot import Ballot
 from pipelines.labels.votes import IntArray, Votes
 
 HashArray = NDArray[np.uint64]

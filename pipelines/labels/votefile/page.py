@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from pipelines.labels.votefile.answers import Answer, drawn_label
+from pipelines.labels.votefile.ballot import Ballot
 from pipelines.labels.votefile.choosing import Choice
-from pipelines.labels.votefile.reading import Ballot
 from pipelines.labels.votes import FloatArray
 
 WIDTH, LEFT, RIGHT, ROW = 760.0, 210.0, 60.0, 22.0

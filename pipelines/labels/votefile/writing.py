@@ -14,7 +14,7 @@ import orjson
 
 from pipelines.errors import InputRefused
 from pipelines.labels.votefile.answers import GRADED, Answer, drawn_label
-from pipelines.labels.votefile.reading import Ballot
+from pipelines.labels.votefile.ballot import Ballot
 from pipelines.labels.votes import top_labels
 
 OUTCOMES = ("first", "second", "tie")

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 from pipelines.labels.votefile.answers import answer, offered
 from pipelines.labels.votefile.choosing import choose, held_out_rows
+from pipelines.labels.votefile.columns import column_map
 from pipelines.labels.votefile.command import main
+from pipelines.labels.votefile.lines import BadLines
 from pipelines.labels.votefile.measures import gold_measures
-from pipelines.labels.votefile.reading import BadLines, ballot_read, column_map
+from pipelines.labels.votefile.reading import ballot_read
 from tests.pipelines.labels.graded_scene import world
 
 ROOT = Path(__file__).parents[3]
