@@ -124,6 +124,9 @@ def questions_check(questions: Sequence[Mapping[str, Any]]) -> None:
         raise FormRefused("A form needs at least one question; this one has none.")
     if len(questions) > MOST_QUESTIONS:
         raise FormRefused(f"A form has at most {MOST_QUESTIONS} questions; got {len(questions)}.")
+    of_spans = sum(len(asked) for one in questions if isinstance(asked := one.get("questions"), list))
+    if len(questions) + of_spans > MOST_QUESTIONS:
+        raise FormRefused(f"A form has at most {MOST_QUESTIONS} questions; got {len(questions)} and {of_spans} of spans.")
     keys = [str(question.get("key", "")) for question in questions]
     if odd := next((key for key in keys if not KEY.fullmatch(key)), None):
         raise FormRefused(f"A question's key has small letters, digits and _, and begins with a letter; got {odd!r}.")

@@ -1,7 +1,8 @@
 """The editor of forms: questions as flat text fields, and back. Pure.
 
 Each feedback type says in `<type>/setup.py` what can be set: `TITLE`, `SETTINGS`, and `SAMPLE`, how many completions a
-preview shows. A draft is what the editor holds: one dict of text fields a question, kept as typed until it is a form.
+preview shows. A draft is what the editor holds: one dict of text fields a question, kept as typed until it is a form. It is
+flat: what is asked of marked passages stands after its spans question, with the subject `span`, which no form has.
 """
 
 from __future__ import annotations
@@ -23,12 +24,23 @@ from annotation.feedback import (
     question_check,
     questions_check,
 )
+from annotation.feedback.draft_order import (
+    SPAN,
+    SPANS,
+    Draft,
+    draft_moved,
+    draft_removed,
+    is_of_span,
+    marking_of,
+)
+from annotation.feedback.spans.answer import ASKED_OF_SPANS, NOT_OF_SPANS, question_check_of_span
 
-Draft = list[dict[str, str]]
 Question = dict[str, Any]
 Kind = Literal["choice", "flag", "number", "lines", "parts"]
 OWN = {"key", "type", "subject", "title", "help", "required", "overall"}
-SUBJECT_WORDS = {"comparison": "the comparison as a whole", "completion": "each completion"}
+SUBJECT_WORDS = {
+    "comparison": "the comparison as a whole", "completion": "each completion", SPAN: "each marked passage",
+}  # fmt: skip
 FIELD = re.compile(r"q\.(\d{1,3})\.(\w{1,40})")
 MOST_MORE = 20_000
 MOST_TITLE = 300
@@ -80,7 +92,11 @@ def type_setup(type_key: str) -> SetupModule:
 
 def draft_from(questions: Sequence[Mapping[str, Any]]) -> Draft:
     """The draft of a form. What the editor does not know is carried along as JSON under `more`."""
-    return [_fields_of(question) for question in questions]
+    draft: Draft = []
+    for question in questions:
+        of_spans = question.get("questions") or [] if question["type"] == SPANS else []
+        draft += [_fields_of(question), *(_fields_of({**asked, "subject": SPAN}) for asked in of_spans)]
+    return draft
 
 
 def draft_read(posted: Mapping[str, str]) -> Draft:
@@ -104,24 +120,10 @@ def draft_add(draft: Draft, type_key: str) -> Draft:
     key = next(name for n in range(1, 99) if (name := type_key if n == 1 else f"{type_key}_{n}") not in taken)
     question = {
         "key": key, "type": type_key, "subject": answer_module(type_key).SUBJECTS[0], "title": module.TITLE,
-        "required": not any(fields.get("required") for fields in draft),
+        "required": not any(fields.get("required") for fields in draft if not is_of_span(fields)),
         **{setting.name: setting.default for setting in module.SETTINGS if setting.default is not None},
     }  # fmt: skip
     return [*draft, _fields_of(question)]
-
-
-def draft_removed(draft: Draft, place: int) -> Draft:
-    return [fields for at, fields in enumerate(draft) if at != place]
-
-
-def draft_moved(draft: Draft, place: int, by: int) -> Draft:
-    """With one question moved up (-1) or down (1); at an end nothing moves."""
-    to = place + by
-    if not (0 <= place < len(draft) and 0 <= to < len(draft)):
-        return draft
-    moved = list(draft)
-    moved.insert(to, moved.pop(place))
-    return moved
 
 
 def draft_questions(draft: Draft) -> list[Question]:
@@ -133,23 +135,47 @@ def draft_questions(draft: Draft) -> list[Question]:
     """
     for fault in draft_faults(draft):
         raise QuestionRefused(fault.sentence, fault.place + 1) if fault.place is not None else FormRefused(fault.sentence)
-    return [_question(fields)[0] for fields in draft]
+    return _folded(draft, [_question(fields)[0] for fields in draft])
+
+
+def _folded(draft: Draft, questions: Sequence[Question]) -> list[Question]:
+    """Each question of a passage inside its spans question; the rest as it stands."""
+    folded = {at: question for at, question in enumerate(questions) if not is_of_span(draft[at])}
+    for at in range(len(draft)):
+        if (marking := marking_of(draft, at)) is not None:
+            folded[marking] = {**folded[marking], "questions": [*(folded[marking].get("questions") or []), questions[at]]}
+    return list(folded.values())
 
 
 def draft_faults(draft: Draft) -> list[Fault]:
     """All that keeps a draft from being a form, in the order of its questions; empty where it is one."""
-    questions, faults = [], []
+    questions: list[Question] = []
+    faults: list[Fault] = []
     for place, fields in enumerate(draft):
         question, wrong = _question(fields)
+        wrong = _wrong_of_span(draft, place, questions) | wrong
         name = f"Question {place + 1}, “{question['title'] or fields['type']}”"
         questions.append(question)
         faults += [Fault(place, field, f"{name}: {beside}", beside) for field, beside in wrong.items()]
     if not faults:
         try:
-            questions_check(questions)
+            questions_check(_folded(draft, questions))
         except FormRefused as refused:
             faults.append(Fault(None, "", str(refused)))
     return faults
+
+
+def _wrong_of_span(draft: Draft, place: int, before: Sequence[Question]) -> dict[str, str]:
+    """What is wrong with where a question of a passage stands: no spans question above it, or one that has its name."""
+    if not is_of_span(draft[place]) or draft[place]["type"] not in ASKED_OF_SPANS:
+        return {}
+    marking = marking_of(draft, place)
+    if marking is None:
+        return {"subject": "it is asked of marked passages, and no question above it marks any."}
+    key = draft[place].get("key", "").strip()
+    if any(marking_of(draft, at) == marking and before[at]["key"] == key for at in range(place)):
+        return {"key": f"another question of the same passages is named {key!r} already."}
+    return {}
 
 
 def questions_from_json(text: str) -> list[Question]:
@@ -181,7 +207,7 @@ def _fields_of(question: Mapping[str, Any]) -> dict[str, str]:
         value = question.get(setting.name, setting.absent)
         if (text := KINDS[setting.kind].write(value)) != "":
             fields[setting.name] = text
-    known = OWN | {setting.name for setting in settings}
+    known = OWN | {setting.name for setting in settings} | ({"questions"} if question["type"] == SPANS else set())
     more = {name: value for name, value in question.items() if name not in known}
     return fields | ({"more": json.dumps(more, ensure_ascii=False)} if more else {})
 
@@ -219,10 +245,28 @@ def _question(fields: Mapping[str, str]) -> tuple[Question, dict[str, str]]:
         )
     if not 0 < len(question["title"]) <= MOST_TITLE:
         wrong["title"] = f"it needs a title of up to {MOST_TITLE} characters."
+    check: Callable[[Question], None] = question_check
+    if is_of_span(fields):
+        check = question_check_of_span
+        del question["subject"]
+        wrong |= _unasked_of_span(question)
     # What only shows when all of it is read: a scale whose words do not fit its steps, a name given twice.
     if not wrong:
-        read("", lambda: question_check(question))
+        read("", lambda: check(question))
     return question, wrong
+
+
+def _unasked_of_span(question: Question) -> dict[str, str]:
+    """By field what a passage cannot be asked."""
+    if question["type"] not in ASKED_OF_SPANS:
+        names = " and ".join(FEEDBACK_TYPES[key].label.lower() for key in ASKED_OF_SPANS)
+        return {"subject": f"a marked passage is asked {names} questions only."}
+    wrong = {
+        one.name: f"{one.label} does not go with a marked passage; take it out."
+        for one in type_setup(question["type"]).SETTINGS
+        if one.name in NOT_OF_SPANS and question.get(one.name)
+    }
+    return wrong | ({"overall": "what is said of a passage decides no preference."} if question.get("overall") else {})
 
 
 def _more(text: str) -> Question:
@@ -324,7 +368,11 @@ class SettingDrawn:
 
 @dataclass(frozen=True)
 class QuestionDrawn:
-    """One question of the editor. `place` from 0; `label` and `keys` of its type; `faults` by field, "" for the rest."""
+    """One question of the editor. `place` from 0; `label` and `keys` of its type; `faults` by field, "" for the rest.
+
+    `marks`: the number of the spans question whose passages it is asked of. `decides`: whether the editor asks if it decides
+    the preference. `goes_up`, `goes_down`, `goes_out`: whether it can be moved and removed.
+    """
 
     place: int
     type: str
@@ -334,6 +382,11 @@ class QuestionDrawn:
     subjects: list[tuple[str, str]]
     settings: list[SettingDrawn]
     faults: dict[str, str]
+    marks: int | None
+    decides: bool
+    goes_up: bool
+    goes_down: bool
+    goes_out: bool
 
     @property
     def fault(self) -> str:
@@ -350,7 +403,7 @@ class QuestionDrawn:
 
 def draft_drawn(draft: Draft, faults: Sequence[Fault] = ()) -> list[QuestionDrawn]:
     """The draft as it was typed, each sentence of `faults` beside its field."""
-    drawn = []
+    drawn, whole = [], [fields for fields in draft if not is_of_span(fields)]
     for place, fields in enumerate(draft):
         own = {fault.field: fault.beside[:1].upper() + fault.beside[1:] for fault in faults if fault.place == place}
         entry = FEEDBACK_TYPES[fields["type"]]
@@ -362,10 +415,25 @@ def draft_drawn(draft: Draft, faults: Sequence[Fault] = ()) -> list[QuestionDraw
                 own.get(one.name, ""),
             )
             for one in type_setup(fields["type"]).SETTINGS
+            if not is_of_span(fields) or one.name not in NOT_OF_SPANS or fields.get(one.name)
         ]
-        subjects = [(subject, SUBJECT_WORDS[subject]) for subject in answer_module(fields["type"]).SUBJECTS]
-        drawn.append(QuestionDrawn(place, fields["type"], entry.label, entry.keys, fields, subjects, settings, own))
+        marking = marking_of(draft, place)
+        drawn.append(
+            QuestionDrawn(
+                place, fields["type"], entry.label, entry.keys, fields, _subjects(fields["type"]), settings, own,
+                marks=None if marking is None else marking + 1,
+                decides="overall" in fields if is_of_span(fields) else len(whole) > 1,
+                goes_up=draft_moved(draft, place, -1) != draft,
+                goes_down=draft_moved(draft, place, 1) != draft,
+                goes_out=bool(draft_removed(draft, place)),
+            )
+        )  # fmt: skip
     return drawn
+
+
+def _subjects(type_key: str) -> list[tuple[str, str]]:
+    subjects = answer_module(type_key).SUBJECTS + ((SPAN,) if type_key in ASKED_OF_SPANS else ())
+    return [(subject, SUBJECT_WORDS[subject]) for subject in subjects]
 
 
 def sample_size(questions: Sequence[Mapping[str, Any]]) -> int:

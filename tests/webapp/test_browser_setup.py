@@ -11,6 +11,7 @@ from playwright.sync_api import TimeoutError
 
 from annotation.models import Annotation, Project, User
 from tests import cast
+from tests.webapp.lending import comparison_of, lend
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -141,3 +142,56 @@ def test_what_script_adds_to_a_type_works_in_the_preview(open_page, site, templa
         press_until(page, frame, ["m", "Shift+ArrowRight", "Enter"], ".mark")
     picture(page, f"setup-{template}")
     assert violations(page) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")])
+def test_what_is_asked_of_marked_passages_is_set_up_and_answered_by_keyboard(open_page, site, width, scheme):
+    page = open_page(site, "/projects/new/?template=spans", color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    for title, type_key in (("Is this a fact?", "binary"), ("How bad is it?", "rating")):
+        page.select_option("#add-type", type_key)
+        page.click("button[value=add]")
+        at = 1 if type_key == "binary" else 2
+        page.wait_for_selector(f"#q-{at}-title:focus")
+        page.fill(f"#q-{at}-title", title)
+        page.select_option(f"#q-{at}-subject", "span")
+    page.fill("#q-1-help", "What can be looked up.")
+    page.fill("#q-2-words", "harmless\nruinous")
+    page.check("input[name='q.1.required']")
+    frame = page.frame(name="preview")
+    frame.wait_for_selector("body[data-ready]")
+    # The preview asks a mark for all of it.
+    press_until(page, frame, ["m", "Shift+ArrowRight", "Enter"], ".mark:has-text('How bad is it?')")
+    assert frame.locator(".mark.open .q-row").count() == 4 and "5 ruinous" in frame.locator(".mark.open").inner_text()
+    picture(page, f"setup-of-spans-{width}-{scheme}")
+    page.click("button[value='up.2']")
+    page.wait_for_selector("#q-1-title:focus")
+    assert page.input_value("#q-1-title") == "How bad is it?"
+    assert page.locator("text=of each passage marked in question 1").count() == 2
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth") and violations(page) == []
+    page.fill("#title", "Errors")
+    page.fill("#slug", "errors")
+    page.press("#slug", "Enter")
+    page.wait_for_url("**/p/errors/")
+    place = Project.objects.get(slug="errors")
+    (marking,) = place.form_revisions.get().questions
+    assert [one["key"] for one in marking["questions"]] == ["rating", "binary"]
+
+    ben = cast.person("Ben", place, "annotator")
+    lend(ben, comparison_of(place, ["Tell me."], ["The moon is cheese, they say."]))
+    page = open_page(ben, "/p/errors/annotate/", color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    for key in ("m", "ArrowRight", "Enter", "1", "2", "4", "2"):
+        page.keyboard.press(key)
+    assert page.locator(".mark [data-row] input:checked").count() == 4 and violations(page) == []
+    picture(page, f"asked-of-spans-{width}-{scheme}")
+    # One answer is taken out again, and given anew.
+    page.keyboard.press("p")
+    assert page.locator(".mark [data-row] input:checked").count() == 3
+    page.keyboard.press("1")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('[data-count]')?.textContent === '1'")
+    (span,) = Annotation.objects.get().answers["errors"]["completions"][0]["spans"]
+    assert (span["quote"], span["category"], span["severity"]) == ("moon", "accuracy", "major")
+    assert span["answers"]["rating"]["values"] == {"quality": 4} and span["answers"]["binary"]["label"] == "yes"

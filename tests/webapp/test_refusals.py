@@ -38,7 +38,7 @@ SOURCES = [
 ]
 # What only curators, admins and importers reach there stays English.
 CURATORS = {
-    *("question_check", "questions_check", "words_check", "parts_check", "answer_module", "assignment_release"),
+    *("question_check", "question_check_of_span", "questions_check", "words_check", "parts_check", "answer_module", "assignment_release"),
     *("attributes_read", "_attribute", "attributes_change", "profile_attributes"),
     *("user_invite", "_email_checked", "membership_remove", "annotator_pause", "service_token_revoke"),
 }

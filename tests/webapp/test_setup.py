@@ -67,6 +67,7 @@ def test_buttons_change_the_form_and_save_nothing(site):
     two = fields([*TEMPLATES["edit"].questions])
     page = site.post("/projects/new/", {**two, "do": "up.1"}).content.decode()
     assert 'name="q.0.type" value="edit"' in page
+    assert site.post("/projects/new/", {**two, "do": "up.99"}).status_code == 200
     page = site.post("/projects/new/", {**two, "do": "remove.0"}).content.decode()
     assert 'name="q.0.type" value="edit"' in page and "q.1.type" not in page
     page = site.post("/projects/new/", {**two, "do": "template", "template": "spans"}).content.decode()
@@ -203,3 +204,46 @@ def test_a_form_may_come_as_json(tmp_path, capsys):
 def test_every_type_is_offered(site):
     page = site.get("/projects/new/").content.decode()
     assert all(f'<option value="{key}">{entry.label}' in page for key, entry in FEEDBACK_TYPES.items())
+
+
+def asking(**more):
+    """A form that asks of each marked passage, as the editor posts it."""
+    sure = {"key": "sure", "type": "binary", "title": "Sure?", "help": "", "required": True}
+    return fields([{**TEMPLATES["spans"].questions[0], "questions": [sure]}, *TEMPLATES["pairwise"].questions], **more)
+
+
+def test_what_is_asked_of_a_passage_is_a_question_of_the_editor(site):
+    page = site.post("/projects/new/", {**asking(), "do": "down.0"}).content.decode()
+    assert re.findall(r'name="q\.\d\.type" value="(\w+)"', page) == ["pairwise", "spans", "binary"], "it moves along"
+    assert "of each passage marked in question 2" in page and 'autofocus' in page.split('id="q-1-title"')[1].split(">")[0]
+    assert '<option value="span" selected>each marked passage' in page
+    assert 'name="q.2.overall"' not in page and 'name="q.2.cannot_judge"' not in page and 'name="q.1.overall"' in page
+    page = site.post("/projects/new/", {**asking(), "do": "remove.0"}).content.decode()
+    assert re.findall(r'name="q\.\d\.type" value="(\w+)"', page) == ["pairwise"]
+    page = site.post("/projects/new/preview", asking()).content.decode()
+    assert '"title": "Sure?"' in page and '["yes", "Yes", "1"]' in page
+    assert site.post("/projects/new/", asking()).status_code == 302
+    (marking, choice) = Project.objects.get().form_revisions.get().questions
+    assert [(one["key"], one["title"]) for one in marking["questions"]] == [("sure", "Sure?")] and choice["type"] == "pairwise"
+
+
+def test_a_passage_that_nothing_marks_is_told_of_at_the_question(site):
+    typed = fields(TEMPLATES["helpsteer2"].questions, **{"q.0.subject": "span", "q.0.cannot_judge": "1", "q.0.overall": "1"})
+    reply = site.post("/projects/new/", typed)
+    page = reply.content.decode()
+    assert reply.status_code == 400 and "It is asked of marked passages, and no question above it marks any." in page
+    for name in ("subject", "cannot_judge", "overall"):
+        assert f'href="#q-0-{name}"' in page and f'id="q-0-{name}-fault"' in page
+        assert re.search(rf'id="q-0-{name}"[^>]*aria-invalid="true"', page), name
+    assert "no question above it marks any" in site.post("/projects/new/preview", typed).content.decode()
+    assert not Project.objects.exists()
+
+
+def test_a_form_that_asks_of_passages_comes_back_from_the_editor_as_it_was(client):
+    project = cast.project()
+    client.force_login(cast.person("Ada", project, "project_admin"))
+    address = f"/p/{project.slug}/settings/form/"
+    assert client.post(address, asking()).status_code == 302
+    made = FormRevision.objects.filter(project=project).first()
+    assert client.post(address, fields(made.questions)).status_code == 302
+    assert FormRevision.objects.filter(project=project).count() == 2, "unchanged, so no further revision"

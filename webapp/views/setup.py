@@ -16,17 +16,15 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 
 from annotation.errors import AnnotationError, FormRefused, Refused
 from annotation.feedback import FEEDBACK_TYPES, sizes_taken, sizes_words
+from annotation.feedback.draft_order import Draft, draft_moved, draft_removed
 from annotation.feedback.setup import (
-    Draft,
     Fault,
     draft_add,
     draft_drawn,
     draft_faults,
     draft_from,
-    draft_moved,
     draft_questions,
     draft_read,
-    draft_removed,
     sample_size,
 )
 from annotation.feedback.templates import TEMPLATES
@@ -185,8 +183,10 @@ def _edited(request: Request) -> Outcome:
         if do == "remove":
             return Outcome(draft_removed(draft, place), focus=max(0, place - 1))
         if do in {"up", "down"}:
-            by = -1 if do == "up" else 1
-            return Outcome(draft_moved(draft, place, by), focus=min(max(0, place + by), len(draft) - 1))
+            moved = draft_moved(draft, place, -1 if do == "up" else 1)
+            # Where it stands now: what goes with it may have carried it by more than one place.
+            focus = place if moved is draft else next(at for at, one in enumerate(moved) if one is draft[place])
+            return Outcome(moved, focus=focus)
     except FormRefused as refused:
         return _refused(draft, refused)
     return Outcome(draft)

@@ -25,11 +25,11 @@ def _row(question: Mapping[str, Any], name: str, label: str, fields: Mapping[str
         value = fields.get(name, "")
         return Row(name, label, "slider", needed=needed, value=value, ends=ends, low=low, high=high)
     every = words if len(words) == high - low + 1 else ()
-    choices = [_step(value, low, high, every, fields.get(name, "")) for value in range(low, high + 1)]
+    choices = [step(value, low, high, every, fields.get(name, "")) for value in range(low, high + 1)]
     return Row(name, label, "scale", choices, needed=needed, ends=ends)
 
 
-def _step(value: int, low: int, high: int, words: Sequence[str], given: str) -> Choice:
+def step(value: int, low: int, high: int, words: Sequence[str], given: str) -> Choice:
     """A number from 0 to 9 is its own key; other scales count from the left."""
     cap = str(value) if low >= 0 and high <= 9 else str((value - low + 1) % 10)
     word = f"{value} {words[value - low]}" if words else str(value)

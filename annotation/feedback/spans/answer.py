@@ -3,7 +3,8 @@
 Answer: `{"spans": [{"message", "start", "end", "quote", "category", "severity", "comment", "answers"}]}`, in order of
 their place. `start` and `end` count Unicode code points of the text (of a chat: of the content of message `message`,
 from 0; of a plain text `message` is None), end exclusive; `quote` is that passage and must equal the text. An empty list
-says that nothing was found. `questions` of the question are asked of each span: binary or rating, under `answers`.
+says that nothing was found. `questions` of the question are asked of each span, under `answers` by their keys: binary or
+rating questions without a `subject`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annotation.errors import FormRefused, Phrase, _
-from annotation.feedback import NOTHING, About, Summary
+from annotation.feedback import KEY, NOTHING, About, Summary, answer_module
+from annotation.feedback import question_check as asked_check
 from annotation.feedback.shared import answer_object, answer_unplaced, sentence_checked, whole, words_check
 
 answer_placed = answer_unplaced
@@ -23,21 +25,35 @@ SIZES = (1, 9)
 MOST_SPANS = 200
 FIELDS = {"message", "start", "end", "quote", "category", "severity", "comment", "answers"}
 ASKED_OF_SPANS = ("binary", "rating")
+# What a passage cannot be asked with: its mark has rows of choices only, and decides nothing beyond itself.
+NOT_OF_SPANS = ("slider", "cannot_judge", "reasons", "sentence", "overall")
 
 
 def question_check(question: Mapping[str, Any]) -> None:
     words_check(question, "categories", most=60)
     words_check(question, "severities", most=9)
-    for asked in question.get("questions") or []:
-        if not isinstance(asked, Mapping) or asked.get("type") not in ASKED_OF_SPANS:
-            raise FormRefused(f"A span is asked {' and '.join(ASKED_OF_SPANS)} questions only.")
-        _module(asked).question_check(asked)
+    given = question.get("questions") or []
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise FormRefused(f"Question {question.get('key')!r}: questions must be a list; got {type(given).__name__}.")
+    for asked in given:
+        question_check_of_span(asked)
+    keys = [asked["key"] for asked in given]
+    if len(set(keys)) < len(keys):
+        raise FormRefused(f"Every question of a span needs a key of its own; got {', '.join(map(repr, keys))}.")
 
 
-def _module(question: Mapping[str, Any]) -> Any:
-    from annotation.feedback import answer_module
-
-    return answer_module(str(question["type"]))
+def question_check_of_span(asked: Any) -> None:
+    """Refuse a question that each span could not be asked."""
+    if not isinstance(asked, Mapping) or asked.get("type") not in ASKED_OF_SPANS:
+        raise FormRefused(f"A span is asked {' and '.join(ASKED_OF_SPANS)} questions only.")
+    key = asked.get("key")
+    if not isinstance(key, str) or not KEY.fullmatch(key):
+        raise FormRefused(f"A question's key has small letters, digits and _, and begins with a letter; got {key!r}.")
+    if "subject" in asked:
+        raise FormRefused(f"The question {key!r} of a span has no subject; it is asked of each span.")
+    if odd := next((name for name in NOT_OF_SPANS if asked.get(name)), None):
+        raise FormRefused(f"The question {key!r} of a span cannot have {odd}.")
+    asked_check({**asked, "subject": SUBJECTS[0]})
 
 
 def text_of(form: str, body: str, message: int | None) -> str:
@@ -109,7 +125,7 @@ def _answers(question: Mapping[str, Any], answers: Any, about: About, position: 
         if one.get("required") and answers.get(key) is None:
             raise FormRefused(_("Each span needs an answer to {title!r}."), title=one["title"])
     return {
-        key: _module(asked[key]).answer_check(asked[key], answer, about, position)
+        key: answer_module(asked[key]["type"]).answer_check(asked[key], answer, about, position)
         for key, answer in answers.items()
         if answer is not None
     }

@@ -67,12 +67,28 @@ def test_steps_are_counted_and_those_that_differ_named() -> None:
 
 
 def test_passages_are_quoted_in_one_short_line() -> None:
-    def span(quote: str) -> dict[str, str]:
-        return {"quote": quote, "category": "style", "severity": "minor"}
+    def span(quote: str) -> dict[str, Any]:
+        return {"quote": quote, "category": "style", "severity": "minor", "answers": {}}
 
     assert of("spans", {"spans": []}) == "Nothing marked"
     assert of("spans", {"spans": [span("one\nword")]}) == "style minor “one word”"
     assert of("spans", {"spans": [span("x" * 100)] * 8}) == ", ".join([f"style minor “{'x' * 39}…”"] * 6) + ", 2 more"
+
+
+def test_a_passage_says_what_else_it_was_asked() -> None:
+    sure = {"key": "sure", "type": "binary", "title": "Sure?", "words": "yes_no"}
+    weight = {
+        "key": "weight", "type": "rating", "title": "How bad?", "low": 1, "high": 5,
+        "aspects": [{"key": "harm", "label": "Harm"}, {"key": "effort", "label": "Effort"}],
+    }  # fmt: skip
+    question = TEMPLATES["spans"].questions[0] | {"questions": [sure, weight]}
+    spans = [
+        {"quote": "moon", "category": "style", "severity": "", "answers": {
+            "sure": {"label": "yes", "principles": {}}, "weight": {"values": {"harm": 4, "effort": 1}}}},
+        {"quote": "sun", "category": "", "severity": "", "answers": {}},
+    ]  # fmt: skip
+    answers = {question["key"]: {"completions": [{"spans": spans}]}}
+    assert answer_words([question], answers, [0]) == "style “moon” (Sure? Yes; How bad? Harm 4, Effort 1), “sun”"
 
 
 def test_an_edit_says_which_completion_was_repaired() -> None:

@@ -103,6 +103,7 @@ export function attach(block, data, form) {
   const start = make("button", { class: "btn", type: "button" }, make("kbd", { "data-cap": "m" }, "M"), t("Mark a passage"));
   const none = make("button", { class: "btn quiet", type: "button", "aria-pressed": "false" }, make("kbd", {}, "0"), t("Nothing to mark"));
   const hint = make("p", { class: "small mute hint" });
+  const sets = new Map(); // row of a mark → what takes its answer; "" takes it out
   let marks = [], open = -1, cursor = null, numbers = 0;
 
   row.querySelector("[data-marks]").append(make("div", { class: "row" }, start, none), hint);
@@ -216,12 +217,12 @@ export function attach(block, data, form) {
     if (data.categories.length) rows.push(asRow(mark, "category", t("Category"), data.categories.map((word) => [word, word]), mark.category, true, (word) => { mark.category = word; }));
     if (data.severities.length) rows.push(asRow(mark, "severity", t("Severity"), data.severities.map((word) => [word, word]), mark.severity, true, (word) => { mark.severity = word; }));
     for (const question of data.questions) {
+      // Of parts the title stands above; else it is the label of the only row.
+      const isTitled = question.rows[0].label !== question.title, help = question.help ? [make("span", { class: "small mute", dir: "auto" }, question.help)] : [];
+      if (isTitled) rows.push(make("p", { class: "asked-of" }, make("b", { dir: "auto" }, question.title), ...help));
       question.rows.forEach((one, place) => {
-        rows.push(asRow(mark, `${question.key}.${place}`, one.label, question.choices, at(mark.answers[question.key], one.path), question.needed, (value) => {
-          let here = (mark.answers[question.key] ??= {});
-          for (const key of one.path.slice(0, -1)) here = here[key] ??= {};
-          here[one.path.at(-1)] = value;
-        }));
+        const label = isTitled ? `${question.title} ${one.label}` : one.label;
+        rows.push(asRow(mark, `${question.key}.${place}`, one.label, question.choices, at(mark.answers[question.key], one.path), question.needed, (value) => answer(mark, question, one.path, value), label, isTitled ? [] : help));
       });
     }
     if (data.comment) {
@@ -233,15 +234,27 @@ export function attach(block, data, form) {
     return rows;
   }
 
-  function asRow(mark, name, label, choices, chosen, needed, set) {
+  function answer(mark, question, path, value) {
+    let here = (mark.answers[question.key] ??= {});
+    for (const key of path.slice(0, -1)) here = here[key] ??= {};
+    here[path.at(-1)] = value;
+    if (value === "") delete here[path.at(-1)];
+    // Without any of its rows a question is not answered, and an empty answer would be refused.
+    if (question.rows.every((one) => at(mark.answers[question.key], one.path) === undefined)) delete mark.answers[question.key];
+  }
+
+  // `cap` of a choice: its key where it has one of its own; `said`: the label with what it belongs to; `more`: below it.
+  function asRow(mark, name, label, choices, chosen, needed, set, said = label, more = []) {
     const id = `${row.dataset.row}.mark${mark.id}.${name}`;
-    const options = choices.map(([value, word], place) => {
+    sets.set(id, set);
+    const options = choices.map(([value, word, cap], place) => {
+      const key = cap ?? KEYS[place];
       const input = make("input", { type: "radio", name: id, value: String(value), checked: value === chosen, "aria-label": word });
       input.addEventListener("change", () => { set(value); store(); const again = list.querySelector(`[data-row="${CSS.escape(id)}"]`); if (again && form.current?.dataset.row === id) form.mark(again, { scroll: false }); });
-      return make("label", { "data-key": KEYS[place] ?? "", "data-word": word }, input, ...(KEYS[place] ? [make("kbd", {}, KEYS[place].toUpperCase())] : []), make("span", { class: "word", "aria-hidden": "true" }, word));
+      return make("label", { "data-key": key ?? "", "data-word": word }, input, ...(key ? [make("kbd", {}, key.toUpperCase())] : []), make("span", { class: "word", "aria-hidden": "true" }, word));
     });
-    return make("fieldset", { class: "q-row q-choices", "data-row": id, "data-at": row.dataset.at, "data-look": "choices", "data-group": id, "data-needed": needed, "data-label": `${quoted(mark).slice(0, 40)}: ${label}`, tabindex: "-1" },
-      make("legend", { class: "sr" }, `${quoted(mark).slice(0, 60)}: ${label}`), make("span", { class: "q-label", "aria-hidden": "true" }, make("b", {}, label)), make("div", { class: "opts" }, ...options));
+    return make("fieldset", { class: "q-row q-choices", "data-row": id, "data-at": row.dataset.at, "data-look": "choices", "data-group": id, "data-needed": needed, "data-label": `${quoted(mark).slice(0, 40)}: ${said}`, tabindex: "-1" },
+      make("legend", { class: "sr" }, `${quoted(mark).slice(0, 60)}: ${said}`), make("span", { class: "q-label", "aria-hidden": "true" }, make("b", {}, label)), ...more, make("div", { class: "opts" }, ...options));
   }
 
   // --- the word cursor and the selection ---
@@ -381,9 +394,11 @@ export function attach(block, data, form) {
       if (one === row) { none.setAttribute("aria-pressed", "false"); if (!marks.length) store(); return; }
       const mark = marks.find((candidate) => one.closest(`[data-mark="${candidate.id}"]`));
       if (!mark) return;
-      if (one.dataset.row.endsWith(".category")) mark.category = "";
-      if (one.dataset.row.endsWith(".severity")) mark.severity = "";
+      const id = one.dataset.row, isHere = form.current?.dataset.row === id;
+      sets.get(id)("");
       store();
+      // The list is drawn anew: the cursor stays on the row that was emptied.
+      if (isHere) form.mark(list.querySelector(`[data-row="${CSS.escape(id)}"]`), { scroll: false });
     },
     filled: read,
     leave() { listening.abort(); leaveCursor(); painted.delete(block); paint(block, [], []); },
