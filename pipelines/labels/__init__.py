@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Aggregator:
-    """One line of the table. `key` is stored in rows and never renamed; `path` is loaded on first use."""
+    """One line of the table. `key` is stored in rows and never renamed; `path` is loaded on first use.
+
+    `version`: goes up when its answer changes, or what a refit keeps of it for the steps that follow.
+    """
 
     key: str
     label: str
@@ -60,7 +63,7 @@ AGGREGATORS: dict[str, Aggregator] = {
             "dawid_skene",
             "Weighted by reliability (Dawid-Skene)",
             "pipelines.labels.dawid_skene:dawid_skene",
-            "1",
+            "2",
             "Dawid and Skene 1979",
         ),
         Aggregator(
@@ -74,7 +77,7 @@ AGGREGATORS: dict[str, Aggregator] = {
             "mace", "Honest or by habit (MACE)", "pipelines.labels.mace:mace", "2", "Hovy et al. 2013"
         ),
         Aggregator(
-            "glad", "Skill and ease (GLAD)", "pipelines.labels.glad:glad", "2", "Whitehill et al. 2009"
+            "glad", "Skill and ease (GLAD)", "pipelines.labels.glad:glad", "3", "Whitehill et al. 2009"
         ),
         Aggregator(
             "graded",

@@ -81,6 +81,9 @@ def _voted(
     """Labels, and whether everybody is still about who the refit took them for."""
     if run is None:
         return _by_majority(table, comparisons), True
+    if run.method_version != PROJECT_METHODS[run.method].version:
+        # What an earlier version kept of its raters is no start for steps: a new refit is due.
+        return _by_majority(table, comparisons), False
     raters = np.unique(table.rater)
     # An event may come again after votes that a refit met on its way.
     learnt = RaterStep.objects.filter(run=run, rater_id__in=raters.tolist()).values_list("annotations", flat=True)
@@ -96,9 +99,6 @@ def _voted(
         return _by_majority(table, comparisons, run, new), True
     if answered != GLAD:
         return _by_confusion(table, comparisons, raters, run, new), True
-    if "wrong_shares" not in run.params:
-        # A refit of an earlier version did not keep its skills: a new one is due.
-        return _by_majority(table, comparisons), False
     return _by_skill(table, comparisons, raters, run, new), True
 
 
@@ -162,8 +162,7 @@ def _by_confusion(
     # Of a rater who only ranked, rated or said yes or no, a refit knows no confusion.
     mine = [one if (one := known.get(rater)) and one.get("confusion") else stranger for rater in raters.tolist()]
     confusion = np.array([details["confusion"] for details in mine])
-    # Refits of an earlier version did not say what a row rests on.
-    weight = np.array([details.get("confusion_votes", stranger["confusion_votes"]) for details in mine])
+    weight = np.array([details["confusion_votes"] for details in mine])
     votes = table.votes(comparisons, raters)
     posterior = posterior_given_raters(votes, np.array(run.params["class_prior"]), confusion)
     confusion, weight = confusions_moved(votes, posterior, confusion, weight, new)

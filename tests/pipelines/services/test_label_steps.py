@@ -79,11 +79,13 @@ def test_after_glad_a_vote_moves_a_label_from_where_the_refit_left_it(scene):
         assert getattr(after, name) == pytest.approx(getattr(before, name), abs=5e-3), name
 
 
-def test_a_refit_by_glad_that_kept_no_skills_is_followed_by_one_that_does(scene):
+@pytest.mark.parametrize("method", ["majority", "dawid_skene", "glad", "graded"])
+def test_a_refit_of_an_earlier_version_is_followed_by_a_new_one(scene, method):
     project, pairs, (_, _, dan) = scene
-    run = aggregate_full(project=project, method="glad")
-    del run.params["wrong_shares"]
+    run = aggregate_full(project=project, method=method)
+    run.method_version, run.params["wrong_shares"] = "0", None
     run.save()
+    run.rater_estimates.update(details={})
     against(pairs[20], dan, 20)
     preference_refresh(project_id=project.pk)
     assert Job.objects.filter(project=project, kind="aggregate", state="running").exists()
