@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -202,6 +202,24 @@ def test_the_best_is_not_the_worst(open_page: Opener) -> None:
         page.keyboard.press(key)
     assert page.locator("[data-toast-slot]").inner_text() == "Still to answer: Best"
     assert not Annotation.objects.exists()
+
+
+ENDS_SEEN = """() => [...document.querySelectorAll("[data-look=choices] .opts label")].filter((label) => {
+const box = label.getBoundingClientRect(), top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+return box.width >= 24 && box.height >= 24 && label.contains(top); }).length"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (360, 780)])
+def test_the_best_and_the_worst_are_seen_together_while_one_reads_and_answers(open_page: Opener, width: int, height: int) -> None:
+    case = replace(CASES["best-worst"], completions=[f"Answer number {n}. " * 60 for n in range(9)], order=None)
+    page, _, _ = opened(open_page, case, reduced_motion="reduce")
+    page.set_viewport_size({"width": width, "height": height})
+    for key in ["", "b", "e"]:
+        if key:
+            page.keyboard.press(key)
+        page.mouse.wheel(0, 400)
+        assert page.evaluate(ENDS_SEEN) == 18, f"two rows of nine letters, after {key!r}"
+    assert page.locator(".opts label:has(:checked)").all_inner_texts() == ["B", "E"]
 
 
 SEEN_WHOLE = """() => { const words = document.querySelector("[data-toast-slot] b").getBoundingClientRect();
