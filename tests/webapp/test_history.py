@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 
 import pytest
@@ -12,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from annotation.models import Annotation, Project, User
 from tests import cast
-from tests.webapp.lending import comparison_of, lend, project_with
+from tests.webapp.lending import chat, comparison_of, lend, project_with
 
 pytestmark = pytest.mark.django_db
 JSON = {"Accept": "application/json"}
@@ -96,3 +97,22 @@ def test_signing_in_and_out_leaves_no_message_for_a_later_page(ben: User) -> Non
     assert "signed in as" not in client.get(LIST).content.decode()
     assert client.post("/sign-out/").status_code == 302
     assert "signed out" not in client.get("/sign-in/").content.decode()
+
+
+def test_siblings_are_known_by_their_path_and_by_their_first_words_as_shown(client: Client, ben: User) -> None:
+    """Many trees end in the same turn; which one it was is told by where the path begins and by what was ranked."""
+    place = project_with("siblings", slug="tree")
+    me = cast.person("Ben", place, "annotator")
+    client.force_login(me)
+    path = [("system", "Be kind."), ("user", "Plan a trip to Rome."), ("assistant", "For how long?"), ("user", "Go on.")]
+    siblings = [chat(*path[2:], ("assistant", words)) for words in ["Three <days>.", "A week.", "Ask me."]]
+    lend(me, comparison_of(place, [chat(*path[:2])], siblings), [2, 0, 1])
+    item = client.get("/p/tree/annotate/next", headers=JSON).json()["assignments"][0]
+    sent = {f"siblings.rank.{side}": str(at) for at, side in enumerate("BAC", start=1)}
+    sent |= {"submit_key": item["submit_key"], "form": item["form"]}
+    assert client.post(f"/p/tree/annotate/{item['id']}/submit", json.dumps(sent), "application/json", headers=JSON).status_code == 201
+    page = client.get("/p/tree/history/").content.decode()
+    assert '>Plan a trip to Rome.</a><span class="sub" dir="auto">… Go on.</span>' in page and "Be kind." not in page
+    lines = re.findall(r'<span class="sub" dir="auto"><b>(.)</b> (.*?)</span>', page)
+    assert lines == [("A", "Ask me."), ("B", "Three &lt;days&gt;."), ("C", "A week.")]
+    assert "B &gt; A &gt; C" in page

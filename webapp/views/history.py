@@ -11,7 +11,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from annotation.errors import FormRefused
-from annotation.feedback import answers_from_form, answers_to_form
+from annotation.feedback import SIDES, answers_from_form, answers_to_form
 from annotation.feedback.drawing import answer_parts
 from annotation.models import Annotation
 from annotation.selectors.judging import Judgeable, given_here, judgeable_list, own_answer_get, own_answers
@@ -21,6 +21,7 @@ from annotation.services.people import keys_of
 from webapp.language import script_words
 from webapp.middleware import wants_json
 from webapp.rendering import one_line
+from webapp.rendering.turns import Parted, parted, shortened
 from webapp.requests import Request
 from webapp.views.annotate import KEYS, _fields, _item, _key
 
@@ -32,10 +33,14 @@ def history(request: Request, slug: str) -> HttpResponse:
         user_id=request.user.pk,
         before=int(before) if before.isdecimal() and len(before) < 19 else None,
     )
+    trees = [answer.assignment_id for answer in answers if answer.assignment_id and _is_of_siblings(answer)]
+    shown = judgeable_list(project_id=request.project.pk, user_id=request.user.pk, assignment_ids=trees)
+    texts = {tree.assignment_id: parted(tree.prompt, tree.completions) for tree in shown}
     rows = [
         {
             "answer": answer,
-            "prompt": one_line(answer.comparison.prompt.text.form, answer.comparison.prompt.text.body, 160),
+            "prompts": _prompts(answer, texts.get(answer.assignment_id)),
+            "siblings": _siblings(texts.get(answer.assignment_id)),
             "said": _said(answer),
             "why": _why(answer),
         }
@@ -88,6 +93,24 @@ def history_answer(request: Request, slug: str, annotation: int) -> HttpResponse
         "script_words": script_words(get_language() or "en"),
     }
     return render(request, "project/history_answer.html", context, status=status)
+
+
+def _is_of_siblings(answer: Annotation) -> bool:
+    form = answer.form_revision
+    return form is not None and any(question.get("mode") == "siblings" for question in form.questions)
+
+
+def _prompts(answer: Annotation, tree: Parted | None) -> list[str]:
+    """What a comparison is known by in the list: its prompt, of siblings where the path to them begins and ends."""
+    if tree is None:
+        return [one_line(answer.comparison.prompt.text.form, answer.comparison.prompt.text.body, 160)]
+    path = [shortened(turn.content, 160) for turn in tree.shared if turn.role != "system" and turn.content.strip()]
+    return [*path[:1], *path[1:][-1:]]
+
+
+def _siblings(tree: Parted | None) -> list[tuple[str, str]]:
+    """The first words of each sibling under its letter, in the order in which they were shown."""
+    return [(side, shortened(own[0].content, 160)) for side, own in zip(SIDES, tree.rest, strict=False)] if tree else []
 
 
 def _said(answer: Annotation) -> list[list[str]]:
