@@ -183,7 +183,8 @@ def form_drawn(questions: Sequence[Mapping[str, Any]], shown: Shown, fields: Map
     keys = [key for key in REASON_KEYS if key not in taken]
     blocks = [_block(question, side, one, fields, keys) for (question, side), one in zip(asked, drawn, strict=True)]
     alone = len(rows) == 1 and rows[0].look in {"scale", "choices"} and not blocks[0].has_sentence
-    in_dock = len(blocks) == 1 and [row.look for row in rows] == ["scale"]
+    # Only a choice between completions: its row has the question's own field, a rating's has that of its aspect.
+    in_dock = len(blocks) == 1 and [(row.name, row.look) for row in rows] == [(blocks[0].name, "scale")]
     return Form(blocks, alone or in_dock, in_dock)
 
 

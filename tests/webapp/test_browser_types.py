@@ -204,6 +204,17 @@ def test_the_best_is_not_the_worst(open_page: Opener) -> None:
     assert not Annotation.objects.exists()
 
 
+@pytest.mark.parametrize("width", [1280, 360])
+def test_one_rating_alone_is_submitted_by_pointer_and_can_be_skipped_and_flagged(open_page: Opener, width: int) -> None:
+    page, _, _ = opened(open_page, CASES["opinion-score"])
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.locator(".panel-form .scale label").all_inner_texts() == ["1\n1 bad", "2\n2 poor", "3\n3 fair", "4\n4 good", "5\n5 excellent"]
+    assert page.locator("details.more > summary:visible").all_inner_texts() == (["S\nSkip", "F\nFlag"] if width == 1280 else ["⋯"])
+    page.locator(".scale label").nth(3).click()
+    page.get_by_role("button", name="Submit").click()
+    assert one(stored_soon(page).answers, "rating")["values"] == {"opinion": 4}
+
+
 ENDS_SEEN = """() => [...document.querySelectorAll("[data-look=choices] .opts label")].filter((label) => {
 const box = label.getBoundingClientRect(), top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
 return box.width >= 24 && box.height >= 24 && label.contains(top); }).length"""
