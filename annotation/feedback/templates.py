@@ -37,7 +37,8 @@ def pairwise(title: str = "Which answer is better?", **more: Any) -> Question:
 
 def _rating(title: str, low: int, high: int, aspects: Mapping[str, str], **more: Any) -> Question:
     parts = _parts(**aspects)
-    return _question("rating", "rating", title, "completion", low=low, high=high, aspects=parts, **more)
+    more = {"low": low, "high": high, "aspects": parts, "cannot_judge": True, **more}
+    return _question("rating", "rating", title, "completion", **more)
 
 
 SEVERITIES = ["minor", "major"]
@@ -92,7 +93,7 @@ TEMPLATES: dict[str, Template] = {
         [
             _question(
                 "principles", "binary", "What holds for this answer?", "completion",
-                words="yes_no", does_not_apply=True,
+                words="yes_no", does_not_apply=True, cannot_judge=True,
                 principles=_parts(
                     sources="Cites a source", on_topic="Stays on the topic",
                     admits="Says what it does not know", no_harm="Does no harm",
@@ -163,12 +164,21 @@ TEMPLATES: dict[str, Template] = {
     ),  # fmt: skip
     "first-bad-step": Template(
         "Stepwise: the first bad step",
-        [_question("steps", "stepwise", "Where does it go wrong first?", "completion", mode="first_bad", cut="auto")],
+        [
+            _question(
+                "steps", "stepwise", "Where does it go wrong first?", "completion",
+                mode="first_bad", cut="auto", cannot_judge=True,
+            )
+        ],
         (1, 9),
-    ),
+    ),  # fmt: skip
     "siblings": Template(
         "Tree: siblings under a shared path",
-        [_question("siblings", "stepwise", "Order the next turns, best first", mode="siblings", ties=True)],
+        [
+            _question(
+                "siblings", "stepwise", "Order the next turns, best first", mode="siblings", ties=True, cannot_judge=True
+            )
+        ],
         (2, 9),
     ),
     "edit": Template(
@@ -184,6 +194,7 @@ TEMPLATES: dict[str, Template] = {
             _question(
                 "errors", "spans", "Mark every error", "completion",
                 categories=["accuracy", "fluency", "style", "terminology", "other"], severities=SEVERITIES,
+                cannot_judge=True,
             )
         ],
         (1, 9),

@@ -185,8 +185,8 @@ def test_a_correction_begins_with_the_segments_given(open_page: Opener, place: P
 
 def test_they_may_differ_nowhere_and_not_be_judged(open_page: Opener, place: Project) -> None:
     page, _, _ = opened(open_page, place)
-    press(page, "3", "0", "Enter")
-    assert stored(page).answers["segments"] == {"segments": []}
+    press(page, "3", "0", "u", "0", "Enter")
+    assert stored(page).answers["segments"] == {"segments": []}, "judged after all"
 
 
 def test_two_texts_have_no_time_line_and_can_be_answered(open_page: Opener) -> None:

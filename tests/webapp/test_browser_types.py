@@ -47,6 +47,7 @@ MIXED = [
     {"key": "quality", "type": "rating", "subject": "completion", "title": "How good?", "required": False,
      "low": 1, "high": 5, "aspects": [{"key": "overall", "label": "Overall"}]},
 ]  # fmt: skip
+UNABLE = {"outcome": "cannot_judge"}
 HELPSTEER2 = ["helpfulness", "correctness", "coherence", "complexity", "verbosity"]
 FIVE = [f"Answer number {n}." for n in range(5)]
 
@@ -137,6 +138,31 @@ CASES = {
         lambda a: [s["comment"] for s in one(a, "errors")["spans"]] == ["no go"], ["One word here."],
     ),
     "spans-nothing": Case("spans", ["0", "0", "Enter"], lambda a: one(a, "errors")["spans"] == []),
+    "slider-cannot-judge": Case(
+        "slider", ["7", "j", "u", "Enter"],
+        lambda a: a["rating"]["completions"] == [{"values": {"quality": 70}, "reasons": [], "sentence": ""}, UNABLE],
+    ),
+    "helpsteer2-cannot-judge": Case(
+        "helpsteer2", [*"432", "u", "Enter"], lambda a: a["rating"]["completions"] == [UNABLE], ["The only answer."]
+    ),
+    "principles-cannot-judge": Case(
+        "principles", ["1", "u", "Enter"], lambda a: one(a, "principles") == UNABLE, ["The only answer."]
+    ),
+    "first-bad-step-cannot-judge": Case("first-bad-step", ["2", "u", "Enter"], lambda a: one(a, "steps") == UNABLE, [LINES]),
+    "first-bad-step-judged-after-all": Case(
+        "first-bad-step", ["u", "2", "Enter"], lambda a: one(a, "steps")["first_bad"] == 1, [LINES]
+    ),
+    "siblings-cannot-judge": Case("siblings", ["b", "1", "u", "Enter"], lambda a: a["siblings"] == UNABLE, FIVE[:3]),
+    "spans-cannot-judge": Case(
+        "spans", ["0", "m", "ArrowRight", "u", "Enter"], lambda a: a["errors"]["completions"] == [{"spans": []}, UNABLE]
+    ),
+    "spans-judged-after-all": Case(
+        "spans", ["u", "m", "Enter", "1", "2", "Enter"],
+        lambda a: [(s["quote"], s["severity"]) for s in one(a, "errors")["spans"]] == [("One", "major")], ["One word here."],
+    ),
+    "spans-nothing-after-all": Case(
+        "spans", ["0", "u", "0", "Enter"], lambda a: one(a, "errors") == {"spans": []}, ["One word here."]
+    ),
     "mixed": Case(
         MIXED, ["3", "1", "5", "2", "j", "Enter"],
         lambda a: a["overall"]["vote"] == 1 and one(a, "quality")["values"] == {"overall": 5},
@@ -373,6 +399,12 @@ NO_SCRIPT: dict[str, Callable[[Any], None]] = {
         page.locator(f"label:has([name='principles.A.principle.{key}'][value={word}])").click()
         for key, word in [("sources", "yes"), ("on_topic", "no"), ("admits", "does_not_apply"), ("no_harm", "yes")]
     ],
+    "slider-cannot-judge": lambda page: [
+        page.locator("[name='rating.A.quality']").fill("70"), page.locator("label:has([name='rating.B'])").click(),
+    ],
+    "first-bad-step-cannot-judge": lambda page: page.locator("label:has([name='steps.A'])").click(),
+    "siblings-cannot-judge": lambda page: page.locator("label:has([name=siblings])").click(),
+    "spans-cannot-judge": lambda page: [page.locator(f"label:has([name='errors.{side}'])").click() for side in "AB"],
 }  # fmt: skip
 
 
@@ -387,7 +419,7 @@ def test_the_loop_goes_on_without_script(open_page: Opener, name: str) -> None:
         if state == "withdrawn":
             page.get_by_role("button", name="Undo").click()
     answers = Annotation.objects.get(state="current").answers
-    assert name == "pairwise-aspects" or case.said(answers), answers
+    assert name in {"pairwise-aspects", "spans-cannot-judge"} or case.said(answers), answers
     assert Annotation.objects.filter(state="withdrawn").count() == 1
 
 

@@ -162,7 +162,7 @@ POSTED: list[tuple[dict[str, Any], dict[str, str]]] = [
     (EACH, {"q.A.step.x": "صواب"}),
     (EACH, {"q.A.step.0": "صواب"}),
     (EDIT, {"q.source": "Z"}),
-    (SPANS, {"q.A": "{"}),
+    (SPANS, {"q.A.marks": "{"}),
     (SEGMENTS, {"q.marks": "{"}),
     (SEGMENTS, {"q.marks": "[1]"}),
     (SEGMENTS, {"q.marks": '[{"start": 1, "end": 2}]'}),
@@ -227,8 +227,8 @@ BAD: dict[str, list[tuple[dict[str, Any], dict[str, str]]]] = {
     "stepwise": [(EACH, {"q.A.step.1": "x"}), (FIRST_BAD, {"q.A.first_bad": "99"})],
     "edit": [(EDIT, {"q.source": "A", "q.text": " "}), (EDIT, {"q.source": "A", "q.text": "One line.\nAnother."})],
     "spans": [
-        *((SPANS, {"q.A": given, "q.B": "[]"}) for given in ("{", '[{"start": 0, "end": 999}]')),
-        (SPANS, {"q.A": json.dumps([SPAN | {"comment": "half \ud83d"}]), "q.B": "[]"}),
+        *((SPANS, {"q.A.marks": given, "q.B.marks": "[]"}) for given in ("{", '[{"start": 0, "end": 999}]')),
+        (SPANS, {"q.A.marks": json.dumps([SPAN | {"comment": "half \ud83d"}]), "q.B.marks": "[]"}),
     ],
     "segments": [
         (SEGMENTS, {"q.marks": "{"}),

@@ -4,7 +4,7 @@ Answer: `{"spans": [{"message", "start", "end", "quote", "category", "severity",
 their place. `start` and `end` count Unicode code points of the text (of a chat: of the content of message `message`,
 from 0; of a plain text `message` is None), end exclusive; `quote` is that passage and must equal the text. An empty list
 says that nothing was found. `questions` of the question are asked of each span, under `answers` by their keys: binary or
-rating questions without a `subject`.
+rating questions without a `subject`. Also `{"outcome": "cannot_judge"}`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from typing import Any
 from annotation.errors import FormRefused, Phrase, _
 from annotation.feedback import KEY, NOTHING, About, Summary, answer_module
 from annotation.feedback import question_check as asked_check
-from annotation.feedback.shared import answer_object, answer_unplaced, sentence_checked, whole, words_check
+from annotation.feedback.shared import (
+    CANNOT_JUDGE,
+    answer_object,
+    answer_unplaced,
+    is_cannot_judge,
+    sentence_checked,
+    whole,
+    words_check,
+)
 
 answer_placed = answer_unplaced
 SUBJECTS = ("completion",)
@@ -72,7 +80,10 @@ def text_of(form: str, body: str, message: int | None) -> str:
 def answer_check(
     question: Mapping[str, Any], answer: Any, about: About, position: int | None = None
 ) -> dict[str, Any]:
-    given = answer_object(question, answer, {"spans"}).get("spans")
+    parts = answer_object(question, answer, {"spans", "outcome"})
+    if is_cannot_judge(question, parts):
+        return {"outcome": CANNOT_JUDGE}
+    given = parts.get("spans")
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) > MOST_SPANS:
         raise FormRefused(
             _("Question {key!r}: spans must be a list of at most {most}."), key=question["key"], most=MOST_SPANS
@@ -132,14 +143,16 @@ def _answers(question: Mapping[str, Any], answers: Any, about: About, position: 
 
 
 def answer_summary(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Summary:
-    return NOTHING
+    return Summary(CANNOT_JUDGE) if answer.get("outcome") == CANNOT_JUDGE else NOTHING
 
 
 def answer_from_form(
     question: Mapping[str, Any], form: Mapping[str, str], name: str, option_order: Sequence[int]
 ) -> dict[str, Any] | None:
-    """Read `NAME`: JSON of the list of spans. Empty: not answered."""
-    text = form.get(name, "")
+    """Read `NAME.marks`: JSON of the list of spans; `NAME` may be cannot_judge. Empty: not answered."""
+    if form.get(name) == CANNOT_JUDGE:
+        return {"outcome": CANNOT_JUDGE}
+    text = form.get(f"{name}.marks", "")
     if text == "":
         return None
     try:
@@ -151,4 +164,6 @@ def answer_from_form(
 def answer_to_form(
     question: Mapping[str, Any], answer: Mapping[str, Any], name: str, option_order: Sequence[int]
 ) -> dict[str, str]:
-    return {name: json.dumps(answer["spans"], ensure_ascii=False)}
+    if answer.get("outcome") == CANNOT_JUDGE:
+        return {name: CANNOT_JUDGE}
+    return {f"{name}.marks": json.dumps(answer["spans"], ensure_ascii=False)}

@@ -9,14 +9,24 @@ from django.utils.translation import gettext as _
 
 from annotation.feedback.binary.answer import labels_offered
 from annotation.feedback.binary.form import WORDS
-from annotation.feedback.drawing import NAME_LENGTH, Drawn, Row, Shown, cut, marks_said, rows_said
+from annotation.feedback.drawing import (
+    NAME_LENGTH,
+    Drawn,
+    Row,
+    Shown,
+    cannot_judge,
+    cut,
+    marks_said,
+    rows_said,
+)
 from annotation.feedback.rating.form import step
 
 
 def question_drawn(
     question: Mapping[str, Any], name: str, side: str, shown: Shown, fields: Mapping[str, str]
 ) -> Drawn:
-    row = Row(name, "", "spans", needed=bool(question.get("required")), jump="m", value=fields.get(name, ""))
+    field = f"{name}.marks"
+    row = Row(field, "", "spans", needed=bool(question.get("required")), jump="m", value=fields.get(field, ""))
     data = {
         "side": side,
         "categories": question.get("categories") or [],
@@ -24,7 +34,7 @@ def question_drawn(
         "comment": bool(question.get("comment", True)),
         "questions": [_asked(one) for one in question.get("questions") or []],
     }
-    return Drawn([row], data=data)
+    return Drawn([row], cannot_judge(question, name, fields), data)
 
 
 def _asked(question: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,4 +10,5 @@ SETTINGS = (
     Setting("categories", "lines", "Categories", ["accuracy", "style", "other"], help="One a line; empty: none."),
     Setting("severities", "lines", "Severities", ["minor", "major"], help="One a line, mildest first; empty: none."),
     Setting("comment", "flag", "Offer a comment on each passage", True, absent=True),
+    Setting("cannot_judge", "flag", "Offer “cannot judge”", True),
 )

@@ -18,5 +18,5 @@ SETTINGS = (
     Setting("cut", "choice", "A step is one of its", "auto", CUTS, help="Tool calls and media are steps of their own."),
     Setting("labels", "lines", "Labels of a step", ["right", "neutral", "wrong"], help="One a line, two to nine."),
     Setting("ties", "flag", "Siblings may share a place", True, absent=True),
-    Setting("cannot_judge", "flag", "Offer “cannot judge”"),
+    Setting("cannot_judge", "flag", "Offer “cannot judge”", True),
 )

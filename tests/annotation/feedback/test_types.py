@@ -27,6 +27,7 @@ from annotation.feedback import (
     questions_check,
     sizes_taken,
 )
+from annotation.feedback.drawing import answer_words
 from annotation.feedback.edit.answer import common_subsequence, edit_distance
 from annotation.feedback.stepwise.answer import steps_of
 from annotation.feedback.templates import TEMPLATES
@@ -106,7 +107,7 @@ def any_spans(question, name, size, draw, position):
         "start": start, "end": end, "quote": text[start:end], "category": draw.choice(question["categories"]),
         "severity": question["severities"][0], "comment": "why",
     }  # fmt: skip
-    return {name: json.dumps([span])}
+    return {f"{name}.marks": json.dumps([span])}
 
 
 def any_segments(question, name, size, draw, position):
@@ -180,15 +181,23 @@ def test_a_required_question_left_out_is_named(name):
         answers_validate(template.questions, answers_from_form(template.questions, {}, [0, 1]), about(2))
 
 
-@pytest.mark.parametrize("name", [n for n, t in TEMPLATES.items() if t.questions[0].get("cannot_judge")])
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_cannot_judge_everywhere_gives_the_place_back(name):
-    questions = TEMPLATES[name].questions[:1]
-    sides = ["", ".A", ".B"][1:] if questions[0]["subject"] == "completion" else [""]
-    fields = {f"{questions[0]['key']}{side}": "cannot_judge" for side in sides}
-    valid = answers_validate(questions, answers_from_form(questions, fields, [1, 0]), about(2))
+    """Every template offers it of all that must be answered; with it stands what else was touched, which says nothing."""
+    questions = [question for question in TEMPLATES[name].questions if question["required"]]
+    fields = any_fields(questions, 2, random.Random(5), [1, 0])
+    unable = {
+        f"{question['key']}{side}": "cannot_judge"
+        for question in questions
+        for side in ([".A", ".B"] if question["subject"] == "completion" else [""])
+    }
+    valid = answers_validate(questions, answers_from_form(questions, fields | unable, [1, 0]), about(2))
     assert valid.gives_place_back
     assert valid.summary.outcome == "cannot_judge"
     assert gives_place_back(questions, valid.answers)
+    assert answer_words(questions, valid.answers, [1, 0]).count("Cannot judge") == len(unable)
+    again = answers_from_form(questions, answers_to_form(questions, valid.answers, [1, 0]), [1, 0])
+    assert answers_validate(questions, again, about(2)).answers == valid.answers
 
 
 def test_cannot_judge_of_one_completion_keeps_the_place():

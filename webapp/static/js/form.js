@@ -281,11 +281,14 @@ export class AnswerForm {
     this.controller(row)?.clear?.(row);
     for (const input of row.querySelectorAll("input[type=radio]:checked")) input.checked = false;
     for (const select of row.querySelectorAll("select")) select.value = "";
-    for (const input of this.blockOf(row).querySelectorAll("[data-outcome] input:checked")) input.checked = false;
+    this.judged(this.blockOf(row));
     for (const one of this.attached.values()) if (one !== this.controller(row)) one.changedElsewhere?.();
     this.refresh();
     this.on.changed();
   }
+
+  // What answers a question takes back that it cannot be judged.
+  judged(block) { for (const input of block.querySelectorAll("[data-outcome] input:checked")) input.checked = false; }
 
   // The row of an element, also of a part that stands elsewhere on the page.
   #rowOf(target) {

@@ -89,7 +89,7 @@ export function attach(block, data, form) {
 
   function changed() {
     draw();
-    for (const input of block.querySelectorAll("[data-outcome] input:checked")) input.checked = false;
+    form.judged(block);
     form.refresh();
     form.on.changed();
     const row = form.current;

@@ -42,6 +42,7 @@ export function attach(block, data, form) {
     const kept = marks.map(({ start: from, end, choice, comment }) => ({ start: from, end, choice, comment }));
     field.value = kept.length || none.getAttribute("aria-pressed") === "true" ? JSON.stringify(kept) : "";
     paint();
+    form.judged(block);
     form.refresh();
     form.on.changed();
   }
@@ -287,6 +288,7 @@ export function attach(block, data, form) {
       if (key === "m") { press(); return true; }
       if (current !== row || key !== "0") return false;
       if (none.getAttribute("aria-pressed") !== "true") nothing();
+      else if (form.outcome(row)) store();
       if (field.value !== "") form.advance();
       return true;
     },

@@ -124,6 +124,7 @@ export function attach(block, data, form) {
   function store() {
     field.value = marks.length || none.getAttribute("aria-pressed") === "true" ? JSON.stringify(marks.map(({ id, quote, ...mark }) => mark)) : "";
     draw();
+    form.judged(block);
     form.refresh();
     form.on.changed();
   }
@@ -376,6 +377,7 @@ export function attach(block, data, form) {
       if (current !== row || key !== "0") return false;
       // Said twice it is said: P takes it out.
       if (none.getAttribute("aria-pressed") !== "true") nothing();
+      else if (form.outcome(row)) store();
       if (field.value !== "") form.advance();
       return true;
     },
@@ -399,6 +401,12 @@ export function attach(block, data, form) {
       store();
       // The list is drawn anew: the cursor stays on the row that was emptied.
       if (isHere) form.mark(list.querySelector(`[data-row="${CSS.escape(id)}"]`), { scroll: false });
+    },
+    // What is selected still would be marked by the Enter that submits.
+    changed() {
+      if (!form.outcome(row)) return;
+      leaveCursor();
+      getSelection().removeAllRanges();
     },
     filled: read,
     leave() { listening.abort(); leaveCursor(); painted.delete(block); paint(block, [], []); },
