@@ -24,9 +24,10 @@ class TextShown:
 
 @dataclass(frozen=True)
 class Judgeable:
-    """One assignment as its annotator sees it: no model, no vote of anybody else, no routing, no stored position.
+    """One assignment as its annotator sees it: no model, no vote or flag of anybody else, no routing, no stored position.
 
-    `prompts`: the prompt of each completion, only where they differ (joint).
+    `prompts`: the prompt of each completion, only where they differ (joint). `flagged`: the reason of the annotator's own
+    flag that no curator has settled, or "".
     """
 
     assignment_id: int
@@ -40,6 +41,7 @@ class Judgeable:
     guidelines_id: int | None
     questions: list[dict[str, Any]]
     prompts: list[TextShown] | None = None
+    flagged: str = ""
 
 
 SHOWN = """
@@ -47,7 +49,9 @@ SELECT a.id, a.token, a.comparison_id, a.lease_until, a.option_order, c.context,
   array_agg(t.form::text ORDER BY pl.position), array_agg(t.body ORDER BY pl.position),
   array_agg(qt.form::text ORDER BY pl.position), array_agg(qt.body ORDER BY pl.position), f.id,
   (SELECT g.id FROM annotation_guidelinerevision g WHERE g.project_id = c.project_id ORDER BY g.number DESC LIMIT 1),
-  f.questions::text
+  f.questions::text,
+  (SELECT k.reason FROM annotation_flag k
+   WHERE k.comparison_id = a.comparison_id AND k.participation_id = a.participation_id AND k.resolved_at IS NULL)
 FROM annotation_assignment a
 JOIN annotation_participation p ON p.id = a.participation_id AND p.annotator_id = %(user)s
 JOIN annotation_comparison c ON c.id = a.comparison_id AND c.project_id = %(project)s
@@ -93,6 +97,7 @@ def _judgeable(row: tuple[Any, ...]) -> Judgeable:
         form_id,
         guidelines_id,
         questions,
+        flagged,
     ) = row
     stored = [TextShown(form, body) for form, body in zip(forms, bodies, strict=True)]
     shared = TextShown(prompt_form, prompt_body)
@@ -109,6 +114,7 @@ def _judgeable(row: tuple[Any, ...]) -> Judgeable:
         guidelines_id,
         json.loads(questions),
         [others[position] for position in order] if any(other_forms) else None,
+        flagged or "",
     )
 
 

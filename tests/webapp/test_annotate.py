@@ -204,6 +204,17 @@ def test_skip_and_flag(client: Client, place: Project) -> None:
     assert fetch(client)["comparison"] != item["comparison"]
 
 
+def test_nobody_sees_the_flag_of_another(client: Client, place: Project) -> None:
+    cast.comparisons(place, 1, wanted=2)
+    cy = Client()
+    cy.force_login(cast.person("Cy", place, "annotator"))
+    address = f"/p/ours/annotate/{fetch(client)['id']}/flag"
+    client.post(address, {"reason": "B is <cut> off"}, headers=JSON)
+    assert "B is &lt;cut&gt; off" in client.get("/p/ours/annotate/").content.decode()
+    others = cy.get("/p/ours/annotate/").content.decode()
+    assert "data-item" in others and "cut&gt; off" not in others
+
+
 def test_nobody_else_may_answer_an_assignment(client: Client, place: Project) -> None:
     cast.comparisons(place, 1)
     item = fetch(client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annotation.models import Annotation, Assignment, Flag, Project, User
+from annotation.services.demand import comparison_settle
 from tests import cast
 from tests.webapp.conftest import Opener
 
@@ -227,6 +228,31 @@ def test_a_flag_reaches_the_curator(open_page: Opener, place: Project, ben: User
     page.keyboard.press("Enter")
     page.get_by_text("Flagged for the curator").first.wait_for()
     assert Flag.objects.get().reason == "B stops in the middle"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_ones_own_flag_is_seen_while_it_stands(open_page: Opener, place: Project, ben: User, width: int) -> None:
+    """At once, after a reload, in the menu too; a new reason takes its place, and a curator's settling ends it."""
+    cast.comparisons(place, 2)
+    page = open_page(ben, PAGE)
+    page.set_viewport_size({"width": width, "height": 740})
+    assert page.locator("[data-flagged]:visible").count() == 0
+    for reason in ("B stops", "B <b>stops</b> in the middle"):
+        page.keyboard.press("f")
+        page.wait_for_function("() => document.activeElement.matches('input[form=flag-form]')")
+        page.keyboard.type(f" {reason} ")
+        page.keyboard.press("Enter")
+        page.get_by_text(f"Flagged: {reason}").wait_for()
+        page.locator("details.more[open]").wait_for(state="detached")
+    page.reload()
+    page.locator("body[data-ready]").wait_for()
+    assert page.locator("[data-flagged]:visible").inner_text() == f"Flagged: {reason}"
+    page.keyboard.press("f")
+    page.get_by_text(f"Your flag: {reason}").locator("visible=true").wait_for()
+    comparison_settle(project_id=place.pk, comparison_id=Flag.objects.get().comparison_id)
+    page.reload()
+    page.locator("body[data-ready]").wait_for()
+    assert page.locator("[data-flagged]:visible").count() == 0
 
 
 def test_skip_by_key_shows_its_menu_on_a_narrow_page(open_page: Opener, place: Project, ben: User) -> None:

@@ -383,6 +383,7 @@ def _item(
         "form_id": item.form_id,
         "guidelines_id": item.guidelines_id,
         "context": item.context,
+        "flagged": item.flagged,
         "is_joint": item.prompts is not None,
         "parted": texts,
         "sections_url": sections,

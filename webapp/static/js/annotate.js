@@ -425,6 +425,8 @@ async function sideDoor(door, submitter) {
   closeMenus();
   if (door.id === "flag-form") {
     door.reset();
+    for (const slot of item().querySelectorAll("[data-flag-reason]")) slot.textContent = fields.reason.trim();
+    for (const sign of item().querySelectorAll("[data-flagged]")) sign.hidden = false;
     const flagged = t("Flagged for the curator. You can still answer.");
     return toast([element("span", {}, flagged)], flagged, 10_000);
   }
