@@ -413,6 +413,36 @@ def test_what_is_typed_next_means_the_places_that_are_shown(open_page: Opener) -
     assert page.locator(".hand .at").all_inner_texts() == ["1st"] * 4
 
 
+# Keys on the full ranking A 1, B 2, C 3, and the places of A, B and C after each of them.
+TYPED_OVER = [("b", "123"), ("1", "113"), ("c", "113"), ("1", "111"), ("a", "111"), ("2", "311"), ("b", "311"), ("3", "221")]
+SEEN_PLACES = """() => {
+  const rows = [...document.querySelectorAll("[data-look=place]")], letters = rows.map((row) => row.dataset.label.trim());
+  const number = (words) => words.trim()[0];
+  return {
+    grid: rows.map((row) => number(row.querySelector(".at").textContent)).join(""),
+    slots: letters.map((letter) => [...document.querySelectorAll(".slot .letter")].find((one) => one.textContent === letter).closest(".slot").dataset.slot).join(""),
+    badges: letters.map((letter) => number(document.querySelector(`#side-${letter} [data-verdict]`).textContent)).join(""),
+    stored: letters.map((letter) => Object.values(JSON.parse(localStorage.getItem(Object.keys(localStorage).find((name) => name.includes("draft")))))[0].fields[`ranking.rank.${letter}`]).join(""),
+  };
+}"""
+
+
+def test_once_all_have_a_place_a_digit_means_the_place_on_the_screen(open_page: Opener) -> None:
+    """Also where the pass that types it over made a tie on the way: what is shown is what is stored, at every key."""
+    place, ben = place_of("listwise", "One.", "Two.", "Three.")
+    lend(ben, comparison_of(place, ["And this?"], ["One.", "Two."]))
+    page = ready(open_page(ben, PAGE))
+    ranked(page, "123")
+    for key, expected in TYPED_OVER:
+        page.keyboard.press(key)
+        page.wait_for_timeout(400)  # until the draft is kept, which is what Enter would send
+        assert page.evaluate(SEEN_PLACES) == dict.fromkeys(("grid", "slots", "badges", "stored"), expected), key
+    page.keyboard.press("Enter")
+    page.get_by_text("Saved: ").first.wait_for()
+    assert page.locator("[data-toast-slot] b").inner_text() == "C > A = B"
+    assert Annotation.objects.get(state="current").answers["ranking"]["ranks"] == [2, 2, 1]
+
+
 def test_without_ties_a_taken_place_is_free_for_the_newer(open_page: Opener) -> None:
     question = {"key": "ranking", "type": "listwise", "subject": "comparison", "title": "Order them", "required": True, "ties": False}
     _, ben = place_of([question], "One.", "Two.", "Three.")

@@ -1,6 +1,7 @@
 // A ranking by letters and digits: a letter takes a completion in hand, a digit places it and nothing else, the same digit
 // makes a tie, the arrows move it past its neighbour; slots take what is dragged or clicked. Places stand as typed until all
-// have one; from then on those are shown that are stored. The selects under it hold the answer and work alone.
+// have one; from then on those are shown that are stored, and a digit means one of those. The selects under it hold the answer
+// and work alone.
 
 import { make, t } from "../words.js";
 
@@ -28,7 +29,7 @@ export function attach(block, data, form) {
   });
   for (const row of rows) {
     const hand = make("button", { type: "button", class: "hand", draggable: "true" }, make("span", { class: "letter" }, letter(row)), make("span", { class: "at small" }));
-    hand.addEventListener("click", () => { inHand = row; form.mark(row, { scroll: false }); show(row); });
+    hand.addEventListener("click", () => { take(row); form.mark(row, { scroll: false }); show(row); });
     hand.addEventListener("dragstart", (event) => { event.dataTransfer.setData("text/plain", letter(row)); form.mark(row, { focus: false, scroll: false }); });
     row.append(hand);
   }
@@ -43,8 +44,14 @@ export function attach(block, data, form) {
     return [...by.entries()].sort(([a], [b]) => a - b).map(([, members]) => members);
   }
 
-  // The places shown become those typed, so that what is typed next means what it is seen beside. Typed over, each
-  // completion once or digit by digit, a full ranking means the new places alone.
+  function take(row) {
+    inHand = row;
+    reached = null;
+  }
+
+  // The places shown become those typed, so that what is typed next means what it is seen beside. While each completion is
+  // typed over once, by letters or by digits that go on by themselves, the others keep what was typed: swapping two makes no
+  // tie on the way. Whoever takes one a second time answers what the screen shows by then.
   function settle(row) {
     if (!isFull()) return anew.clear();
     if (!row || (row !== reached && (!anew.size || anew.has(row)))) {
@@ -136,7 +143,7 @@ export function attach(block, data, form) {
       move(form.current, event.key === "ArrowUp" ? -1 : 1);
       return true;
     },
-    open(row) { inHand = row; },
+    open: take,
     shown: show,
     // Where all have places, digits go on through the rows, so that a ranking can be typed over.
     pick(key, row) {
