@@ -463,15 +463,15 @@ def hold_back_judge(comparison_id: int) -> None:
         log.info("comparison.held_back comparison=%d held=%s", comparison_id, held)
 
 
-def assignment_heartbeat(*, project_id: int, user_id: int, leases: Sequence[tuple[int, int]]) -> list[int]:
-    """Renew these (assignment, token) leases; the ids that do not come back are lost."""
+def assignment_heartbeat(*, project_id: int, user_id: int, leases: Sequence[tuple[int, int]]) -> dict[int, datetime]:
+    """Renew these (assignment, token) leases: until when each holds; the ids that do not come back are lost."""
     parameters = {
         "ids": [lease[0] for lease in leases],
         "tokens": [lease[1] for lease in leases],
         "user": user_id,
         "project": project_id,
     }
-    return [row[0] for row in rows_of(sql.HEARTBEAT, parameters)]
+    return dict(rows_of(sql.HEARTBEAT, parameters))
 
 
 @transaction.atomic

@@ -260,7 +260,7 @@ WITH live AS (
 )
 UPDATE annotation_assignment a SET lease_until = now() + make_interval(secs => live.lease_seconds)
 FROM live WHERE a.id = live.id AND a.state = 'leased'
-RETURNING a.id
+RETURNING a.id, a.lease_until
 """
 
 # Leases whose time is over, taken away under their row locks. What was offered to its holder by name is offered again

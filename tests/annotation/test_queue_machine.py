@@ -71,7 +71,8 @@ class World:
         queue.comparison_flag(assignment_id=assignment, user_id=self.user(who).pk, reason="Cut off.")
 
     def heartbeat(self, who: int, leases: list[tuple[int, int]]) -> list[int]:
-        return queue.assignment_heartbeat(project_id=self.project.pk, user_id=self.user(who).pk, leases=leases)
+        held = queue.assignment_heartbeat(project_id=self.project.pk, user_id=self.user(who).pk, leases=leases)
+        return list(held)
 
     def expire(self, assignment: int) -> None:
         with connection.cursor() as cursor:

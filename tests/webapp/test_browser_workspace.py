@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 
 from annotation.models import Annotation, Assignment, Project, Rater, User
 from annotation.services.assignment import assignment_release
@@ -205,6 +208,24 @@ def test_a_lost_lease_is_told_before_the_answer(open_page: Opener) -> None:
     page.clock.run_for(1_000)
     saved(page, 1)
     assert Annotation.objects.get().late
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_menu_says_until_when_a_comparison_is_held(open_page: Opener, width: int) -> None:
+    page = ready(open_page(place_with(2), PAGE, timezone_id="Asia/Kolkata"))
+    for is_renewed in (False, True):
+        if is_renewed:
+            with page.expect_response("**/heartbeat"):
+                page.evaluate(COMES_BACK)
+        else:
+            Assignment.objects.update(lease_until=timezone.now() + timedelta(minutes=4))
+            page.reload()
+            page.set_viewport_size({"width": width, "height": 780})
+            ready(page).keyboard.press("s")
+        until = Assignment.objects.get(pk=int(shown(page))).lease_until
+        assert until is not None
+        words = f"Held for you until {until.astimezone(ZoneInfo('Asia/Kolkata')):%H:%M}, longer while you work here."
+        page.get_by_text(words).locator("visible=true").wait_for()
 
 
 def place_with(n: int) -> User:

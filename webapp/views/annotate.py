@@ -190,7 +190,7 @@ def annotate_flag(request: Request, slug: str, assignment: int) -> HttpResponse:
 
 
 def annotate_heartbeat(request: Request, slug: str) -> HttpResponse:
-    """Renew leases given as `ID:TOKEN,ID:TOKEN`; the reply names those that still hold."""
+    """Renew leases given as `ID:TOKEN,ID:TOKEN`; the reply names those that still hold, and until when."""
     fields, leases = _fields(request), []
     _persons_page(request, fields.get("person", ""))
     for pair in filter(None, fields.get("leases", "").split(",")):
@@ -199,7 +199,7 @@ def annotate_heartbeat(request: Request, slug: str) -> HttpResponse:
     held = assignment_heartbeat(
         project_id=request.project.pk, user_id=request.user.pk, leases=leases[:MOST_HELD]
     )
-    return JsonResponse({"held": held})
+    return JsonResponse({"held": list(held), "until": max(held.values(), default=None)})
 
 
 def annotate_undo(request: Request, slug: str, annotation: int) -> HttpResponse:

@@ -180,7 +180,7 @@ def test_a_heartbeat_renews_only_the_lease_it_names(project):
     held = assignment_heartbeat(
         project_id=project.pk, user_id=ben.pk, leases=[(one.id, one.token), (two.id, two.token + 1)]
     )
-    assert held == [one.id]
+    assert list(held) == [one.id] and held[one.id] == Assignment.objects.get(pk=one.id).lease_until
 
 
 def test_a_skip_gives_the_place_to_others_only(project):
@@ -313,7 +313,7 @@ def test_no_step_reaches_an_assignment_through_another_project(project):
     ):
         with pytest.raises(NotFound):
             call()
-    assert assignment_heartbeat(project_id=other.pk, user_id=ben.pk, leases=[(row.id, row.token)]) == []
+    assert assignment_heartbeat(project_id=other.pk, user_id=ben.pk, leases=[(row.id, row.token)]) == {}
     assert judgeable_list(project_id=other.pk, user_id=ben.pk, assignment_ids=[row.id]) == []
 
 

@@ -203,7 +203,7 @@ def test_a_heartbeat_that_waited_for_the_sweeper_learns_that_the_lease_is_lost(s
         assignment_sweep,
         lambda: assignment_heartbeat(project_id=project.pk, user_id=ben.pk, leases=[(row.id, row.token)]),
     )
-    assert held == []
+    assert held == {}
 
 
 def test_a_claim_of_the_place_that_a_late_vote_takes_waits_and_finds_nothing(scene):

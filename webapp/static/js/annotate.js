@@ -231,6 +231,7 @@ function settle() {
   const ask = stage.querySelector(".ask");
   if (ask) new IntersectionObserver(([seen]) => ask.parentElement.classList.toggle("scrolled", !seen.isIntersecting), { rootMargin: "-49px 0px 0px" }).observe(ask);
   form = new AnswerForm(item(), { changed: keepDraft, say });
+  sayHeld();
   for (const part of document.querySelectorAll("button[data-do=differences], #keys .keys > div:has(> dt > :is([data-cap=d], [data-cap=n]))")) part.hidden = !differences.fits(stage);
   if (Object.keys(fields).length) { form.fill(fields); say(t("What you had begun here is back.")); }
   for (const cap of document.querySelectorAll("header [data-key]:not(label) > kbd, #guide [data-key] > kbd, .dock [data-key]:not(label) > kbd, #keys > dl [data-cap]")) {
@@ -625,10 +626,22 @@ async function beat() {
   const asked = item(), leases = [asked, ...held].map((x) => `${x.dataset.assignment}:${x.dataset.token}`).join(",");
   const reply = await post(body.dataset.heartbeat, { leases, person: body.dataset.person }, token()).catch(() => null);
   if (!reply?.ok) return null;
-  const { held: alive } = await reply.json();
+  const { held: alive, until } = await reply.json();
+  heldUntil = new Date(until ?? heldUntil);
+  sayHeld();
   held = held.filter((x) => alive.includes(Number(x.dataset.assignment)));
   if (item() === asked && !alive.includes(Number(asked.dataset.assignment))) sayLost();
   return alive;
+}
+
+// What was fetched ahead says when it came; since then all have been renewed together.
+let heldUntil = new Date(0);
+function sayHeld() {
+  for (const time of item()?.querySelectorAll("[data-held] time") ?? []) {
+    const until = new Date(Math.max(heldUntil, new Date(time.dateTime)));
+    time.dateTime = until.toISOString();
+    time.textContent = until.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23", numberingSystem: "latn" });
+  }
 }
 
 // Nobody is told after the work what could be known before.
@@ -636,6 +649,7 @@ function sayLost() {
   const { dataset } = item();
   if (!form?.element || form.element.dataset.sent || "lost" in dataset || outbox.all().some((entry) => entry.assignment === dataset.assignment)) return;
   dataset.lost = "";
+  for (const words of item().querySelectorAll("[data-held]")) words.hidden = true;
   const words = t("This comparison is not held for you any more; somebody else may have it. Your answer is kept, and counts if one is still wanted.");
   toast([element("span", { class: "warn" }, words)], words, 0);
 }
