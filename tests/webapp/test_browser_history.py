@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from annotation.feedback.templates import TEMPLATES
 from annotation.models import Annotation, Project, User
 from tests import cast
 from tests.webapp.conftest import Opener
 from tests.webapp.lending import comparison_of, lend, project_with
+from tests.webapp.test_browser_types import RULES
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 PAGE, LIST = "/p/ours/annotate/", "/p/ours/history/"
@@ -106,6 +110,42 @@ def test_answers_of_other_projects_are_counted_and_sent_too(open_page: Opener, p
     try_now(page)
     page.get_by_text("is saved now.").wait_for()
     assert Annotation.objects.get().project == place
+
+
+def test_an_answer_at_which_the_server_fails_each_time_is_set_aside_by_hand(
+    open_page: Opener, place: Project, ben: User, tmp_path: Path
+) -> None:
+    """Only then, only after it was kept as a file and confirmed; what else waits stays, and the page is free of it."""
+    page = with_one_waiting(open_page, ben, place)
+    [kept] = page.evaluate("Object.values(localStorage).map((text) => JSON.parse(text))")
+    assert page.locator("[data-aside]").count() == 0, "what waits for the network has no such way"
+    page.context.route("**/submit", lambda route: route.fulfill(status=500, json={"error": "Broken.", "reference": "12ab34cd"}))
+    for tries in (1, 2, 3):
+        with page.expect_response("**/submit"):
+            try_now(page)
+        page.get_by_text("trying again (reference 12ab34cd)").wait_for()
+        assert tries > 1 or page.locator("[data-aside]").count() == 0, "once may be an accident"
+    page.get_by_text("B better – the server fails at it each time.").wait_for()
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.get_by_role("button", name="Set aside…").click()
+    assert page.evaluate("document.activeElement.textContent") == "Go on trying"
+    assert Axe().run(page, options=RULES).violations_count == 0
+    assert page.get_by_role("button", name="Set it aside").is_disabled()
+    page.keyboard.press("Escape")
+    assert page.evaluate("localStorage.length") == 1, "nothing was confirmed"
+    page.get_by_role("button", name="Set aside…").click()
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Keep it as a file").click()
+    downloading.value.save_as(tmp_path / "answer.json")
+    assert json.loads((tmp_path / "answer.json").read_text()) == {"project": "ours", **kept}
+    assert "Another." not in (tmp_path / "answer.json").read_text(), "no text that was judged"
+    page.get_by_role("button", name="Set it aside").click()
+    page.get_by_text("B better – set aside; it is not sent any more.").wait_for()
+    assert page.evaluate("localStorage.length") == 0 and page.get_by_text("kept on this device").count() == 0
+    page.goto(PAGE)
+    page.locator("body[data-ready]").wait_for()
+    assert page.get_by_text("kept on this device").count() == 0 and Annotation.objects.count() == 0
 
 
 def correcting(open_page: Opener, ben: User, place: Project) -> Any:

@@ -1,6 +1,7 @@
 // The list of one's own answers: what still waits in this browser is said, sent and, once the server has it, offered to be
 // shown. One sender for each project in which this person has answered here.
 
+import { askAside } from "./aside.js";
 import { Drafts } from "./drafts.js";
 import { GIVEN_BACK, Outbox, Sender, outboxNames, token, waitingWords } from "./outbox.js";
 import { make, t, tn } from "./words.js";
@@ -9,7 +10,7 @@ const note = document.querySelector("[data-outbox]");
 const { person, project } = note.dataset;
 const draftsOf = (outbox) => new Drafts(outbox.name.replace(/^winnow\.outbox\./, "winnow.draft."));
 const outboxes = outboxNames(person).map((name) => new Outbox(name));
-const refusals = [];
+const refusals = [], setAside = [];
 let saved = 0, held = null; // held: [why, reference], while what waits cannot be sent
 
 const senders = outboxes.map((outbox) => new Sender(outbox, token, {
@@ -45,11 +46,25 @@ function draw() {
   }
   if (others) lines.push(make("p", {}, t("Of these in other projects: {n}", { n: others })));
   if (saved) lines.push(make("p", {}, tn("{n} answer that waited in this browser is saved now.", "{n} answers that waited in this browser are saved now.", saved)));
+  for (const sender of senders) lines.push(...sender.failing.map((entry) => failingLine(sender, entry)));
+  for (const word of setAside) lines.push(make("p", {}, make("b", {}, make("bdi", {}, word)), " – ", t("set aside; it is not sent any more.")));
   for (const [word, why] of refusals) lines.push(make("p", {}, make("b", {}, make("bdi", {}, word)), " – ", why));
   put(note.querySelector("[data-lines]"), lines);
   put(note.querySelector("[data-ways]"), ways(waits));
-  note.className = `note ${waits || refusals.length ? "warn" : "success"} gap-b`;
+  note.className = `note ${waits || refusals.length || setAside.length ? "warn" : "success"} gap-b`;
   note.hidden = !lines.length;
+}
+
+// The only way out for an answer that would wait for ever; taken by hand, never by itself.
+function failingLine(sender, entry) {
+  const aside = make("button", { class: "btn", type: "button", "data-aside": entry.fields.submit_key }, t("Set aside…"));
+  aside.addEventListener("click", () => askAside(entry, sender.outbox.name.split(".").at(-1), () => {
+    setAside.push(entry.word);
+    held = null;
+    sender.setAside(entry);
+    draw();
+  }));
+  return make("div", { class: "row" }, make("span", {}, make("b", {}, make("bdi", {}, entry.word)), " – ", t("the server fails at it each time.")), aside);
 }
 
 function ways(waits) {

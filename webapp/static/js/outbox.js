@@ -86,6 +86,9 @@ export class Outbox {
   #key(entry) { return `${this.name}.${entry.fields.submit_key}`; }
 }
 
+// At so many of its own failures in a row, trying once more is not all that can be offered.
+const MANY_FAILURES = 3;
+
 const pause = (failures) => Math.min(30_000, 1000 * 2 ** Math.min(failures - 1, 5));
 
 // Sends in their order. One at which the server fails rests and is tried again later, and those behind it go on; without
@@ -93,7 +96,7 @@ const pause = (failures) => Math.min(30_000, 1000 * 2 ** Math.min(failures - 1, 
 export class Sender {
   // `on` has saved(entry, reply), refused(entry, sentence, status), waiting(count, why, reference) and idle().
   constructor(outbox, token, on) {
-    Object.assign(this, { outbox, token, on, busy: null, failures: 0, rests: new Map(), held: [], timer: 0 });
+    Object.assign(this, { outbox, token, on, busy: null, failures: 0, rests: new Map(), failed: new Map(), held: [], timer: 0 });
     addEventListener("online", () => this.flush(true));
   }
 
@@ -118,6 +121,15 @@ export class Sender {
     const milliseconds = goesOn ? Math.max(1000, Math.min(...ends) - Date.now()) : pause(this.failures);
     this.timer = setTimeout(() => this.flush(), milliseconds);
     this.on.waiting(left.length, ...this.held);
+  }
+
+  // Those at which the server fails each time, not what waits for network or session.
+  get failing() { return this.outbox.all().filter(({ fields }) => this.failed.get(fields.submit_key) >= MANY_FAILURES); }
+
+  // By hand only: it is not sent any more.
+  setAside(entry) {
+    this.#settle(entry);
+    return this.flush();
   }
 
   #next(tried) {
@@ -147,12 +159,14 @@ export class Sender {
     }
     if (reply.status === 401) return this.#stop("signed-out");
     this.held = ["server", typeof body?.reference === "string" ? body.reference : ""];
+    this.failed.set(entry.fields.submit_key, (this.failed.get(entry.fields.submit_key) ?? 0) + 1);
     return this.#rest(entry);
   }
 
   #settle(entry) {
     this.failures = 0;
     this.rests.delete(entry.fields.submit_key);
+    this.failed.delete(entry.fields.submit_key);
     this.outbox.remove(entry);
   }
 
