@@ -236,6 +236,10 @@ def test_one_rating_alone_is_submitted_by_pointer_and_can_be_skipped_and_flagged
     page.set_viewport_size({"width": width, "height": 800})
     assert page.locator(".panel-form .scale label").all_inner_texts() == ["1\n1 bad", "2\n2 poor", "3\n3 fair", "4\n4 good", "5\n5 excellent"]
     assert page.locator("details.more > summary:visible").all_inner_texts() == (["S\nSkip", "F\nFlag"] if width == 1280 else ["⋯"])
+    page.keyboard.press("s")
+    menu = page.locator(".menu:visible").bounding_box()
+    assert menu and menu["x"] >= 0 and menu["x"] + menu["width"] <= width
+    page.keyboard.press("Escape")
     page.locator(".scale label").nth(3).click()
     page.get_by_role("button", name="Submit").click()
     assert one(stored_soon(page).answers, "rating")["values"] == {"opinion": 4}

@@ -226,6 +226,8 @@ def test_the_menu_says_until_when_a_comparison_is_held(open_page: Opener, width:
         assert until is not None
         words = f"Held for you until {until.astimezone(ZoneInfo('Asia/Kolkata')):%H:%M}, longer while you work here."
         page.get_by_text(words).locator("visible=true").wait_for()
+        menu = page.locator(".menu:visible").bounding_box()
+        assert menu and menu["x"] >= 0 and menu["x"] + menu["width"] <= width and menu["y"] >= 0
 
 
 def place_with(n: int) -> User:
