@@ -322,11 +322,11 @@ def order_words(places: Mapping[str, int]) -> str:
 MOST_MARKS = 6
 
 
-def marks_said(marks: Sequence[str]) -> list[str]:
-    """The words of marks: the first few and how many more there are."""
+def marks_said(marks: Sequence[str], nothing: str = "") -> list[str]:
+    """The words of marks: the first few and how many more there are; `nothing` where there are none."""
     more = len(marks) - MOST_MARKS
     if more <= 0:
-        return list(marks) or [_("Nothing marked")]
+        return list(marks) or [nothing or _("Nothing marked")]
     return [*marks[:MOST_MARKS], ngettext("{n} more", "{n} more", more).format(n=more)]
 
 

@@ -54,7 +54,7 @@ def test_sounds_play_one_at_a_time_or_in_step_and_the_page_is_told(open_page: Op
     left = "async () => (await import('/static/js/media.js')).unplayed(document.querySelector('[data-item]')).map((it) => it.side)"
     assert page.evaluate(left) == ["A", "B"]
     audio.nth(1).evaluate("it => it.pause()")
-    page.get_by_role("button", name="Play both in step").click()
+    page.get_by_role("button", name="Play both").click()
     page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => !it.paused)")
     page.wait_for_function("() => document.querySelector('#side-A').dataset.played >= '1'")
     assert [it.evaluate("it => it.muted") for it in audio.all()] == [False, True]
@@ -135,10 +135,10 @@ def test_an_answer_waits_until_both_sides_were_played(open_page: Opener, place: 
     page.get_by_text("To be played before you answer: A: 3 seconds more, B: 3 seconds more").first.wait_for()
     given = Annotation.objects.filter(assignment__isnull=False)  # the file's own choice is one too
     assert given.count() == 0
-    page.get_by_role("button", name="Play both in step").click()
+    page.get_by_role("button", name="Play both").click()
     page.wait_for_function("() => !document.querySelector('[data-gate]').textContent.includes('A:')")
-    page.locator("[data-play-both][aria-pressed=false]").wait_for()
-    page.get_by_role("button", name="Play both in step").click()
+    page.locator("[data-play-both]:has-text('Play both')").wait_for()
+    page.get_by_role("button", name="Play both").click()
     page.get_by_role("button", name="Hear B instead").click()
     page.wait_for_function("() => document.querySelector('[data-gate]').textContent === ''")
     page.keyboard.press("6")

@@ -100,6 +100,56 @@ def test_segments_are_marked_by_keyboard_alone(open_page: Opener, place: Project
     assert said(stored(page), order) == [(1.0, 3.0, 1), (4.1, 7.1, 2)]
 
 
+def test_the_keys_of_the_time_line_act_wherever_the_cursor_is(open_page: Opener, place: Project) -> None:
+    page, _, order = opened(open_page, place)
+    press(page, "ArrowRight", "m", "ArrowRight", "m", "2")
+    assert page.locator("[data-row].here").get_attribute("data-label") != "0:01.0 – 0:02.0", "on to the first question"
+    press(page, "ArrowRight", "ArrowRight", "m", "ArrowRight", "m", "5", "4", "Enter")
+    assert said(stored(page), order) == [(1.0, 2.0, -1), (4.0, 5.0, 2)]
+
+
+def test_both_bad_answers_no_other_question_than_its_own_once_that_is_answered(open_page: Opener, place: Project) -> None:
+    page, _, _ = opened(open_page, place)
+    press(page, "2", "ArrowRight", "m", "ArrowRight", "m", "x", "1", "Enter")
+    assert stored(page).answers["preference"]["outcome"] in {"first", "second"}
+
+
+def test_a_segment_without_an_end_is_told_before_it_is_lost(open_page: Opener, place: Project) -> None:
+    page, _, order = opened(open_page, place)
+    press(page, "4", "ArrowRight", "m", "ArrowRight", "m", "2", "ArrowRight", "m", "Enter")
+    page.get_by_text("A segment begins at 0:03.0 and has no end: M marks it, Escape forgets it.").first.wait_for()
+    press(page, "Escape", "Enter")
+    assert said(stored(page), order) == [(1.0, 2.0, -1)]
+    assert "0:01.0 – 0:02.0: A slightly" in page.locator("[data-toast-slot]").inner_text()
+
+
+def test_a_time_that_cannot_be_is_told_beside_it(open_page: Opener, place: Project) -> None:
+    page, _, order = opened(open_page, place)
+    press(page, "4", "ArrowRight", "m", "ArrowRight", "m", "2", "k", "j")
+    page.locator(".mark [data-end=end]").fill("0:00.5")
+    page.locator(".mark [data-end=end]").press("Tab")
+    assert page.locator(".mark [data-fault]").inner_text() == "That place is taken, outside, or no time; the segment stays as it was."
+    page.locator(".mark [data-end=end]").fill("2.5")
+    page.locator(".mark [data-end=end]").press("Tab")
+    assert page.locator(".mark [data-fault]").inner_text() == ""
+    page.locator("body").press("Escape")
+    page.locator("button.primary").click()
+    assert said(stored(page), order) == [(1.0, 2.5, -1)]
+
+
+def test_the_side_that_will_be_heard_is_chosen_before_it_plays_and_a_rewind_takes_along_what_was_over(
+    open_page: Opener, place: Project
+) -> None:
+    page, _, _ = opened(open_page, place)
+    page.get_by_role("button", name="Play both, hear A").wait_for()
+    press(page, "Shift+ ")
+    page.get_by_role("button", name="Play both, hear B").wait_for()
+    press(page, *["ArrowRight"] * 10, " ")
+    page.get_by_role("button", name="Pause; B is heard").wait_for()
+    press(page, *["ArrowLeft"] * 4)
+    page.wait_for_function("() => [...document.querySelectorAll('audio')].every((it) => !it.paused)")
+
+
 def test_what_plays_is_marked_and_a_segment_is_played_by_itself(open_page: Opener, place: Project) -> None:
     page, _, order = opened(open_page, place)
     press(page, "3", "j", " ")

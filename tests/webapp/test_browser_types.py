@@ -554,6 +554,24 @@ def test_a_break_is_proposed_after_fifty_minutes(open_page: Opener) -> None:
     assert page.locator("[data-break]").is_hidden()
 
 
+def test_a_letter_that_came_too_soon_takes_its_digit_along(open_page: Opener) -> None:
+    page, _, _ = opened(open_page, CASES["listwise"])
+    page.evaluate("document.getElementById('stage').dataset.rests = ''")
+    page.keyboard.press("b")
+    page.wait_for_timeout(350)
+    page.keyboard.press("1")
+    assert page.locator(".slot.filled").count() == 0
+
+
+def test_the_first_wrong_step_is_taken_out_from_any_row_and_missed_as_one_question(open_page: Opener) -> None:
+    page, _, _ = opened(open_page, CASES["first-bad-step"])
+    page.keyboard.press("Enter")
+    assert page.locator("[data-toast-slot]").inner_text() == "Still to answer: Where does it go wrong first?"
+    for key in ("2", "k", "k", "p"):
+        page.keyboard.press(key)
+    assert page.locator("[data-row] input:checked").count() == 0
+
+
 def test_a_long_formula_in_a_line_scrolls_by_itself_on_a_narrow_page(open_page: Opener) -> None:
     case = CASES["pairwise"]
     place = project_with(case.form)

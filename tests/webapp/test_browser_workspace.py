@@ -303,7 +303,7 @@ def test_the_key_sheet_says_what_the_keys_of_this_form_answer(open_page: Opener)
     assert sheet.locator("h3").all_inner_texts() == ["Which is better?", "Usable?", "All questions", "Tools"]
     said = [" ".join(one.split()) for one in sheet.locator("[data-sheet] .keys div").all_inner_texts()]
     assert said == [
-        *("1 A better", "2 A slightly", "3 0 Equally good", "4 B slightly", "5 B better", "U Cannot judge"),
+        *("1 A better", "2 A slightly", "3 / 0 Equally good", "4 B slightly", "5 B better", "U Cannot judge"),
         *("1 Desirable", "2 Not desirable", "U Cannot judge"),
     ]
 

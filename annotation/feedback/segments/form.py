@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from annotation.feedback.drawing import Drawn, Row, Shown, cannot_judge, marks_said
 from annotation.feedback.pairwise.answer import choice_to_form
 from annotation.feedback.pairwise.form import step_choice, tie_choice
@@ -31,7 +33,8 @@ def answer_said(
 ) -> list[str]:
     """Each segment's seconds and choice."""
     return marks_said(
-        [f"{one['start']:g}–{one['end']:g} s: {_choice_word(question, one, option_order)}" for one in answer["segments"]]
+        [f"{one['start']:g}–{one['end']:g} s: {_choice_word(question, one, option_order)}" for one in answer["segments"]],
+        _("They differ nowhere"),
     )
 
 

@@ -19,7 +19,7 @@ const drafts = new Drafts(kept("draft"));
 const measure = new Measure(stage, `winnow.stretch.${body.dataset.person}`, () => { document.querySelector("[data-break]").hidden = false; }, () => { if (item()) beat(); });
 const keys = new Keys(document.querySelector("[data-key-settings]"), token);
 const ADVANCE_MS = 280;
-const REST_MS = 300;
+const REST_MS = 300, BURST_MS = 600; // after an arrival, and after a key that came too soon: what follows it belongs to it
 const ANSWERS = /^([0-9]|Enter)$/;
 const UNDO_MS = 10_000;
 const AGAIN_MS = 10_000;
@@ -230,7 +230,7 @@ function settle() {
   recall(item());
   const ask = stage.querySelector(".ask");
   if (ask) new IntersectionObserver(([seen]) => ask.parentElement.classList.toggle("scrolled", !seen.isIntersecting), { rootMargin: "-49px 0px 0px" }).observe(ask);
-  form = new AnswerForm(item(), { changed: keepDraft, say });
+  form = new AnswerForm(item(), { changed: keepDraft, say, holds });
   sayHeld();
   for (const part of document.querySelectorAll("button[data-do=differences], #keys .keys > div:has(> dt > :is([data-cap=d], [data-cap=n]))")) part.hidden = !differences.fits(stage);
   if (Object.keys(fields).length) { form.fill(fields); say(t("What you had begun here is back.")); }
@@ -257,10 +257,10 @@ addEventListener("pagehide", () => { if (form?.element && !form.element.dataset.
 
 // A key pressed before anybody can have seen the next comparison was meant for the last one.
 let resting = 0;
-function rest() {
+function rest(time = REST_MS) {
   clearTimeout(resting);
   stage.dataset.rests = "";
-  resting = setTimeout(() => { delete stage.dataset.rests; }, REST_MS);
+  resting = setTimeout(() => { delete stage.dataset.rests; }, time);
 }
 
 let going = null;
@@ -317,6 +317,8 @@ async function catchUp() {
 }
 addEventListener("pageshow", (event) => { if (event.persisted) { sender.flush(); catchUp(); } });
 
+const holds = (one) => (one.isUnable ? "" : unplayedWords(item()));
+
 function submit() {
   if (!form || advancing || form.element.dataset.sent) return;
   const complaint = form.complaint();
@@ -324,8 +326,8 @@ function submit() {
     form.mark(form.missing() ?? form.current);
     return toast([element("span", { class: "warn", "data-complaint": "" }, complaint)], complaint, 5_000);
   }
-  const unplayed = unplayedWords(item());
-  if (unplayed && !form.isUnable) return toast([element("span", { class: "warn" }, unplayed)], unplayed, 5_000);
+  const unplayed = holds(form);
+  if (unplayed) return toast([element("span", { class: "warn" }, unplayed)], unplayed, 5_000);
   form.element.dataset.sent = "1";
   clearTimeout(drafting);
   const fields = { ...begun(), person: body.dataset.person };
@@ -523,7 +525,7 @@ document.addEventListener("click", (event) => {
   if (!event.target.closest("details.more")) closeMenus();
 });
 function closeMenus() { for (const menu of stage.querySelectorAll("details.more[open]")) menu.open = false; }
-stage.addEventListener("winnow:played", ({ detail }) => { Object.assign(measure.exposure, { [`played_${detail.side.toLowerCase()}`]: detail.seconds, [`share_${detail.side.toLowerCase()}`]: detail.share }); });
+stage.addEventListener("winnow:played", ({ detail }) => { Object.assign(measure.exposure, { [`played_${detail.side.toLowerCase()}`]: detail.seconds, [`share_${detail.side.toLowerCase()}`]: detail.share }); form?.refresh(); });
 stage.addEventListener("toggle", (event) => {
   if (event.target.matches("details.more") && event.target.open) intoMenu(event.target, "button, input");
 }, true);
@@ -546,7 +548,7 @@ document.addEventListener("keydown", (event) => {
   if (!form) return bareKey(event);
   const isSent = Boolean(form.element?.dataset.sent);
   const rests = "rests" in stage.dataset;
-  if (rests && ANSWERS.test(event.key)) rest(); // Keys typed in one go are all taken or none.
+  if (rests && (ANSWERS.test(event.key) || form.letters.includes(latin(event)))) rest(BURST_MS); // Keys typed in one go are all taken or none.
   if (!isSent && !rests && formKey(event, form)) return;
   if (event.key === "Enter") {
     if (event.target.closest("button, a, summary")) return;
@@ -615,8 +617,8 @@ function toolKey(key, event) {
 }
 
 function menuKey(menu, key, event) {
-  const pick = menu.querySelectorAll(".menu button")[Number(key) - 1];
-  if (pick && menu.dataset.menu === "s") { event.preventDefault(); pick.click(); }
+  const pick = menu.querySelectorAll("[form=skip-form]")[Number(key) - 1];
+  if (pick) { event.preventDefault(); pick.click(); }
 }
 
 // --- leases stay while the page is in use ---

@@ -24,7 +24,7 @@ const isEdit = (row) => row.dataset.look === "edit";
 const waits = (row) => isEdit(row) && !("needed" in row.dataset);
 
 export class AnswerForm {
-  // `on`: changed() after every change; say(text) for the live region.
+  // `on`: changed() after every change; say(text) for the live region; holds(form), what else must come before Enter submits.
   constructor(root, on) {
     Object.assign(this, { root, on, pointerAt: 0, typed: { digits: "", at: 0 } });
     this.element = root.querySelector("[data-answer]");
@@ -118,9 +118,14 @@ export class AnswerForm {
   #show(row) {
     const panel = row.closest(".panel-in");
     if (!panel || getComputedStyle(panel).overflowY !== "auto") return (row.closest(".step") ?? row).scrollIntoView({ block: "nearest", behavior: "instant" });
-    const box = row.getBoundingClientRect(), frame = panel.getBoundingClientRect();
-    if (box.top < frame.top + 8) panel.scrollTop += box.top - frame.top - 40;
-    else if (box.bottom > frame.bottom - 8) panel.scrollTop += box.bottom - frame.bottom + 24;
+    const box = row.getBoundingClientRect(), { top, bottom: end } = panel.getBoundingClientRect();
+    // Where the page stands at its beginning the panel goes on behind the bar below.
+    const bottom = Math.min(end, this.element?.getBoundingClientRect().top ?? end);
+    if (box.top < top + 8) panel.scrollTop += box.top - top - 40;
+    else if (box.bottom > bottom - 8) {
+      panel.scrollTop += box.bottom - bottom + 24;
+      if (row.getBoundingClientRect().bottom > bottom) row.scrollIntoView({ block: "nearest", behavior: "instant" });
+    }
   }
 
   // Rows that are put away until somebody comes back to them (those of finished marks) are opened on the way.
@@ -137,7 +142,7 @@ export class AnswerForm {
     const rows = this.rows(), at = rows.indexOf(this.current);
     const next = rows.slice(at + 1).find((row) => !waits(row) && !this.answered(row)) ?? this.missing();
     if (next) return this.mark(next, options);
-    if (rows.length > 1) this.on.say(t("All is answered. Enter submits."));
+    if (rows.length > 1) this.on.say(this.on.holds?.(this) || t("All is answered. Enter submits."));
     this.#progress();
   }
 
@@ -157,19 +162,26 @@ export class AnswerForm {
   keys() {
     const rows = this.rows().flatMap((row) => [...row.querySelectorAll("label[data-key]")].map((label) => [row, label])).filter(([row, label]) => !this.#isLater(row, label));
     const beside = [...this.root.querySelectorAll("[data-block] :is([data-outcome], .chip)")].map((label) => [label, label]);
-    return [...rows, ...beside].filter(([, label]) => label.dataset.key).map(([part, label]) => ({
-      title: this.blockOf(part).querySelector(".block-title bdi")?.textContent ?? part.dataset.label ?? this.blockOf(part).getAttribute("aria-label"),
+    const said = [...rows, ...beside].filter(([, label]) => label.dataset.key).map(([part, label]) => ({
+      title: this.#questionOf(part),
       cap: this.#capOf(part, label),
       name: label.matches("[data-outcome]") ? label.dataset.key : null,
       word: label.dataset.word ?? label.querySelector("bdi").textContent,
     })).filter(({ cap, word }) => cap !== word || /\d/.test(cap)); // a letter that stands for its completion says nothing more
+    const own = [...this.attached.values()].flatMap((one) => one.sheet?.() ?? []).map(({ row, ...line }) => ({ title: this.#questionOf(row), name: null, ...line }));
+    return [...said, ...own];
+  }
+
+  #questionOf(part) {
+    const block = this.blockOf(part);
+    return block.querySelector(".block-title bdi")?.textContent ?? part.dataset.label ?? block.getAttribute("aria-label");
   }
 
   // Of numbered rows that share one answer the first stands for all.
   #isLater(row, label) { return label.dataset.key !== "0" && this.#sharing(row).indexOf(row) > 0; }
 
   #capOf(row, label) {
-    const cap = label.dataset.key.split(" ").map((key) => key.toUpperCase()).join(" ");
+    const cap = label.dataset.key.split(" ").map((key) => key.toUpperCase()).join(" / ");
     const numbers = row.dataset.row ? this.#sharing(row).flatMap((one) => one.querySelector("label[data-key]")?.dataset.key ?? []).filter((key) => key !== "0") : [];
     return numbers.length > 1 && numbers[0] === cap ? `${cap} … ${numbers.at(-1)}` : cap;
   }
@@ -191,10 +203,13 @@ export class AnswerForm {
     return true;
   }
 
-  // What a key says where one question alone offers it ("both bad"): wherever the cursor is.
+  // What a key says where one question alone offers it ("both bad"): wherever the cursor is. From a scale, where it may be
+  // meant for that, it overwrites no answer.
   #only(key) {
     const labels = [...this.root.querySelectorAll("[data-block]:not([hidden]) [data-outcome]")].filter((label) => label.dataset.key.split(" ").includes(key));
-    return labels.length === 1 ? labels[0] : null;
+    if (labels.length !== 1) return null;
+    const block = this.blockOf(labels[0]), isElsewhere = this.current?.dataset.look === "scale" && this.blockOf(this.current) !== block;
+    return isElsewhere && this.rows().some((row) => this.blockOf(row) === block && this.answered(row)) ? null : labels[0];
   }
 
   // The row that a key leads to: of several, that of the question at the cursor.
@@ -279,7 +294,7 @@ export class AnswerForm {
 
   #empty(row) {
     this.controller(row)?.clear?.(row);
-    for (const input of row.querySelectorAll("input[type=radio]:checked")) input.checked = false;
+    for (const one of new Set([row, ...this.#sharing(row)])) for (const input of one.querySelectorAll("input[type=radio]:checked")) input.checked = false;
     for (const select of row.querySelectorAll("select")) select.value = "";
     this.judged(this.blockOf(row));
     for (const one of this.attached.values()) if (one !== this.controller(row)) one.changedElsewhere?.();
@@ -339,7 +354,7 @@ export class AnswerForm {
       block.classList.toggle("settled", isOutcome);
       block.classList.toggle("touched", isOutcome || Boolean(block.querySelector("input:checked, [data-row].done")));
     }
-    this.element?.querySelector("button.primary")?.setAttribute("aria-disabled", String(!this.isComplete));
+    this.element?.querySelector("button.primary")?.setAttribute("aria-disabled", String(!this.isComplete || Boolean(this.on.holds?.(this))));
     for (const reasons of this.root.querySelectorAll("[data-reasons]")) this.#why(reasons);
     this.#verdicts();
     this.#progress();
@@ -408,9 +423,16 @@ export class AnswerForm {
   // One sentence about what is missing or would be refused, or nothing.
   complaint() {
     const row = this.missing();
-    if (row) return t("Still to answer: {what}", { what: row.dataset.label.trim() });
+    if (row) return t("Still to answer: {what}", { what: this.#titleOf(row) });
     if (!this.isComplete) return t("Nothing is answered yet.");
     return [...this.attached.values()].map((one) => one.complaint?.()).find(Boolean) ?? "";
+  }
+
+  // Of rows that share one answer none is what is missing, but their question, of its side.
+  #titleOf(row) {
+    if (this.#sharing(row).length < 2) return row.dataset.label.trim();
+    const block = this.blockOf(row), side = this.root.querySelectorAll(".side").length > 1 && block.dataset.side;
+    return side || (block.querySelector(".block-title bdi")?.textContent ?? block.getAttribute("aria-label")?.replace(/^[A-I]: /, "") ?? row.dataset.label.trim());
   }
 
   // What was answered, for "Saved: …": all of it, in the words of the list of answers; where those are long, without the

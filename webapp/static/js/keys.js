@@ -70,7 +70,8 @@ export function formKey(event, form) {
   const digit = event.shiftKey && /^Digit([1-9])$/.exec(event.code);
   if (digit && form.current && form.pickRest(digit[1])) { event.preventDefault(); return true; }
   const controller = form.current && form.controller(form.current);
-  return Boolean(controller?.key?.(event, form.current));
+  if (controller?.key?.(event, form.current)) return true;
+  return [...form.attached.values()].some((one) => one !== controller && one.keyAnywhere?.(event));
 }
 
 // From the choice to its one sentence; from anywhere else Tab goes its way.

@@ -129,18 +129,20 @@ export class Together {
   get time() { return Math.max(0, ...this.players.map((player) => player.currentTime)); }
 
   // Two sounds at once cannot be judged: all run, one is heard.
+  // Alone, by its own control, each is heard.
   hear(index) {
     this.heard = index;
-    this.players.forEach((player, at) => { player.muted = at !== index; });
-    const button = this.root.querySelector("[data-hear]");
-    button.hidden = false;
-    button.replaceChildren(make("kbd", {}, `⇧ ${t("Space")}`), t("Hear {side} instead", { side: this.sides[(index + 1) % this.sides.length].dataset.side }));
+    this.players.forEach((player, at) => { player.muted = this.isOn && at !== index; });
+    this.show();
   }
 
   hearNext() { this.hear((this.heard + 1) % this.sides.length); }
 
   seek(time) {
-    for (const player of this.players) player.currentTime = Math.max(0, Math.min(time, lengthOf(player) || time));
+    for (const player of this.players) {
+      player.currentTime = Math.max(0, Math.min(time, lengthOf(player) || time));
+      if (this.isOn && player.paused && !isOver(player)) player.play().catch(() => {}); // it was over, and is not any more
+    }
   }
 
   toggle() { if (this.isOn) this.stop(); else this.start(); }
@@ -161,19 +163,20 @@ export class Together {
     this.hear(this.heard);
     // One that is over already stays at its end.
     for (const player of this.players) if (!isOver(player)) player.play().catch(() => {});
-    this.#show();
   }
 
   stop() {
     this.isOn = false;
     if (running === this) running = null;
     for (const player of this.players) { player.pause(); player.muted = false; }
-    this.root.querySelector("[data-hear]").hidden = true;
-    this.#show();
+    this.show();
   }
 
-  #show() {
-    this.root.querySelector("[data-play-both]").setAttribute("aria-pressed", String(this.isOn));
+  // What the keys would do now, and which side is heard.
+  show() {
+    const [play, hear] = ["play-both", "hear"].map((name) => this.root.querySelector(`[data-${name}]`)), letters = this.sides.map((side) => side.dataset.side);
+    play.replaceChildren(make("kbd", {}, t("Space")), this.isOn ? t("Pause; {side} is heard", { side: letters[this.heard] }) : t("Play both, hear {side}", { side: letters[this.heard] }));
+    hear.replaceChildren(make("kbd", {}, `⇧ ${t("Space")}`), t("Hear {side} instead", { side: letters[(this.heard + 1) % letters.length] }));
     this.root.dispatchEvent(new CustomEvent("winnow:together"));
   }
 }
@@ -224,11 +227,12 @@ export function offer(root) {
   const all = sides(root), place = all[0]?.parentElement;
   if (!place || root.querySelector("[data-media-bar]")) return root.querySelector("[data-media-bar]");
   const both = all.length < 2 ? [] : [
-    make("button", { class: "btn", type: "button", "data-play-both": true, "aria-pressed": "false" }, make("kbd", {}, t("Space")), t("Play both in step")),
-    make("button", { class: "btn quiet", type: "button", "data-hear": "", hidden: true }),
+    make("button", { class: "btn", type: "button", "data-play-both": true }),
+    make("button", { class: "btn quiet", type: "button", "data-hear": "" }),
   ];
   const bar = make("div", { class: "wrap media-bar", "data-media-bar": true }, make("div", { class: "row" }, ...both, make("p", { class: "small warn gate", "data-gate": true })));
   (place.closest(".board") ?? place).before(bar);
+  if (both.length) together(root).show();
   showGate(root);
   return bar;
 }
@@ -264,7 +268,8 @@ document.addEventListener("keydown", (event) => {
   const root = document.querySelector("[data-item]"), all = root ? sides(root) : [];
   if (!all.length) return;
   event.preventDefault();
-  if (all.length > 1 && event.shiftKey) { if (together(root).isOn) together(root).hearNext(); } else if (all.length > 1) together(root).toggle();
+  if (all.length > 1 && event.shiftKey) together(root).hearNext();
+  else if (all.length > 1) together(root).toggle();
   else if (players(all[0])[0].paused) players(all[0])[0].play().catch(() => {});
   else players(all[0])[0].pause();
 });

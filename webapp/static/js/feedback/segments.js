@@ -5,9 +5,9 @@
 import { offer, together } from "../media.js";
 import { make, t, tn } from "../words.js";
 
-const SHORTEST = 0.05; // seconds
+const SHORTEST = 0.1; // seconds
 const EDGE = 8, STILL = 4; // pixels: how near an end is taken, and how far a press may move and be none
-const rounded = (time) => Math.round(time * 100) / 100;
+const rounded = (time) => Math.round(time * 10) / 10; // what is shown is what is stored
 
 // 0:04.2, and back from that or from plain seconds.
 export function clock(time) {
@@ -63,7 +63,9 @@ export function attach(block, data, form) {
     if (around) begin = around.end;
     const after = others.filter((mark) => mark.start >= begin).sort((a, b) => a.start - b.start)[0];
     if (after) end = Math.min(end, after.start);
-    return end - begin >= SHORTEST ? [rounded(begin), rounded(end)] : null;
+    [begin, end] = [rounded(begin), rounded(end)];
+    if (end > both.length) end = Math.floor(10 * both.length) / 10;
+    return end - begin > SHORTEST / 2 ? [begin, end] : null;
   }
 
   function add(from, to) {
@@ -111,6 +113,16 @@ export function attach(block, data, form) {
     paint();
   }
 
+  // The time line is one for all questions of the page: its keys act wherever the cursor is.
+  function keyAnywhere(event) {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (event.key === "Escape" && pending !== null) { pending = null; paint(); event.preventDefault(); return true; }
+    if (!by || !isBoth || event.target.matches("input")) return false;
+    event.preventDefault();
+    both.seek(both.time + by * (event.shiftKey ? 0.1 : 1));
+    return true;
+  }
+
   function nothing() {
     if (marks.length) return form.on.say(t("Remove the segments first."));
     none.setAttribute("aria-pressed", String(none.getAttribute("aria-pressed") !== "true"));
@@ -144,7 +156,7 @@ export function attach(block, data, form) {
     const scale = make("fieldset", { class: "q-row q-scale bare", "data-row": name, "data-at": row.dataset.at, "data-look": "scale", "data-group": name, "data-needed": true, tabindex: "-1" },
       make("legend", { class: "sr" }), make("div", { class: `scale steps-${options.length}` }, ...options),
       make("div", { class: "ends small mute", "aria-hidden": "true" }, make("span", {}, data.choices[0].word), make("span", {}, data.choices.filter((choice) => choice.side).at(-1).word)));
-    const more = make("div", { class: "mark-more" }, make("div", { class: "row times-set" }, timeInput(mark, "start", t("From")), timeInput(mark, "end", t("to"))), ...(data.comment ? [commentInput(mark)] : []));
+    const more = make("div", { class: "mark-more" }, make("div", { class: "row times-set" }, timeInput(mark, "start", t("From")), timeInput(mark, "end", t("to"))), make("p", { class: "small bad", role: "alert", "data-fault": "" }), ...(data.comment ? [commentInput(mark)] : []));
     const made = make("li", { class: "mark", "data-mark": mark.id }, make("div", { class: "mark-head" }, head, away), make("div", { class: "mark-body" }, scale, more));
     say(mark, made);
     return made;
@@ -153,9 +165,11 @@ export function attach(block, data, form) {
   function timeInput(mark, end, label) {
     const input = make("input", { class: "input", type: "text", inputmode: "decimal", size: 7, autocomplete: "off", "data-end": end });
     input.addEventListener("change", () => {
-      const time = timeOf(input.value), moved = time !== null && move(mark, end === "start" ? time : mark.start, end === "end" ? time : mark.end);
-      if (!moved) form.on.say(t("That place is taken or outside; the segment stays as it was."));
+      const time = timeOf(input.value), [from, to] = end === "start" ? [time, mark.end] : [mark.start, time];
+      const moved = time !== null && from < to && move(mark, from, to);
       store();
+      const words = moved ? "" : t("That place is taken, outside, or no time; the segment stays as it was.");
+      input.closest(".mark-more").querySelector("[data-fault]").textContent = words;
     });
     return make("label", {}, make("span", { class: "small mute" }, label), input);
   }
@@ -276,14 +290,11 @@ export function attach(block, data, form) {
   read();
   return {
     key(event, current) {
-      const mark = markOf(current), by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (event.key === "Escape" && pending !== null) { pending = null; paint(); event.preventDefault(); return true; }
+      const mark = markOf(current);
       if (event.key === "Delete" && mark) { event.preventDefault(); remove(mark); return true; }
-      if (!by || event.target.matches("input")) return false;
-      event.preventDefault();
-      both.seek(both.time + by * (event.shiftKey ? 0.1 : 1));
-      return true;
+      return keyAnywhere(event);
     },
+    keyAnywhere,
     pick(key, current) {
       if (key === "m") { press(); return true; }
       if (current !== row || key !== "0") return false;
@@ -294,6 +305,9 @@ export function attach(block, data, form) {
     },
     open: press,
     answered: (one) => (one === row ? field.value !== "" : undefined),
+    complaint: () => (pending === null ? "" : t("A segment begins at {time} and has no end: M marks it, Escape forgets it.", { time: clock(pending) })),
+    said: () => marks.map((mark) => `${clock(mark.start)} – ${clock(mark.end)}: ${wordOf(mark)}`).join("; ") || t("They differ nowhere"),
+    sheet: () => (row.offsetParent ? [{ row, cap: "0", word: t("They differ nowhere") }] : []),
     clear(one) {
       if (one === row) { none.setAttribute("aria-pressed", "false"); if (!marks.length) store(); return; }
       const mark = markOf(one);
