@@ -504,7 +504,7 @@ def test_two_minutes_without_network_lose_nothing(open_page: Opener) -> None:
     page.clock.install()
     page.reload()
     page.locator("body[data-ready]").wait_for()
-    page.wait_for_timeout(300)
+    page.locator("#stage:not([data-rests])").wait_for()
     page.context.set_offline(True)
     for key in case.keys:
         page.keyboard.press(key)
