@@ -155,9 +155,10 @@ class Annotator:
     def _token(self) -> str:
         return self.client.cookies.get("winnow_csrf") or ""
 
-    def vote_until_nothing_is_left(self) -> None:
+    def vote_until_nothing_is_left(self, seconds_each: float = 0.0) -> None:
         """Every vote is retried with its key until the server answers; only then it is written down."""
         while assignment := self._next():
+            time.sleep(seconds_each)
             step = str(1 + assignment["id"] % 7)
             key = str(uuid4())
             fields = {"submit_key": key, "form": str(assignment["form"]), "preference": step}

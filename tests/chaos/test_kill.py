@@ -19,6 +19,7 @@ from tests.tiny_model import WORDS, save_tiny
 pytestmark = pytest.mark.slow
 
 COMPARISONS, WANTED, PEOPLE = 250, 2, 6
+THINKING = 0.2  # seconds a vote, so that a fast machine has not voted before anything was killed
 
 
 def answers_file(folder: Path) -> Path:
@@ -59,7 +60,7 @@ def test_no_acknowledged_vote_is_lost_and_all_work_is_finished(stack):
     over = Event()
     with ThreadPoolExecutor(PEOPLE + 1) as pool:
         kills = pool.submit(kill_things, stack, over)
-        for voting in [pool.submit(person.vote_until_nothing_is_left) for person in people]:
+        for voting in [pool.submit(person.vote_until_nothing_is_left, THINKING) for person in people]:
             voting.result()
         over.set()
         killed = kills.result()

@@ -352,6 +352,7 @@ def test_what_a_proxy_says_settles_no_answer(
     page.route(
         "**/submit", lambda route: route.fulfill(status=status, body="<h1>portal</h1>", headers=headers)
     )
+    page.locator("body[data-ready]").wait_for()
     page.keyboard.press("6")
     page.get_by_text("1 answer kept on this device").first.wait_for()
     page.unroute("**/submit")

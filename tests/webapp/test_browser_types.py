@@ -554,12 +554,27 @@ def test_a_break_is_proposed_after_fifty_minutes(open_page: Opener) -> None:
     assert page.locator("[data-break]").is_hidden()
 
 
+BURST_ON_ARRIVAL = """() => {
+  const stage = document.getElementById("stage");
+  const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  new MutationObserver((_, watch) => {
+    if (!("rests" in stage.dataset)) return;
+    watch.disconnect();
+    press("b");
+    setTimeout(() => { press("1"); window.typed = true; }, 450);
+  }).observe(stage, { attributes: true });
+}"""
+
+
 def test_a_letter_that_came_too_soon_takes_its_digit_along(open_page: Opener) -> None:
-    page, _, _ = opened(open_page, CASES["listwise"])
-    page.evaluate("document.getElementById('stage').dataset.rests = ''")
-    page.keyboard.press("b")
-    page.wait_for_timeout(350)
-    page.keyboard.press("1")
+    page, ben, place = opened(open_page, CASES["listwise"])
+    lend(ben, comparison_of(place, ["What else?"], FIVE[:3]))
+    page.reload()
+    page.locator("#stage:not([data-rests])").wait_for()
+    page.evaluate(BURST_ON_ARRIVAL)
+    for key in CASES["listwise"].keys:
+        page.keyboard.press(key)
+    page.wait_for_function("() => window.typed")
     assert page.locator(".slot.filled").count() == 0
 
 

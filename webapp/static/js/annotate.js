@@ -19,7 +19,8 @@ const drafts = new Drafts(kept("draft"));
 const measure = new Measure(stage, `winnow.stretch.${body.dataset.person}`, () => { document.querySelector("[data-break]").hidden = false; }, () => { if (item()) beat(); });
 const keys = new Keys(document.querySelector("[data-key-settings]"), token);
 const ADVANCE_MS = 280;
-const REST_MS = 300, BURST_MS = 600; // after an arrival, and after a key that came too soon: what follows it belongs to it
+// After an arrival, and after a key that came too soon: what follows it belongs to it, but not for ever.
+const REST_MS = 300, BURST_MS = 600, MOST_REST_MS = 1_500;
 const ANSWERS = /^([0-9]|Enter)$/;
 const UNDO_MS = 10_000;
 const AGAIN_MS = 10_000;
@@ -256,8 +257,12 @@ addEventListener("beforeunload", (event) => { if (outbox.memory.size) event.prev
 addEventListener("pagehide", () => { if (form?.element && !form.element.dataset.sent && item()) drafts.set(item().dataset.assignment, formId(), begun()); });
 
 // A key pressed before anybody can have seen the next comparison was meant for the last one.
-let resting = 0;
-function rest(time = REST_MS) {
+let resting = 0, restsUntil = 0, cameTooSoon = 0;
+function rest() {
+  restsUntil = Date.now() + MOST_REST_MS;
+  restFor(Math.max(REST_MS, cameTooSoon + BURST_MS - Date.now()));
+}
+function restFor(time) {
   clearTimeout(resting);
   stage.dataset.rests = "";
   resting = setTimeout(() => { delete stage.dataset.rests; }, time);
@@ -544,11 +549,13 @@ document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") return escape(event);
   if ((event.repeat && !event.key.startsWith("Arrow")) || typing(event)) return;
+  // Keys typed in one go are all taken or none.
+  const rests = "rests" in stage.dataset, isAnswer = ANSWERS.test(event.key) || Boolean(form?.letters.includes(latin(event)));
+  if (advancing && isAnswer) cameTooSoon = Date.now();
+  if (rests && isAnswer) restFor(Math.min(BURST_MS, restsUntil - Date.now()));
   if (advancing) { isUndoWanted ||= advancing > 0 && keys.on && keys.shipped(latin(event)) === "z"; return; }
   if (!form) return bareKey(event);
   const isSent = Boolean(form.element?.dataset.sent);
-  const rests = "rests" in stage.dataset;
-  if (rests && (ANSWERS.test(event.key) || form.letters.includes(latin(event)))) rest(BURST_MS); // Keys typed in one go are all taken or none.
   if (!isSent && !rests && formKey(event, form)) return;
   if (event.key === "Enter") {
     if (event.target.closest("button, a, summary")) return;
