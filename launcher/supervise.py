@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launcher.errors import LauncherError
 from launcher.home import Home
 from launcher.processes import say, signal_group, started, stop_group, wait_until
 from launcher.services import Service, ensure, publish
@@ -65,6 +66,8 @@ class Supervisor:
         self.services = services
         self.children = [Child(program, home.log / f"{program.name}.log") for program in programs]
         self.stopping = False
+        self._revivals_failed = 0
+        self._revival_due = 0.0
         self._selector = selectors.DefaultSelector()
         self._width = max((len(program.name) for program in programs), default=0)
         self._colour = sys.stderr.isatty()
@@ -162,7 +165,20 @@ class Supervisor:
         self._remember()
 
     def _revive_services(self) -> None:
-        revived = [service.name for service in self.services if ensure(service)]
+        """Start again what died. What cannot be started now is tried again: it may have been killed while it started."""
+        if time.monotonic() < self._revival_due:
+            return
+        revived: list[str] = []
+        try:
+            for service in self.services:
+                if ensure(service):
+                    revived.append(service.name)
+            self._revivals_failed = 0
+        except LauncherError as refusal:
+            wait = BACK_OFF_SECONDS[min(self._revivals_failed, len(BACK_OFF_SECONDS) - 1)]
+            self._revivals_failed += 1
+            self._revival_due = time.monotonic() + wait
+            say(f"{refusal}\ntrying again in {wait:g} s")
         if not revived:
             return
         say(f"{' and '.join(revived)} had died and was started again")

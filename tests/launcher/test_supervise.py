@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from launcher import supervise
+from launcher.errors import BrokerUnavailable
 from launcher.home import ROOT, Home
 from launcher.processes import started, wait_until
 from launcher.supervise import Program, Supervisor, reclaim, stop_training
@@ -135,6 +136,41 @@ def test_only_a_program_that_ends_at_its_start_waits_longer_each_time(
     waits = re.findall(r"steady ended with code 0; its last line: ready; starting it again in (\S+) s", said)
     assert waits[:2] == ["0.1", "0.1"]
     assert supervisor.children[1].failures > 2
+
+
+class Faint:
+    """A broker that died, and that was killed twice more while it was being started again."""
+
+    name = "redis"
+
+    def __init__(self, home: Home) -> None:
+        self.home, self.starts = home, 0
+
+    def running(self) -> bool:
+        return self.starts > 2
+
+    def start(self) -> None:
+        self.starts += 1
+        if not self.running():
+            raise BrokerUnavailable("Redis does not start.")
+
+    def stop(self) -> None: ...
+
+    def url(self) -> str:
+        return f"redis://{self.starts}"
+
+
+def test_a_service_that_dies_while_it_is_started_again_is_tried_once_more(
+    home: Home, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "BACK_OFF_SECONDS", (0.1, 0.2))
+    monkeypatch.setenv("BROKER_URL", "redis://1")
+    supervisor, faint = Supervisor(home, [program("worker", SLEEP)], []), Faint(home)
+    supervisor.services = [faint]
+    supervisor.run(until(faint.running, supervisor))  # type: ignore[arg-type]
+    said = capfd.readouterr().err
+    assert said.count("Redis does not start.") == 2 and "trying again in 0.2 s" in said
+    assert "redis had died and was started again" in said and os.environ["BROKER_URL"] == "redis://3"
 
 
 def test_a_program_that_does_not_stop_is_ended(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
